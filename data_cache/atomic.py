@@ -1,0 +1,77 @@
+"""Files that appear whole or not at all: write beside the target, fsync, rename, fsync the folder."""
+
+import errno
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from data_cache.errors import NoSpace
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_bytes(path: Path, data: bytes | memoryview) -> None:
+    """Put `data` at `path` atomically. An existing file is replaced; a reader of it is undisturbed.
+
+    Raises:
+        NoSpace: the disk (or the quota) is full; nothing is left behind.
+    """
+    with replacing(path) as temporary:
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            view = memoryview(data)
+            while view:
+                view = view[os.write(descriptor, view) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Put `value` at `path` as indented JSON, atomically."""
+    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it onto `path` when the block succeeds.
+
+    The block writes and fsyncs the temporary file. If it raises, the temporary file is removed
+    and `path` is untouched.
+
+    Raises:
+        NoSpace: the block or the rename ran out of disk space.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+        sync_folder(path.parent)
+    except BaseException as error:
+        temporary.unlink(missing_ok=True)
+        if is_disk_full(error):
+            raise NoSpace(
+                f"disk full while writing {path}; what was finished before is kept. "
+                "Free some space and run the same command again"
+            ) from error
+        raise
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether `error` means a full disk; HDF5 hides the errno in the text of a RuntimeError."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    return isinstance(error, OSError | RuntimeError) and any(f"errno = {code}," in str(error) for code in _FULL)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames in `folder` durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

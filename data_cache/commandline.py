@@ -1,0 +1,96 @@
+"""What all mpt commands share: how they start, report errors, and show progress.
+
+Results go to stdout, progress and messages to stderr, so that `--json` output can be piped.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+import typer
+
+from data_cache import __version__
+from data_cache.errors import MptError
+
+_QUIET_INTERVAL = 30.0  # seconds between progress lines where stderr is no terminal
+
+
+def make_app(help: str) -> typer.Typer:
+    """A Typer application in the house style."""
+    return typer.Typer(
+        help=help, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", add_completion=True
+    )
+
+
+def version_option(value: bool) -> None:
+    """Callback of `--version`."""
+    if value:
+        typer.echo(f"motion-prompt-tuning {__version__}")
+        raise typer.Exit
+
+
+def run(app: typer.Typer, program: str) -> NoReturn:
+    """Run an application; print an expected error as one clear line and leave with its exit code."""
+    try:
+        app(prog_name=program)
+    except MptError as error:
+        print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
+        sys.exit(error.exit_code)
+    sys.exit(0)
+
+
+def say(message: str) -> None:
+    """One line for the person at the terminal, on stderr."""
+    print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+
+@contextmanager
+def progress(title: str, total: int, unit: str) -> Iterator[Callable[[int, str], None]]:
+    """One progress bar with ETA; where stderr is no terminal, one line per half minute instead.
+
+    Yields a function `advance(steps, note)`; `note` is shown behind the bar.
+    """
+    if sys.stderr.isatty():
+        with _bar(title, total, unit) as advance:
+            yield advance
+    else:
+        yield _Lines(title, total, unit).advance
+
+
+@contextmanager
+def _bar(title: str, total: int, unit: str) -> Iterator[Callable[[int, str], None]]:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(f"{unit}  elapsed"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total, note="")
+        yield lambda steps, note: bar.update(task, advance=steps, note=note)
+
+
+class _Lines:
+    """Progress for log files."""
+
+    def __init__(self, title: str, total: int, unit: str) -> None:
+        self.title, self.total, self.unit = title, total, unit
+        self.done = 0
+        self.started = self.printed = time.monotonic()
+
+    def advance(self, steps: int, note: str) -> None:
+        self.done += steps
+        now = time.monotonic()
+        if self.done >= self.total or now - self.printed >= _QUIET_INTERVAL:
+            self.printed = now
+            left = (now - self.started) / max(self.done, 1) * (self.total - self.done)
+            say(f"{self.title}: {self.done}/{self.total} {self.unit}, {left:.0f} s left {note}".rstrip())

@@ -1,0 +1,31 @@
+"""Canonical JSON and SHA-256: the one way in which recipes, sources and clips get their names."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+
+def canonical_json(value: Any) -> str:
+    """`value` as JSON with sorted keys and no spaces: equal values give equal text.
+
+    Raises:
+        TypeError: `value` holds something that JSON has no notation for.
+        ValueError: `value` holds NaN or an infinity.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def digest(value: Any) -> str:
+    """SHA-256 of the canonical JSON of `value`, as 64 hex digits."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def digest_arrays(arrays: Iterable[np.ndarray]) -> str:
+    """SHA-256 over the bytes of C-ordered `arrays`, one after the other, as 64 hex digits."""
+    state = hashlib.sha256()
+    for array in arrays:
+        state.update(np.ascontiguousarray(array).data)
+    return state.hexdigest()

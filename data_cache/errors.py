@@ -1,0 +1,53 @@
+"""The errors that a user can act on, one class per exit code.
+
+Every message says what was found, what was expected, and what to type next. The three
+stages share this table; `docs/cache-format.md` prints it for users.
+"""
+
+
+class MptError(Exception):
+    """Base of every expected error. An exception of any other type is a bug (exit code 1)."""
+
+    exit_code = 1
+
+
+class UsageError(MptError):
+    """The request or the environment is at fault: a missing file, a bad option, a missing extra."""
+
+    exit_code = 2
+
+
+class ClipsFailed(MptError):
+    """Some clips could not be used; all others were processed and kept."""
+
+    exit_code = 3
+
+
+class InvalidFile(MptError):
+    """A file is not what it should be: truncated, foreign, unfinished or corrupt."""
+
+    exit_code = 4
+
+
+class StaleFile(MptError):
+    """A file exists but was made with another recipe or from other sources."""
+
+    exit_code = 5
+
+
+class Locked(MptError):
+    """Another process is writing the same file."""
+
+    exit_code = 6
+
+
+class NoSpace(MptError):
+    """The disk is full, or would be."""
+
+    exit_code = 7
+
+
+class Interrupted(MptError):
+    """The user pressed Ctrl-C; what was finished is kept."""
+
+    exit_code = 130

@@ -1,0 +1,147 @@
+"""Command-line options made from a frozen dataclass, so that each knob has one default and one text.
+
+A settings class declares `alpha: float = knob(20.0, "...")`; `with_options(Recipe)` then gives a
+command one `--alpha` whose help shows that default. Only what the user typed reaches the command:
+presets and files can lie between the default and the command line.
+"""
+
+import dataclasses
+import functools
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import typer
+
+from data_cache.errors import UsageError
+
+Settings = TypeVar("Settings")
+
+
+def knob(
+    default: Any,
+    help: str,
+    *,
+    panel: str | None = None,
+    flag: str | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+) -> Any:
+    """A dataclass field that is also a command-line option.
+
+    Args:
+        default: its value when nobody says otherwise.
+        help: what it does; for a choice that the paper leaves open, what the paper says and why this.
+        panel: the heading under which `--help` lists it.
+        flag: the option's name; by default the field's, with dashes. "" hides it from the command line.
+        minimum: smallest value allowed.
+        maximum: largest value allowed.
+    """
+    metadata = {"help": help, "panel": panel, "flag": flag, "minimum": minimum, "maximum": maximum}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def check_knobs(settings: Any) -> None:
+    """Check every field of a settings object against its type, choices and limits.
+
+    Raises:
+        UsageError: names the field, the value found and what is allowed.
+    """
+    hints = get_type_hints(type(settings))
+    for field in dataclasses.fields(settings):
+        value, hint = getattr(settings, field.name), hints[field.name]
+        optional, kind = _unwrap(hint)
+        if value is None and optional:
+            continue
+        if get_origin(kind) is Literal:
+            if value not in get_args(kind):
+                raise UsageError(f"{field.name} is {value!r}; choose one of {', '.join(map(str, get_args(kind)))}")
+            continue
+        number = kind in (int, float)
+        accepted = (int, float) if kind is float else (kind,)
+        if kind in (int, float, str, bool) and (not isinstance(value, accepted) or (number and value is True)):
+            raise UsageError(f"{field.name} is {value!r}; expected a value of type {kind.__name__}")
+        low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
+        if number and ((low is not None and not value >= low) or (high is not None and not value <= high)):
+            raise UsageError(f"{field.name} is {value}; allowed is {_limits(low, high)}")
+
+
+def from_mapping(settings_class: type[Settings], values: Mapping[str, Any], where: str) -> Settings:
+    """Make settings from stored values, refusing names that do not exist.
+
+    Raises:
+        UsageError: an unknown name (with the nearest known one) or a bad value; `where` names the source.
+    """
+    known = [field.name for field in dataclasses.fields(settings_class)]  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            import difflib
+
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
+            raise UsageError(f"{where}: unknown setting {name!r}{hint}")
+    return settings_class(**values)
+
+
+def with_options(
+    settings_class: type, *, into: str = "given", without: tuple[str, ...] = ()
+) -> Callable[..., Callable[..., Any]]:
+    """Decorate a command: it gets an option for each knob of `settings_class`.
+
+    The command's parameter `into` receives a dict with just those knobs that were typed. `without`
+    names knobs that the command declares by itself.
+    """
+    hints = get_type_hints(settings_class)
+    fields = [f for f in dataclasses.fields(settings_class) if f.metadata and f.name not in without]
+    fields = [f for f in fields if f.metadata["flag"] != ""]
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        signature = inspect.signature(command)
+        own = [p.replace(kind=p.KEYWORD_ONLY) for p in signature.parameters.values() if p.name != into]
+        added = [_parameter(field, hints[field.name]) for field in fields]
+
+        @functools.wraps(command)
+        def run(**values: Any) -> Any:
+            typed = {field.name: values.pop(field.name) for field in fields}
+            return command(**values, **{into: {name: value for name, value in typed.items() if value is not None}})
+
+        run.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
+        run.__annotations__ = {p.name: p.annotation for p in [*own, *added]}
+        return run
+
+    return decorate
+
+
+def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
+    _, kind = _unwrap(hint)
+    metadata = field.metadata
+    names = [metadata["flag"]] if metadata["flag"] else []
+    if kind is bool:
+        dashed = field.name.replace("_", "-")
+        names = names or [f"--{dashed}/--no-{dashed}"]
+    default = "none" if field.default is None else str(field.default).lower() if kind is bool else str(field.default)
+    option = typer.Option(
+        *names,
+        help=metadata["help"],
+        rich_help_panel=metadata["panel"],
+        show_default=default,
+        min=metadata["minimum"],
+        max=metadata["maximum"],
+    )
+    annotation = Annotated[kind | None if isinstance(kind, type) else Union[kind, None], option]  # noqa: UP007
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _unwrap(hint: Any) -> tuple[bool, Any]:
+    """Split `X | None` into (True, X), anything else into (False, itself)."""
+    if get_origin(hint) in (Union, types.UnionType):
+        kinds = [kind for kind in get_args(hint) if kind is not type(None)]
+        return True, kinds[0]
+    return False, hint
+
+
+def _limits(low: float | None, high: float | None) -> str:
+    if low is not None and high is not None:
+        return f"{low} to {high}"
+    return f"{low} or more" if low is not None else f"up to {high}"

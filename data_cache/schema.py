@@ -1,0 +1,151 @@
+"""The cache format, version 1: one table of fields that writer, reader, validator and docs share."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import h5py
+import numpy as np
+
+from data_cache.digest import digest_arrays
+
+FORMAT = "mpt-cache"
+FORMAT_VERSION = "1.0"
+
+
+@dataclass(frozen=True)
+class Field:
+    """One dataset of the file; its first axis counts clips.
+
+    Attributes:
+        path: HDF5 path, also the name of the `ClipRecord` attribute after the last slash.
+        kind: "uint8", "int32", "float32", or "text:N" for N bytes of UTF-8, zero padded.
+        shape: the axes after the clip axis; "T" frames and "S" pixels come from the recipe.
+        meaning: what a value says, with its unit and range.
+    """
+
+    path: str
+    kind: str
+    shape: tuple[str | int, ...]
+    meaning: str
+
+    @property
+    def name(self) -> str:
+        """The last part of the path."""
+        return self.path.rpartition("/")[2]
+
+    @property
+    def is_text(self) -> bool:
+        """Whether values are strings."""
+        return self.kind.startswith("text:")
+
+    @property
+    def is_image(self) -> bool:
+        """Whether this is pixel data, stored with one clip to a chunk."""
+        return "S" in self.shape
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype to store."""
+        if self.is_text:
+            return h5py.string_dtype("utf-8", int(self.kind.removeprefix("text:")))
+        return np.dtype(self.kind)
+
+    def clip_shape(self, frames: int, size: int) -> tuple[int, ...]:
+        """The axes after the clip axis for `frames` motion frames of `size` × `size` pixels."""
+        axes = {"T": frames, "S": size}
+        return tuple(axes[axis] if isinstance(axis, str) else axis for axis in self.shape)
+
+
+FIELDS = (
+    Field("dynamic_image", "uint8", ("S", "S", 3), "rank-pooled dynamic image, RGB, min–max scaled to 0..255"),
+    Field("motion", "uint8", ("T", "S", "S", 3), "magnified motion sequence, RGB, 0..255"),
+    Field("clips/subject", "text:64", (), "subject, as the data set writes it (sub01, 006, s1)"),
+    Field("clips/clip", "text:128", (), "clip name, unique within its subject"),
+    Field("clips/emotion", "text:64", (), "raw emotion label, lower case; classes are made in training"),
+    Field("clips/onset", "int32", (), "annotated onset frame number"),
+    Field("clips/apex", "int32", (), "annotated apex frame number, −1 where unknown"),
+    Field("clips/offset", "int32", (), "annotated offset frame number"),
+    Field("clips/n_frames", "int32", (), "native frames from onset to offset, both included"),
+    Field("clips/fps", "float32", (), "native frame rate in Hz"),
+    Field("clips/clipped_fraction", "float32", (), "share of motion values cut to 0..255, 0..1"),
+    Field("clips/sha256", "text:64", (), "SHA-256 over the bytes of dynamic_image, then motion, hex"),
+)
+IMAGE_FIELDS = tuple(field for field in FIELDS if field.is_image)
+TABLE_FIELDS = tuple(field for field in FIELDS if not field.is_image)
+
+ATTRIBUTES = {
+    "format": f'"{FORMAT}"',
+    "format_version": f'"{FORMAT_VERSION}"; a reader refuses another major version',
+    "complete": "true once every clip is in the file; a reader refuses a file without it",
+    "dataset": "name of the data set (casme2, samm, smic, demo, or a manifest's name)",
+    "recipe": "JSON object: every preprocessing knob",
+    "recipe_digest": "SHA-256 of the canonical JSON of the recipe",
+    "source_digest": "SHA-256 over the identities of all source clips",
+    "provenance": "JSON object: versions, host, command, time, what was corrected or left out",
+    "licence_notice": "who may see this file",
+}
+
+
+@dataclass(frozen=True)
+class ClipRecord:
+    """One clip on its way into a cache; the attributes are the `FIELDS`."""
+
+    subject: str
+    clip: str
+    emotion: str
+    onset: int
+    apex: int
+    offset: int
+    n_frames: int
+    fps: float
+    clipped_fraction: float
+    dynamic_image: np.ndarray
+    motion: np.ndarray
+
+    @property
+    def key(self) -> str:
+        """`subject/clip`, the name of the clip in every message."""
+        return f"{self.subject}/{self.clip}"
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of the two arrays' bytes."""
+        return digest_arrays([self.dynamic_image, self.motion])
+
+
+@dataclass(frozen=True)
+class CacheAttributes:
+    """The attributes of the root, decoded; see `ATTRIBUTES`."""
+
+    dataset: str
+    recipe: dict[str, Any]
+    recipe_digest: str
+    source_digest: str
+    provenance: dict[str, Any]
+    licence_notice: str
+
+    @property
+    def frames(self) -> int:
+        """T, the number of motion frames per clip."""
+        return int(self.recipe["frames"])
+
+    @property
+    def size(self) -> int:
+        """S, the side of every image in pixels."""
+        return int(self.recipe["size"])
+
+
+def encode_text(field: Field, value: str, key: str) -> bytes:
+    """`value` as the bytes stored in `field`.
+
+    Raises:
+        ValueError: it does not fit, or holds a NUL, which fixed-length text cannot store.
+    """
+    data = value.encode()
+    if len(data) > field.dtype.itemsize or b"\0" in data:
+        raise ValueError(
+            f"{key}: {field.name} {value!r} has {len(data)} bytes of UTF-8; "
+            f"a cache stores up to {field.dtype.itemsize}, without NUL characters"
+        )
+    return data

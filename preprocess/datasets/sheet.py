@@ -1,0 +1,116 @@
+"""Read annotation sheets as labs receive them: preamble rows, unnamed columns, numbers stored as text."""
+
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from data_cache.errors import UsageError
+
+_UNKNOWN = frozenset({"", "/", "\\", "?", "-", "n/a", "na", "nan", "none"})
+_HEADER_SEARCH_ROWS = 50
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of a sheet.
+
+    Attributes:
+        number: its line in the sheet, counted from 1 as spreadsheet programs do.
+        cells: column name (lower case, letters and digits only) → value as stored.
+    """
+
+    number: int
+    cells: Mapping[str, Any]
+
+    def text(self, column: str) -> str:
+        """A cell as stripped text; "" where it is empty."""
+        value = self.cells.get(plain_name(column))
+        return "" if value is None else str(value).strip()
+
+    def integer(self, column: str) -> int | None:
+        """A frame number, or None where the sheet says that it is unknown (empty, / or \\).
+
+        Raises:
+            ValueError: the cell holds anything else.
+        """
+        text = self.text(column)
+        if text.lower() in _UNKNOWN:
+            return None
+        match = re.fullmatch(r"(\d+)(\.0*)?", text)
+        if not match:
+            formula = " (a formula: save the sheet with values)" if text.startswith("=") else ""
+            raise ValueError(f"line {self.number}: {column} is {text!r}{formula}, expected a whole number")
+        return int(match[1])
+
+
+def read_sheet(path: Path, columns: Sequence[str]) -> list[Row]:
+    """The rows below the first line that names all `columns`.
+
+    Columns are found by name, whatever their case, spaces and order; lines above the header and
+    columns without a name are ignored, empty lines are skipped.
+
+    Raises:
+        UsageError: the file cannot be read, or no sheet in it has these columns.
+    """
+    wanted = [plain_name(column) for column in columns]
+    first_lines: list[str] = []
+    for lines in _sheets(path):
+        for index, line in enumerate(lines[:_HEADER_SEARCH_ROWS]):
+            names = [plain_name(cell) for cell in line]
+            if set(wanted) <= set(names):
+                return _rows(names, lines[index + 1 :], index + 2)
+        if lines:
+            first_lines.append(", ".join(str(cell) for cell in lines[0] if cell is not None)[:120])
+    raise UsageError(
+        f"{path} has no line with the columns {', '.join(columns)}; its first line reads: "
+        f"{' | '.join(first_lines) or 'nothing'}. Is it the right sheet?"
+    )
+
+
+def plain_name(name: object) -> str:
+    """A column name without case, spaces and punctuation: 'Onset Frame' and 'OnsetFrame' are the same."""
+    return "" if name is None else re.sub(r"[^a-z0-9]", "", str(name).lower())
+
+
+def find_sheet(root: Path, patterns: Sequence[str], dataset: str) -> Path:
+    """The annotation sheet: the first pattern that matches a file in `root`, or one folder below.
+
+    Raises:
+        UsageError: there is none.
+    """
+    for pattern in patterns:
+        for place in ("", "*/"):
+            # '~$name.xlsx' is the lock file of a sheet that is open in Excel
+            found = sorted(path for path in root.glob(place + pattern) if not path.name.startswith(("~$", ".")))
+            if found:
+                return found[-1]
+    raise UsageError(
+        f"no annotation sheet ({' or '.join(patterns)}) in {root}; the {dataset} release comes with one: copy it there"
+    )
+
+
+def _sheets(path: Path) -> list[list[tuple[Any, ...]]]:
+    from openpyxl import load_workbook
+    from openpyxl.utils.exceptions import InvalidFileException
+
+    try:
+        book = load_workbook(path, read_only=True)
+        try:
+            return [list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets]
+        finally:
+            book.close()
+    except (InvalidFileException, zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
+        old = " (an old .xls file: open it and save it as .xlsx)" if path.suffix.lower() == ".xls" else ""
+        raise UsageError(f"{path} cannot be read as an Excel sheet{old}: {error}") from error
+
+
+def _rows(names: Sequence[str], lines: Sequence[tuple[Any, ...]], first_number: int) -> list[Row]:
+    rows = []
+    for number, line in enumerate(lines, first_number):
+        cells = {name: cell for name, cell in zip(names, line, strict=False) if name}
+        if any(cell is not None and str(cell).strip() for cell in cells.values()):
+            rows.append(Row(number, cells))
+    return rows

@@ -1,0 +1,282 @@
+"""Drawn faces: an identity's geometry and looks, rendered as one neutral portrait.
+
+Lengths are in units of half the distance between the eyes; the origin lies between the eyes, x grows
+to the right and y downwards. Faces are symmetric, so parts are drawn once for each `side` (−1, +1).
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+SUPERSAMPLING = 2
+"""The portrait is drawn this much larger than its frames, so that sub-pixel motion resamples cleanly."""
+
+_SKIN = np.array([[215, 175, 150], [195, 150, 120], [165, 115, 85], [125, 82, 60], [225, 190, 170]], np.float32)
+_HAIR = np.array([[25, 22, 20], [70, 50, 35], [130, 95, 60], [130, 125, 120]], np.float32)
+_IRIS = np.array([[70, 40, 25], [95, 60, 40], [60, 100, 120], [80, 95, 70]], np.float32)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What makes one person: geometry in half eye distances, colours as RGB 0..255."""
+
+    eye_distance: float  # as a share of the image width
+    face_width: float
+    face_height: float
+    jaw: float
+    eye: float
+    brow_height: float
+    brow_thickness: float
+    brow_arch: float
+    nose_length: float
+    nose_width: float
+    mouth_height: float
+    mouth_width: float
+    lip: float
+    skin: np.ndarray
+    hair: np.ndarray
+    iris: np.ndarray
+    hairline: float
+    beard: bool
+    glasses: bool
+    freckles: int
+    texture_seed: int
+
+    def landmarks(self) -> dict[str, tuple[float, float]]:
+        """Where the action units pull, on the side x > 0."""
+        return {
+            "inner brow": (0.45, -self.brow_height),
+            "middle brow": (0.85, -self.brow_height - 0.04),
+            "outer brow": (1.35, -self.brow_height - self.brow_arch),
+            "upper lid": (1.0, -0.16),
+            "lower lid": (1.0, 0.2),
+            "cheek": (1.15, 0.75),
+            "nostril": (self.nose_width * 0.9, self.nose_length - 0.12),
+            "mouth corner": (self.mouth_width, self.mouth_height),
+            "upper lip": (0.0, self.mouth_height - self.lip),
+            "lower lip": (0.0, self.mouth_height + self.lip),
+            "chin": (0.0, self.mouth_height + 0.62),
+        }
+
+
+@dataclass(frozen=True)
+class Portrait:
+    """A drawn face.
+
+    Attributes:
+        image: (SUPERSAMPLING·size, SUPERSAMPLING·size, 3) float32 RGB, 0..255.
+        unit: half the eye distance, in pixels of a frame.
+        centre: the point between the eyes, (x, y) in pixels of a frame.
+    """
+
+    image: np.ndarray
+    unit: float
+    centre: tuple[float, float]
+
+
+def draw_identity(rng: np.random.Generator) -> Identity:
+    """A person at random."""
+    uniform = rng.uniform
+    return Identity(
+        eye_distance=uniform(0.43, 0.48),
+        face_width=uniform(1.85, 2.15),
+        face_height=uniform(2.55, 2.9),
+        jaw=uniform(0.72, 0.95),
+        eye=uniform(0.30, 0.38),
+        brow_height=uniform(0.52, 0.72),
+        brow_thickness=uniform(0.08, 0.15),
+        brow_arch=uniform(0.02, 0.16),
+        nose_length=uniform(1.0, 1.2),
+        nose_width=uniform(0.36, 0.48),
+        mouth_height=uniform(1.62, 1.85),
+        mouth_width=uniform(0.62, 0.82),
+        lip=uniform(0.10, 0.17),
+        skin=_SKIN[rng.integers(len(_SKIN))] * np.float32(uniform(0.92, 1.05)),
+        hair=_HAIR[rng.integers(len(_HAIR))],
+        iris=_IRIS[rng.integers(len(_IRIS))],
+        hairline=uniform(1.35, 1.75),
+        beard=bool(uniform() < 0.25),
+        glasses=bool(uniform() < 0.25),
+        freckles=60 if uniform() < 0.3 else 8,
+        texture_seed=int(rng.integers(1 << 31)),
+    )
+
+
+def draw_portrait(person: Identity, size: int, light: tuple[float, float]) -> Portrait:
+    """The neutral face of `person` for frames of size×size; `light` is its direction (x, y), each −1..1."""
+    canvas = _Canvas(person, size * SUPERSAMPLING)
+    canvas.background(light[0])
+    canvas.skin(light)
+    for side in (-1, 1):
+        canvas.eye(side)
+        canvas.brow(side)
+        canvas.nostril(side)
+    canvas.mouth()
+    if person.beard:
+        canvas.beard()
+    canvas.hair()
+    if person.glasses:
+        canvas.glasses()
+    image = cv2.GaussianBlur(np.clip(canvas.image, 0, 255), (0, 0), 0.45 * SUPERSAMPLING)
+    scale = canvas.unit / SUPERSAMPLING
+    return Portrait(image, scale, (size / 2, size * canvas.EYE_LINE))
+
+
+class _Canvas:
+    """An image with face coordinates, and one method per part of the face."""
+
+    EYE_LINE = 0.40  # height of the eyes, as a share of the image
+
+    def __init__(self, person: Identity, pixels: int) -> None:
+        self.person = person
+        self.unit = person.eye_distance / 2 * pixels
+        rows, columns = np.mgrid[0:pixels, 0:pixels].astype(np.float32)
+        self.x = (columns - pixels / 2) / self.unit
+        self.y = (rows - pixels * self.EYE_LINE) / self.unit
+        self.image = np.zeros((pixels, pixels, 3), np.float32)
+        self.rng = np.random.default_rng(person.texture_seed)
+        self.brightness = 1.0
+
+    def inside(self, distance: np.ndarray, softness: float = 0.04) -> np.ndarray:
+        """1 where the signed `distance` is negative, 0 where positive, with a soft edge."""
+        return np.asarray(1 / (1 + np.exp(np.clip(distance / softness, -30, 30))), np.float32)
+
+    def bump(self, x: float, y: float, width: float, height: float) -> np.ndarray:
+        """A Gaussian at (x, y)."""
+        return np.asarray(np.exp(-0.5 * (((self.x - x) / width) ** 2 + ((self.y - y) / height) ** 2)), np.float32)
+
+    def line(self, distance: np.ndarray, width: float) -> np.ndarray:
+        """A soft line where `distance` is zero."""
+        return np.asarray(np.exp(-0.5 * (distance / width) ** 2), np.float32)
+
+    def noise(self, grain: float) -> np.ndarray:
+        """Smooth noise of unit variance; `grain` in pixels."""
+        pixels = len(self.image)
+        cells = max(2, int(pixels / grain))
+        coarse = self.rng.standard_normal((cells, cells)).astype(np.float32)
+        noise = cv2.resize(coarse, (pixels, pixels), interpolation=cv2.INTER_CUBIC)
+        return np.asarray(noise / (noise.std() + 1e-6))
+
+    def blend(self, mask: np.ndarray, colour: np.ndarray | tuple[float, ...] | float) -> None:
+        """Paint `colour` over the image where `mask` (0..1) says."""
+        alpha = mask[..., None]
+        self.image = (self.image * (1 - alpha) + alpha * np.asarray(colour, np.float32)).astype(np.float32)
+
+    def darken(self, mask: np.ndarray) -> None:
+        """Multiply the image by 1 − mask."""
+        self.image *= 1 - mask[..., None]
+
+    def jaw_line(self) -> np.ndarray:
+        """Half the width of the face at each height."""
+        narrowing = 1 - (1 - self.person.jaw) * np.clip((self.y - 0.6) / 2, 0, 1) ** 1.5
+        return np.asarray(self.person.face_width * 0.86 * np.where(self.y > 0.6, narrowing, 1))
+
+    def background(self, light_x: float) -> None:
+        """A grey wall, the hair behind the head, and the neck."""
+        person = self.person
+        self.image += (118 + 8 * self.x * light_x)[..., None]
+        head = (self.x / (person.face_width * 1.12)) ** 2 + ((self.y - 0.1) / (person.face_height * 0.95)) ** 2
+        self.blend(self.inside(head - 1) * self.inside(self.y - 1.6, 0.08), person.hair)
+        neck = np.hypot(self.x / (person.face_width * 0.55), (self.y - 3.6) / 1.6)
+        self.blend(self.inside(neck - 1, 0.05), person.skin * 0.72)
+
+    def skin(self, light: tuple[float, float]) -> None:
+        """The face itself: shading by light and relief, texture at three grains, freckles."""
+        person, y = self.person, self.y
+        width, height = self.jaw_line(), person.face_height
+        self.face = self.inside((np.abs(self.x) / width) ** 2.3 + (np.abs(y - 0.35) / (height * 0.86)) ** 2.3 - 1, 0.035)
+        depth = 1 - (self.x / (width * 1.15)) ** 2 - ((y - 0.35) / (height * 1.05)) ** 2
+        facing = 0.85 * np.sqrt(np.clip(depth, 0.05, 1)) + 0.5 * light[0] * self.x / width
+        shade = 0.62 + 0.42 * np.clip(facing + 0.5 * light[1] * (y - 0.35) / height, 0, 1.3) + self._relief()
+        self.brightness = float(shade.mean())
+        texture = 0.030 * self.noise(3) + 0.028 * self.noise(9) + 0.025 * self.noise(40)
+        tint = 1 + 0.02 * self.noise(30)[..., None] * np.array([0.8, 0, -0.5], np.float32)
+        self.blend(self.face, person.skin * (shade + texture)[..., None] * tint)
+        for _ in range(person.freckles):
+            x, y0 = self.rng.uniform(-1.5, 1.5), self.rng.uniform(-0.2, 2.2)
+            strength, width0, height0 = self.rng.uniform(0.05, 0.25), *self.rng.uniform(0.015, 0.04, 2)
+            self.darken(strength * self.bump(x, y0, width0, height0))
+
+    def _relief(self) -> np.ndarray:
+        """Light and shade of nose, forehead, cheeks, sockets, folds and chin."""
+        person = self.person
+        relief = 0.10 * self.bump(0, person.nose_length * 0.55, 0.16, 0.5) + 0.07 * self.bump(0, -1.2, 0.9, 0.4)
+        relief -= 0.10 * self.bump(0, person.nose_length + 0.17, 0.42, 0.10)
+        relief -= 0.08 * self.bump(0, person.mouth_height + 0.36, 0.35, 0.09)
+        beside_mouth = self.inside(np.abs(self.y - 1.35) - 0.45, 0.1)
+        for side in (-1, 1):
+            relief += 0.06 * self.bump(side * 1.15, 0.75, 0.45, 0.35) - 0.10 * self.bump(side * 0.38, 0.1, 0.14, 0.35)
+            relief -= 0.12 * self.bump(side, -0.28, 0.42, 0.14) + 0.06 * self.bump(side, 0.38, 0.4, 0.1)
+            fold = side * self.x - (0.55 + 0.35 * (self.y - 0.95))
+            relief -= 0.07 * self.line(fold, 0.07) * beside_mouth
+        return relief
+
+    def eye(self, side: int) -> None:
+        """White, iris, pupil, highlight, lash line and lid fold."""
+        half, across = self.person.eye, side * self.x - 1
+        lid = 0.5 * half * (1 - (across / (half * 1.25)) ** 2)
+        within = np.abs(across) < half * 1.25
+        opening = self.inside(np.maximum(-(self.y + lid), self.y - 0.75 * lid), 0.03) * within
+        self.blend(opening, np.array([215, 210, 205], np.float32) * self.brightness)
+        radius = np.hypot(across, self.y + 0.02)
+        self.blend(opening * self.inside(radius - half * 0.48, 0.02), self.person.iris)
+        self.blend(opening * self.inside(radius - half * 0.2, 0.02), 8)
+        self.blend(opening * self.bump(side + 0.06, -0.08, 0.03, 0.03), 250)
+        self.blend(0.75 * self.line(self.y + lid, 0.035) * (np.abs(across) < half * 1.3), (35, 25, 25))
+        fold = 0.3 * self.line(self.y + 1.55 * lid, 0.03) * (np.abs(across) < half * 1.2)
+        self.blend(fold, self.person.skin * 0.5)
+
+    def brow(self, side: int) -> None:
+        """A hairy arc, thinner towards the temple."""
+        person, outwards = self.person, side * self.x
+        along = np.clip((outwards - 0.38) / 1.05, 0, 1)
+        height = 0.02 - person.brow_height - person.brow_arch * np.sin(np.pi * np.clip(along * 0.8, 0, 1))
+        arc = self.inside(np.abs(self.y - height) - person.brow_thickness * (1 - 0.75 * along), 0.025)
+        arc *= self.inside(0.36 - outwards, 0.03) * self.inside(outwards - 1.45, 0.05)
+        self.blend(np.clip(arc * (0.75 + 0.25 * self.noise(2)), 0, 1), person.hair * 0.8)
+
+    def nostril(self, side: int) -> None:
+        """A nostril and the wing of the nose."""
+        person = self.person
+        self.blend(0.75 * self.bump(side * person.nose_width * 0.5, person.nose_length, 0.10, 0.055), person.skin * 0.25)
+        wing = np.hypot(side * self.x - person.nose_width * 0.62, self.y - person.nose_length + 0.1) - 0.22
+        self.darken(0.12 * self.line(wing, 0.04) * (side * self.x > person.nose_width * 0.6))
+
+    def mouth(self) -> None:
+        """Upper lip with its bow, lower lip, and the line between them."""
+        person = self.person
+        span = np.clip(1 - (self.x / person.mouth_width) ** 2, 0, 1)
+        middle = person.mouth_height - 0.03 * np.cos(self.x * 6) * span
+        colour = person.skin * np.array([0.82, 0.58, 0.62], np.float32)
+        bow = 1 - 0.25 * self.bump(0, person.mouth_height - person.lip, 0.1, 1)
+        upper = self.inside(middle - person.lip * span**0.7 * bow - self.y, 0.02) * self.inside(self.y - middle, 0.02)
+        self.blend(0.85 * upper * (span > 0), colour * 0.9)
+        lower = self.inside(self.y - middle - person.lip * 1.25 * span**0.6, 0.03) * self.inside(middle - self.y, 0.02)
+        shine = 1 + 0.15 * self.bump(0, person.mouth_height + 0.1, 0.3, 0.05)[..., None]
+        self.blend(0.85 * lower, colour * shine)
+        between = self.line(self.y - middle, 0.028) * self.inside(np.abs(self.x) - person.mouth_width, 0.03)
+        self.blend(0.8 * between, colour * 0.35)
+
+    def beard(self) -> None:
+        """Stubble below the nose, not on the lips."""
+        person = self.person
+        below = self.inside(person.mouth_height - 0.45 - self.y, 0.15)
+        lips = 1.2 * self.bump(0, person.mouth_height, person.mouth_width, 0.2)
+        grain = np.clip(0.6 + 0.4 * self.noise(2), 0, 1)
+        self.blend(0.45 * self.face * grain * np.clip(below - lips, 0, 1), person.hair)
+
+    def hair(self) -> None:
+        """The hair over the forehead."""
+        person = self.person
+        edge = self.y + person.hairline + 0.18 * self.x**2 - 0.5 * (np.abs(self.x) / person.face_width) ** 4
+        head = (self.x / person.face_width) ** 2 + ((self.y - 0.1) / (person.face_height * 0.98)) ** 2
+        mask = self.inside(edge - 0.05 * self.noise(8), 0.05) * self.inside(head - 1.05)
+        self.blend(mask, person.hair * (1 + 0.12 * self.noise(3) + 0.18 * self.noise(12))[..., None])
+
+    def glasses(self) -> None:
+        """Round rims and a bridge."""
+        for side in (-1, 1):
+            rim = np.hypot((side * self.x - 1) / 1.2, (self.y - 0.1) / 0.9) - 0.5
+            self.blend(0.85 * self.line(rim, 0.035), (28, 28, 30))
+        self.blend(0.85 * self.line(self.y + 0.02, 0.04) * (np.abs(self.x) < 0.42), (28, 28, 30))

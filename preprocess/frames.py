@@ -1,0 +1,73 @@
+"""Read the frames of a clip: decode, RGB, resize."""
+
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from preprocess.datasets.base import ClipError, VideoSpan
+from preprocess.video import read_span
+
+_MAGIC = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
+_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
+
+
+def read_frames(source: Sequence[Path] | VideoSpan, indices: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (index, frame) for the wanted `indices` in rising order; frames are (H, W, 3) uint8 RGB.
+
+    Raises:
+        ClipError: a frame cannot be read, or the frames of the clip differ in size.
+    """
+    pairs = (
+        read_span(source, indices)
+        if isinstance(source, VideoSpan)
+        else ((index, read_image(source[index])) for index in sorted(indices))
+    )
+    shape: tuple[int, ...] | None = None
+    for index, image in pairs:
+        if shape is not None and image.shape != shape:
+            where = source.path if isinstance(source, VideoSpan) else source[index]
+            raise ClipError(
+                f"{where} is {image.shape[1]}×{image.shape[0]} pixels, but the clip's other frames are "
+                f"{shape[1]}×{shape[0]}; crop them alike"
+            )
+        shape = image.shape
+        yield index, image
+
+
+def read_image(path: Path) -> np.ndarray:
+    """Decode one JPEG, PNG, BMP or TIFF file to (H, W, 3) uint8 RGB; grey images get three equal channels.
+
+    Raises:
+        ClipError: the file is missing, no image, or truncated.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ClipError(f"{path} cannot be read ({error.strerror}); copy it again") from error
+    kind = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), None)
+    if kind is None:
+        raise ClipError(
+            f"{path} is no JPEG, PNG, BMP or TIFF image ({len(data)} bytes, starts with {data[:8]!r}); copy it again"
+        )
+    # A JPEG that ends early decodes to grey below the break, with nothing but a warning.
+    if kind == "JPEG" and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
+        raise ClipError(f"{path} is a truncated JPEG ({len(data)} bytes); copy it again")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error as error:
+        raise ClipError(f"{path} cannot be decoded as {kind} ({error.err}); copy it again") from error
+    if image is None:
+        raise ClipError(f"{path} is a damaged {kind} ({len(data)} bytes); copy it again")
+    return np.asarray(image)
+
+
+def resize(image: np.ndarray, size: int, out: np.ndarray | None = None) -> np.ndarray:
+    """An (H, W, C) image as (size, size, C) float32: area averaging to shrink, bilinear to enlarge.
+
+    Resizing in float32 matters: rounding to 8 bits here would be magnified by α later.
+    """
+    shrink = min(image.shape[:2]) >= size
+    interpolation = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image.astype(np.float32), (size, size), dst=out, interpolation=interpolation))

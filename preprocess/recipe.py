@@ -1,0 +1,141 @@
+"""Every knob that changes pixels, in one frozen dataclass; its JSON and digest are stored in the cache."""
+
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+from data_cache.digest import digest
+from data_cache.errors import UsageError
+from data_cache.options import check_knobs, from_mapping, knob
+
+ALGORITHM_VERSION = 1
+"""Raised by hand when the same knobs give other pixels, so that older caches count as stale."""
+
+_TIME = "Time: sampling and rank pooling"
+_MAGNIFY = "Motion magnification"
+_SPACE = "Space"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What is done to a clip. The defaults are the paper's, or our documented choice where it is silent."""
+
+    frames: int = knob(16, "T, frames per clip (paper: 16)", panel=_TIME, minimum=1, maximum=512)
+    sampling: Literal["nearest", "linear", "box"] = knob(
+        "nearest",
+        "which native frames make the T samples. Paper: 16 'at regular intervals', interpolation when shorter. "
+        "nearest picks frames; linear interpolates between two; box averages all frames around a sample, "
+        "which halves the noise before magnification",
+        panel=_TIME,
+    )
+    rank_pool: Literal["bilen", "linear"] = knob(
+        "bilen",
+        "weights of the dynamic image. Paper: the 'fast version' of Bilen et al. (harmonic weights); "
+        "linear is 2t-T-1",
+        panel=_TIME,
+    )
+    rank_pool_span: Literal["clip", "onset-apex"] = knob(
+        "clip",
+        "frames that are rank-pooled. Paper: the sequence (clip). onset-apex needs annotated apexes and does not "
+        "cancel a symmetric rise and fall",
+        panel=_TIME,
+    )
+    alpha: float = knob(20.0, "magnification factor (paper: 20)", panel=_MAGNIFY, minimum=0.0, maximum=1000.0)
+    filter: Literal["causal", "filtfilt", "difference"] = knob(
+        "causal",
+        "temporal filter. Paper: Butterworth band-pass, nothing more. causal leaves the onset frame untouched; "
+        "filtfilt has no lag; difference is the two-low-pass form of the original Eulerian code",
+        panel=_MAGNIFY,
+    )
+    fs: str = knob(
+        "true",
+        "sampling rate that the cut-offs refer to: true is the rate of the T samples, (T-1)·fps/(N-1); nominal:HZ "
+        "is the same for every clip (the paper does not say)",
+        panel=_MAGNIFY,
+    )
+    low: float = knob(0.4, "lower cut-off in Hz (paper: 0.4)", panel=_MAGNIFY, minimum=1e-6)
+    high: float = knob(4.0, "upper cut-off in Hz (paper: 4)", panel=_MAGNIFY, minimum=1e-6)
+    order: int = knob(1, "order of the filter (paper: not given)", panel=_MAGNIFY, minimum=1, maximum=8)
+    motion_form: Literal["additive", "band"] = knob(
+        "additive",
+        "additive keeps the face, x+αF(x); band is the magnified band alone, 128+αF(x). Paper: ambiguous; its "
+        "remark that a large α damages textures speaks for additive",
+        panel=_MAGNIFY,
+    )
+    gains: str = knob(
+        "uniform",
+        "α of each pyramid level. Paper: one α (uniform). evm is the λc schedule of Wu et al.; or a list from fine "
+        "to coarse, the residual last, such as 0,10,20,20,0",
+        panel=_MAGNIFY,
+    )
+    levels: int = knob(
+        5, "levels of the Laplacian pyramid, residual included (paper: not given)", panel=_SPACE, minimum=1, maximum=16
+    )
+    explicit_pyramid: bool = knob(
+        False, "build every pyramid level, as the equations read; slower, equal within rounding", panel=_SPACE
+    )
+    size: int = knob(224, "side of the square output in pixels (paper: 224)", panel=_SPACE, minimum=8, maximum=2048)
+    algorithm: int = knob(ALGORITHM_VERSION, "version of the arithmetic", flag="")
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+        if self.low >= self.high:
+            raise UsageError(f"low is {self.low} Hz and high is {self.high} Hz; --low must be below --high")
+        self.nominal_rate()
+        self.level_gains((self.size, self.size))
+
+    def nominal_rate(self) -> float | None:
+        """The rate of `--fs nominal:HZ`, or None for the true rate of each clip."""
+        if self.fs == "true":
+            return None
+        kind, _, value = self.fs.partition(":")
+        try:
+            rate = float(value)
+        except ValueError:
+            rate = 0.0
+        if kind != "nominal" or not 0 < rate < float("inf"):
+            raise UsageError(f"fs is {self.fs!r}; expected true, or nominal:HZ such as nominal:30")
+        return rate
+
+    def level_gains(self, shape: tuple[int, int]) -> tuple[float, ...] | None:
+        """α of each pyramid level from fine to coarse, or None when all are `alpha`.
+
+        Raises:
+            UsageError: the list has not one number per level, or the image is too small for so many levels.
+        """
+        from preprocess.pyramid import evm_gains, most_levels
+
+        if self.levels > most_levels(shape):
+            raise UsageError(f"levels is {self.levels}; an image of {shape[0]}×{shape[1]} allows {most_levels(shape)}")
+        if self.gains == "uniform":
+            return None
+        if self.gains == "evm":
+            return evm_gains(shape, self.levels, self.alpha)
+        try:
+            gains = tuple(float(part) for part in self.gains.split(","))
+        except ValueError as error:
+            raise UsageError(f"gains is {self.gains!r}; expected uniform, evm, or numbers as in 0,10,20") from error
+        if len(gains) != self.levels:
+            raise UsageError(f"gains has {len(gains)} numbers for {self.levels} levels; give one each, or set --levels")
+        return gains
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the recipe."""
+        return digest(self.as_json())
+
+    def as_json(self) -> dict[str, Any]:
+        """The recipe as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], where: str = "recipe") -> "Recipe":
+        """The recipe stored as `values`.
+
+        Raises:
+            UsageError: unknown knobs or bad values.
+        """
+        return from_mapping(cls, values, where)
+
+    def with_alpha(self, alpha: float) -> "Recipe":
+        """The same recipe at another magnification factor."""
+        return replace(self, alpha=alpha)

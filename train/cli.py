@@ -1,0 +1,89 @@
+"""The command `mpt-train`. Parsing and printing only; the work is in `job`."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from data_cache.commandline import make_app, run, version_option
+from data_cache.errors import UsageError
+from data_cache.options import with_options
+from train.config import Execution, TrainConfig, resolve
+
+app = make_app(
+    "Train a frozen, prompt-tuned ViT on a cache and evaluate it leave-one-subject-out.\n\n"
+    "[bold]Example[/bold]: mpt-train --cache data_cache/casme2.h5"
+)
+RUNS = Path("runs")
+
+
+@app.command()
+@with_options(Execution, into="how")
+@with_options(TrainConfig)
+def train(
+    cache: Annotated[list[Path], typer.Option("--cache", help="Cache from mpt-preprocess; several for a composite protocol.")],
+    preset: Annotated[str, typer.Option(help="Named settings: a row of the paper's tables; --presets lists them.")] = "mpt",
+    config: Annotated[Path | None, typer.Option(help="TOML file with settings; the command line wins over it.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Folder of the run below runs/.", show_default="<data sets>-<preset>")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard an existing run of this name.")] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    version: Annotated[
+        bool | None, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version.")
+    ] = None,
+    *,
+    given: dict[str, Any],
+    how: dict[str, Any],
+) -> None:
+    """Train on CACHE, leaving one subject out at a time, and print the scores."""
+    from train.presets import find_preset
+
+    settings = resolve(find_preset(preset).settings, config, given)
+    execution = Execution(**how)
+    if name is not None and (Path(name).name != name or name in (".", "..")):
+        raise UsageError(f"--name {name!r} must be a plain name; runs go to {RUNS}/NAME")
+    from train.job import make_task, train_run
+    from train.runs import RunFolder
+
+    task = make_task(cache, settings.protocol)
+    folder = RunFolder(RUNS / (name or f"{'+'.join(sorted(set(task.clips.datasets)))}-{preset}"))
+    summary = train_run(task, settings, execution, folder, overwrite)
+    if json_output:
+        import json
+
+        typer.echo(json.dumps(summary, indent=2))
+    else:
+        print_summary(summary, folder.path)
+
+
+def print_summary(summary: dict[str, Any], folder: Path) -> None:
+    """The table at the end of a run."""
+    from rich.console import Console
+    from rich.table import Table
+
+    final, baseline = summary["final_epoch"], summary["majority_baseline"]
+    table = Table(title=f"{summary['clips']} clips, {summary['subjects']} subjects, leave-one-subject-out")
+    for heading in ("", "Acc", "macro-F1", "UAR"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    metrics = ("accuracy", "macro_f1", "uar")
+    table.add_row("final epoch", *(f"{final[m]:.1%}" for m in metrics), style="bold")
+    table.add_row("95 % interval", *("–".join(f"{100 * v:.1f}" for v in final["interval_95"][m]) for m in metrics))
+    table.add_row("always the majority", *(f"{baseline[m]:.1%}" for m in metrics))
+    table.add_row("best epoch on test (leak)", *(f"{summary['oracle_best_epoch'][m]:.1%}" for m in metrics), style="dim")
+    console = Console()
+    console.print(table)
+    console.print(
+        f"against chance (labels shuffled within subjects: {final['permutation_accuracy']:.1%}): "
+        f"p = {final['permutation_p']:.4f}"
+    )
+    console.print(f"run: {folder}    report: mpt-report {folder}", highlight=False)
+
+
+def main() -> None:
+    """Entry point."""
+    run(app, "mpt-train")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Every setting of a run, in frozen dataclasses: what decides the result, and how it is executed."""
+
+import tomllib
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from data_cache.errors import UsageError
+from data_cache.options import check_knobs, from_mapping, knob
+
+_MODEL = "Model"
+_TRAINING = "Training"
+_EVALUATION = "Evaluation"
+_EXECUTION = "Execution (does not change the result)"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What decides the result of a run. The defaults are the paper's, or our documented choice."""
+
+    backbone: str = knob("vit_base_patch16_224.augreg_in21k", "any plain ViT of timm, by name (paper: ViT-B/16)", panel=_MODEL)
+    random_weights: bool = knob(False, "random instead of pretrained weights: for tests, demos and ablations", panel=_MODEL)
+    weights: str | None = knob(None, "file with the backbone's weights (safetensors, npz, pth) instead of the hub", panel=_MODEL)
+    depth: int | None = knob(None, "use only the first blocks of the backbone", panel=_MODEL, minimum=1)
+    width: int | None = knob(None, "width of a random backbone (with --random-weights)", panel=_MODEL, minimum=16)
+    tuning: Literal["prompt", "full"] = knob(
+        "prompt", "prompt trains prompts, adapters and head (paper); full trains the backbone and the head too", panel=_MODEL
+    )
+    image: Literal["dynamic", "onset"] = knob(
+        "dynamic", "image that the ViT sees: the dynamic image (paper), or the onset frame as a control without motion", panel=_MODEL
+    )
+    prompt: Literal["motion", "shallow", "deep", "none"] = knob(
+        "motion", "motion prompts (paper), VPT-Shallow, VPT-Deep, or none", panel=_MODEL
+    )
+    prompts: int = knob(5, "prompt tokens, per layer for deep (paper: 5 motion prompts)", panel=_MODEL, minimum=1, maximum=1000)
+    token_activation: Literal["gelu", "none"] = knob(
+        "gelu", "between convolution and pooling (the paper names none; without it most of the motion is lost)", panel=_MODEL
+    )
+    token_grid: int = knob(1, "pool each frame to G×G (paper: 1; 4 keeps where the face moved)", panel=_MODEL, minimum=1, maximum=14)
+    token_channels: int = knob(128, "features per patch of a motion frame (128 fits the paper's counts)", panel=_MODEL, minimum=1)
+    adapter: Literal["group", "primitive", "none"] = knob("group", "adapters after each block (paper: group)", panel=_MODEL)
+    adapter_mean: Literal["none", "cross"] = knob(
+        "none", "cross adds the other groups' mean tokens before Down: the second reading of the paper's text", panel=_MODEL
+    )
+    adapter_position: Literal["block", "ffn"] = knob(
+        "block", "adapt a block's output (paper, eq. 13 to 16) or its feed-forward layer's (Houlsby et al.)", panel=_MODEL
+    )
+    reduction: int = knob(8, "r, the adapters' reduction factor (paper: 8)", panel=_MODEL, minimum=1)
+    epochs: int = knob(100, "epochs (the paper gives no number)", panel=_TRAINING, minimum=1)
+    lr: float = knob(3e-4, "learning rate of Adam (paper: 3e-4)", panel=_TRAINING, minimum=0)
+    batch_size: int = knob(16, "clips per step and fold (paper: 16)", panel=_TRAINING, minimum=1)
+    seed: int = knob(0, "base seed; each fold derives its own from it and its subject", panel=_TRAINING, minimum=0)
+    protocol: str | None = knob(None, "classes and clips; by default that of the data set", panel=_EVALUATION)
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+        if self.weights and self.random_weights:
+            raise UsageError("--weights and --random-weights exclude each other; give one of them")
+        if self.width and not self.random_weights:
+            raise UsageError("--width needs --random-weights: pretrained weights have a width of their own")
+
+    def as_json(self) -> dict[str, Any]:
+        """The settings as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any], where: str = "config") -> "TrainConfig":
+        """Settings stored as `values`.
+
+        Raises:
+            UsageError: unknown names or bad values.
+        """
+        return from_mapping(cls, values, where)
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How a run is executed; the result is the same to float tolerance."""
+
+    device: str = knob("auto", "cpu, cuda, cuda:1, …; auto takes a GPU where there is one", panel=_EXECUTION)
+    folds_at_once: int = knob(0, "folds trained in one pass of the backbone; 0 fills the memory", panel=_EXECUTION, minimum=0)
+
+    def __post_init__(self) -> None:
+        check_knobs(self)
+
+
+def resolve(preset: dict[str, Any], file: Path | None, given: dict[str, Any]) -> TrainConfig:
+    """Settings from a preset, then a TOML file, then the command line: the later wins.
+
+    Raises:
+        UsageError: the file is missing or no TOML, or names a setting that does not exist.
+    """
+    stored: dict[str, Any] = {}
+    if file is not None:
+        try:
+            stored = tomllib.loads(file.read_text())
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise UsageError(f"{file} cannot be read as TOML: {error}") from error
+        from_mapping(TrainConfig, {**preset, **stored}, str(file))
+    return replace(TrainConfig(), **{**preset, **stored, **given})

@@ -1,0 +1,48 @@
+"""How much memory a fold takes, and how many folds fit."""
+
+import os
+
+import torch
+
+from train.config import TrainConfig
+from train.model.backbone import Backbone
+from train.model.build import Shape
+from train.model.tokenizer import PATCH
+
+_BLOCK_VALUES = 13  # values kept for the backward pass, per token, channel and block (measured on ViT-B/16: 12.3)
+_SHARE = 0.6  # of the free memory; the rest is for kernels' workspaces and other users
+
+
+def bytes_per_fold(config: TrainConfig, backbone: Backbone, shape: Shape, trained: int, value_bytes: int = 4) -> int:
+    """Estimated peak memory of one fold: activations of its batch, and its weights with Adam state.
+
+    Args:
+        config: the settings.
+        backbone: the ViT.
+        shape: of the data.
+        trained: number of trained parameters per fold.
+        value_bytes: bytes per activation, 4 for float32 and 2 for bfloat16.
+    """
+    tokens = backbone.vit.patch_embed.num_patches + backbone.prefix + config.prompts
+    values = _BLOCK_VALUES * tokens * backbone.dim * backbone.depth
+    if config.prompt == "motion":
+        patches = shape.frames * (shape.size // PATCH) ** 2
+        values += patches * (3 * PATCH * PATCH + 3 * config.token_channels)
+    return config.batch_size * values * value_bytes + 16 * trained
+
+
+def folds_that_fit(per_fold: int, device: torch.device, most: int) -> int:
+    """How many folds of `per_fold` bytes fit in the free memory of `device`: 1 to `most`."""
+    return max(1, min(most, int(_SHARE * free_memory(device) / per_fold)))
+
+
+def free_memory(device: torch.device) -> int:
+    """Free bytes of a GPU, or of this machine."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    try:
+        with open("/proc/meminfo") as file:  # noqa: PTH123 - no file system path
+            lines = dict(line.split(":") for line in file)
+        return int(lines["MemAvailable"].split()[0]) * 1024
+    except (OSError, KeyError):
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,75 @@
+"""From settings to a model: the tables of prompts and adapters, and the backbone from timm."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from data_cache.errors import UsageError
+from train.config import TrainConfig
+from train.model.adapters import GroupAdapter, NoAdapter, PrimitiveAdapter
+from train.model.backbone import Backbone
+from train.model.fold_linear import reset_folds
+from train.model.mpt import MPT
+from train.model.prompts import LearnedPrompt, MotionPrompt, NoPrompt
+from train.model.tokenizer import PATCH, GaussianTokenizer
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the data decide: classes, and frames and side of the motion sequences."""
+
+    classes: int
+    frames: int
+    size: int
+
+
+def build_model(config: TrainConfig, backbone: Backbone, shape: Shape, fold_seeds: Sequence[int]) -> MPT:
+    """The model for as many folds as there are seeds, on the CPU, freshly started."""
+    folds = len(fold_seeds)
+    prompts = PROMPTS[config.prompt](config, backbone, shape, folds)
+    groups = tuple(
+        name
+        for name, present in (("class", backbone.has_class_token), ("visual", True), ("motion", prompts.count > 0))
+        if present
+    )
+    adapter = ADAPTERS[config.adapter](config, backbone, groups, folds)
+    model = MPT(backbone, prompts, adapter, folds, shape.classes, config.adapter_position)
+    reset_folds(model, fold_seeds)
+    return model
+
+
+def _motion(config: TrainConfig, backbone: Backbone, shape: Shape, folds: int) -> MotionPrompt:
+    if shape.size % PATCH:
+        raise UsageError(f"the cache has images of {shape.size} pixels; motion prompts need a multiple of {PATCH}")
+    return MotionPrompt(
+        GaussianTokenizer(
+            folds,
+            backbone.dim,
+            config.prompts,
+            shape.frames,
+            shape.size,
+            channels=config.token_channels,
+            grid=config.token_grid,
+            activation=config.token_activation,
+            mean=backbone.mean.tolist(),
+            std=backbone.std.tolist(),
+        )
+    )
+
+
+def _learned(layers: Callable[[Backbone], int]) -> Callable[..., LearnedPrompt]:
+    return lambda config, backbone, _, folds: LearnedPrompt(folds, backbone.dim, config.prompts, layers(backbone))
+
+
+PROMPTS: dict[str, Callable[[TrainConfig, Backbone, Shape, int], MotionPrompt | LearnedPrompt | NoPrompt]] = {
+    "motion": _motion,
+    "shallow": _learned(lambda _: 1),
+    "deep": _learned(lambda backbone: backbone.depth),
+    "none": lambda *_: NoPrompt(),
+}
+ADAPTERS: dict[str, Callable[[TrainConfig, Backbone, tuple[str, ...], int], GroupAdapter | PrimitiveAdapter | NoAdapter]] = {
+    "group": lambda config, backbone, groups, folds: GroupAdapter(
+        folds, backbone.dim, backbone.depth, groups, config.reduction, config.adapter_mean
+    ),
+    "primitive": lambda config, backbone, _, folds: PrimitiveAdapter(folds, backbone.dim, backbone.depth, config.reduction),
+    "none": lambda *_: NoAdapter(),
+}
