@@ -20,7 +20,11 @@ _QUIET_INTERVAL = 30.0  # seconds between progress lines where stderr is no term
 def make_app(help: str) -> typer.Typer:
     """A Typer application in the house style."""
     return typer.Typer(
-        help=help, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", add_completion=True
+        help=help,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        add_completion=True,
     )
 
 
@@ -62,7 +66,14 @@ def progress(title: str, total: int, unit: str) -> Iterator[Callable[[int, str],
 @contextmanager
 def _bar(title: str, total: int, unit: str) -> Iterator[Callable[[int, str], None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description}"),

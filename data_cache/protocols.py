@@ -70,9 +70,21 @@ _THREE = ("negative", "positive", "surprise")
 _FIVE_CASME2 = ("disgust", "happiness", "others", "repression", "surprise")
 _FIVE_SAMM = ("anger", "contempt", "happiness", "other", "surprise")
 _MEGC_CASME2_EXCLUDED = {
-    ("casme2", "sub04", "EP12_01f"): "not among the 145 CASME II clips of the MEGC 2019 list (no apex annotated)",
-    ("casme2", "sub05", "EP09_05f"): "not among the 145 CASME II clips of the MEGC 2019 list (onset equals apex)",
-    ("casme2", "sub24", "EP02_07"): "not among the 145 CASME II clips of the MEGC 2019 list (row of later sheets only)",
+    (
+        "casme2",
+        "sub04",
+        "EP12_01f",
+    ): "not among the 145 CASME II clips of the MEGC 2019 list (no apex annotated)",
+    (
+        "casme2",
+        "sub05",
+        "EP09_05f",
+    ): "not among the 145 CASME II clips of the MEGC 2019 list (onset equals apex)",
+    (
+        "casme2",
+        "sub24",
+        "EP02_07",
+    ): "not among the 145 CASME II clips of the MEGC 2019 list (row of later sheets only)",
 }
 
 PROTOCOLS = {

@@ -27,7 +27,9 @@ LICENCE_NOTICE = (
     "This file contains face images derived from the data set {dataset}. It is covered by the licence agreement that "
     "your laboratory signed for that data set: share it only with people whom that agreement covers."
 )
-SYNTHETIC_NOTICE = "Synthetic: every face in this file was drawn by mpt-preprocess demo; no person is shown. MIT licence."
+SYNTHETIC_NOTICE = (
+    "Synthetic: every face in this file was drawn by mpt-preprocess demo; no person is shown. MIT licence."
+)
 
 
 @dataclass(frozen=True)
@@ -168,9 +170,7 @@ def _tasks(
                     clip,
                     tuple(missing.values()),
                     tuple(_shard(path, recipe, source) for path, recipe in missing.items()),
-                    tuple(
-                        CacheAttributes(**{**vars(attributes[path]), "source_digest": source}) for path in missing
-                    ),
+                    tuple(CacheAttributes(**{**vars(attributes[path]), "source_digest": source}) for path in missing),
                 )
             )
     return tasks

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,7 +25,9 @@ Root = Annotated[
     Path | None,
     typer.Option(help="Folder of the data set as delivered.", show_default="$MPT_<SET>, else datasets/<set>"),
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Cache to write.", show_default="data_cache/<set>.h5")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Cache to write.", show_default="data_cache/<set>.h5")
+]
 Alphas = Annotated[
     list[float] | None,
     typer.Option(
@@ -37,7 +40,8 @@ Alphas = Annotated[
 Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Worker processes; -1 is every core.")]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing cache that is stale.")]
 AllowMissing = Annotated[
-    bool, typer.Option("--allow-missing", help="Write the cache without clips that cannot be used (still exit code 3).")
+    bool,
+    typer.Option("--allow-missing", help="Write the cache without clips that cannot be used (still exit code 3)."),
 ]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first clip that cannot be used.")]
 HashSources = Annotated[
@@ -48,7 +52,8 @@ HashSources = Annotated[
 @app.callback()
 def main_options(
     version: Annotated[
-        bool | None, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version.")
+        bool | None,
+        typer.Option("--version", callback=version_option, is_eager=True, help="Show the version."),
     ] = None,
 ) -> None:
     """Options before the subcommand."""
@@ -119,8 +124,9 @@ def demo(
     from preprocess.datasets.casme2 import casme2 as adapter
     from preprocess.demo.generate import DemoSet, generate
 
-    chosen = {name: value for name, value in (("subjects", subjects), ("seed", seed)) if value is not None}
-    generate(root, DemoSet(**chosen), jobs)
+    usual = DemoSet()
+    chosen = replace(usual, subjects=subjects or usual.subjects, seed=usual.seed if seed is None else seed)
+    generate(root, chosen, jobs)
     build(adapter(root, "demo"), targets(output or cache_path("demo"), alpha, given), BuildOptions(jobs, force))
 
 
@@ -155,7 +161,6 @@ def targets(output: Path, alphas: list[float] | None, given: Mapping[str, Any]) 
 def main() -> None:
     """Entry point."""
     run(app, "mpt-preprocess")
-
 
 
 if __name__ == "__main__":

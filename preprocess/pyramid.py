@@ -6,6 +6,7 @@ with Gaussian levels G_l. The explicit pyramid below is the readable reference f
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from math import hypot
 
 import cv2
@@ -24,7 +25,7 @@ def most_levels(shape: tuple[int, int]) -> int:
 def laplacian_pyramid(image: np.ndarray, levels: int) -> list[np.ndarray]:
     """Split an (H, W, C) float image into `levels` bands from fine to coarse, the low-pass residual last (eq. 4)."""
     gaussian = gaussian_pyramid(image, levels)
-    return [fine - up(coarse, fine) for fine, coarse in zip(gaussian, gaussian[1:], strict=False)] + gaussian[-1:]
+    return [fine - up(coarse, fine) for fine, coarse in pairwise(gaussian)] + gaussian[-1:]
 
 
 def collapse(pyramid: Sequence[np.ndarray]) -> np.ndarray:

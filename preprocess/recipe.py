@@ -29,8 +29,7 @@ class Recipe:
     )
     rank_pool: Literal["bilen", "linear"] = knob(
         "bilen",
-        "weights of the dynamic image. Paper: the 'fast version' of Bilen et al. (harmonic weights); "
-        "linear is 2t-T-1",
+        "weights of the dynamic image. Paper: the 'fast version' of Bilen et al. (harmonic weights); linear is 2t-T-1",
         panel=_TIME,
     )
     rank_pool_span: Literal["clip", "onset-apex"] = knob(
@@ -68,7 +67,11 @@ class Recipe:
         panel=_MAGNIFY,
     )
     levels: int = knob(
-        5, "levels of the Laplacian pyramid, residual included (paper: not given)", panel=_SPACE, minimum=1, maximum=16
+        5,
+        "levels of the Laplacian pyramid, residual included (paper: not given)",
+        panel=_SPACE,
+        minimum=1,
+        maximum=16,
     )
     explicit_pyramid: bool = knob(
         False, "build every pyramid level, as the equations read; slower, equal within rounding", panel=_SPACE

@@ -18,7 +18,16 @@ def source_digest(clip: Clip, root: Path, hash_contents: bool = False) -> str:
         files, span = [clip.frames.path], [clip.frames.first, clip.frames.last]
     else:
         files, span = list(clip.frames), []
-    annotation = [clip.dataset, clip.subject, clip.clip, clip.onset, clip.apex, clip.offset, clip.fps, clip.emotion]
+    annotation = [
+        clip.dataset,
+        clip.subject,
+        clip.clip,
+        clip.onset,
+        clip.apex,
+        clip.offset,
+        clip.fps,
+        clip.emotion,
+    ]
     return digest([annotation, span, [_identity(path, root, hash_contents) for path in files]])
 
 

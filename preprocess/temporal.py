@@ -151,7 +151,7 @@ def _from_first_frame(sos: np.ndarray, frames: np.ndarray) -> np.ndarray:
 
 
 def rank_pooling_weights(n_samples: int, method: str) -> np.ndarray:
-    """w (T,): the weights of the dynamic image, d = Σ_t w_t x_t (eq. 1). Their sum is 0 for T ≥ 2.
+    """Weights w (T,) of the dynamic image, d = Σ_t w_t x_t (eq. 1). Their sum is 0 for T ≥ 2.
 
     bilen is approximate rank pooling, w_t = Σ_{i=t..T} (2i−T−1)/i (Bilen et al. 2017). A popular
     Python port has (2i−T)/i, whose weights sum to T: that gives an ordinary mean-like face. linear

@@ -21,8 +21,13 @@ RUNS = Path("runs")
 @with_options(Execution, into="how")
 @with_options(TrainConfig)
 def train(
-    cache: Annotated[list[Path], typer.Option("--cache", help="Cache from mpt-preprocess; several for a composite protocol.")],
-    preset: Annotated[str, typer.Option(help="Named settings: a row of the paper's tables; --presets lists them.")] = "mpt",
+    cache: Annotated[
+        list[Path],
+        typer.Option("--cache", help="Cache from mpt-preprocess; several for a composite protocol."),
+    ],
+    preset: Annotated[
+        str, typer.Option(help="Named settings: a row of the paper's tables; --presets lists them.")
+    ] = "mpt",
     config: Annotated[Path | None, typer.Option(help="TOML file with settings; the command line wins over it.")] = None,
     name: Annotated[
         str | None, typer.Option(help="Folder of the run below runs/.", show_default="<data sets>-<preset>")
@@ -30,7 +35,8 @@ def train(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard an existing run of this name.")] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
     version: Annotated[
-        bool | None, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version.")
+        bool | None,
+        typer.Option("--version", callback=version_option, is_eager=True, help="Show the version."),
     ] = None,
     *,
     given: dict[str, Any],
@@ -70,7 +76,9 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     table.add_row("final epoch", *(f"{final[m]:.1%}" for m in metrics), style="bold")
     table.add_row("95 % interval", *("–".join(f"{100 * v:.1f}" for v in final["interval_95"][m]) for m in metrics))
     table.add_row("always the majority", *(f"{baseline[m]:.1%}" for m in metrics))
-    table.add_row("best epoch on test (leak)", *(f"{summary['oracle_best_epoch'][m]:.1%}" for m in metrics), style="dim")
+    table.add_row(
+        "best epoch on test (leak)", *(f"{summary['oracle_best_epoch'][m]:.1%}" for m in metrics), style="dim"
+    )
     console = Console()
     console.print(table)
     console.print(

@@ -18,32 +18,64 @@ _EXECUTION = "Execution (does not change the result)"
 class TrainConfig:
     """What decides the result of a run. The defaults are the paper's, or our documented choice."""
 
-    backbone: str = knob("vit_base_patch16_224.augreg_in21k", "any plain ViT of timm, by name (paper: ViT-B/16)", panel=_MODEL)
-    random_weights: bool = knob(False, "random instead of pretrained weights: for tests, demos and ablations", panel=_MODEL)
-    weights: str | None = knob(None, "file with the backbone's weights (safetensors, npz, pth) instead of the hub", panel=_MODEL)
+    backbone: str = knob(
+        "vit_base_patch16_224.augreg_in21k", "any plain ViT of timm, by name (paper: ViT-B/16)", panel=_MODEL
+    )
+    random_weights: bool = knob(
+        False, "random instead of pretrained weights: for tests, demos and ablations", panel=_MODEL
+    )
+    weights: str | None = knob(
+        None, "file with the backbone's weights (safetensors, npz, pth) instead of the hub", panel=_MODEL
+    )
     depth: int | None = knob(None, "use only the first blocks of the backbone", panel=_MODEL, minimum=1)
     width: int | None = knob(None, "width of a random backbone (with --random-weights)", panel=_MODEL, minimum=16)
     tuning: Literal["prompt", "full"] = knob(
-        "prompt", "prompt trains prompts, adapters and head (paper); full trains the backbone and the head too", panel=_MODEL
+        "prompt",
+        "prompt trains prompts, adapters and head (paper); full trains the backbone and the head too",
+        panel=_MODEL,
     )
     image: Literal["dynamic", "onset"] = knob(
-        "dynamic", "image that the ViT sees: the dynamic image (paper), or the onset frame as a control without motion", panel=_MODEL
+        "dynamic",
+        "image that the ViT sees: the dynamic image (paper), or the onset frame as a control without motion",
+        panel=_MODEL,
     )
     prompt: Literal["motion", "shallow", "deep", "none"] = knob(
         "motion", "motion prompts (paper), VPT-Shallow, VPT-Deep, or none", panel=_MODEL
     )
-    prompts: int = knob(5, "prompt tokens, per layer for deep (paper: 5 motion prompts)", panel=_MODEL, minimum=1, maximum=1000)
-    token_activation: Literal["gelu", "none"] = knob(
-        "gelu", "between convolution and pooling (the paper names none; without it most of the motion is lost)", panel=_MODEL
+    prompts: int = knob(
+        5,
+        "prompt tokens, per layer for deep (paper: 5 motion prompts)",
+        panel=_MODEL,
+        minimum=1,
+        maximum=1000,
     )
-    token_grid: int = knob(1, "pool each frame to G×G (paper: 1; 4 keeps where the face moved)", panel=_MODEL, minimum=1, maximum=14)
-    token_channels: int = knob(128, "features per patch of a motion frame (128 fits the paper's counts)", panel=_MODEL, minimum=1)
-    adapter: Literal["group", "primitive", "none"] = knob("group", "adapters after each block (paper: group)", panel=_MODEL)
+    token_activation: Literal["gelu", "none"] = knob(
+        "gelu",
+        "between convolution and pooling (the paper names none; without it most of the motion is lost)",
+        panel=_MODEL,
+    )
+    token_grid: int = knob(
+        1,
+        "pool each frame to G×G (paper: 1; 4 keeps where the face moved)",
+        panel=_MODEL,
+        minimum=1,
+        maximum=14,
+    )
+    token_channels: int = knob(
+        128, "features per patch of a motion frame (128 fits the paper's counts)", panel=_MODEL, minimum=1
+    )
+    adapter: Literal["group", "primitive", "none"] = knob(
+        "group", "adapters after each block (paper: group)", panel=_MODEL
+    )
     adapter_mean: Literal["none", "cross"] = knob(
-        "none", "cross adds the other groups' mean tokens before Down: the second reading of the paper's text", panel=_MODEL
+        "none",
+        "cross adds the other groups' mean tokens before Down: the second reading of the paper's text",
+        panel=_MODEL,
     )
     adapter_position: Literal["block", "ffn"] = knob(
-        "block", "adapt a block's output (paper, eq. 13 to 16) or its feed-forward layer's (Houlsby et al.)", panel=_MODEL
+        "block",
+        "adapt a block's output (paper, eq. 13 to 16) or its feed-forward layer's (Houlsby et al.)",
+        panel=_MODEL,
     )
     reduction: int = knob(8, "r, the adapters' reduction factor (paper: 8)", panel=_MODEL, minimum=1)
     epochs: int = knob(100, "epochs (the paper gives no number)", panel=_TRAINING, minimum=1)
@@ -78,7 +110,9 @@ class Execution:
     """How a run is executed; the result is the same to float tolerance."""
 
     device: str = knob("auto", "cpu, cuda, cuda:1, …; auto takes a GPU where there is one", panel=_EXECUTION)
-    folds_at_once: int = knob(0, "folds trained in one pass of the backbone; 0 fills the memory", panel=_EXECUTION, minimum=0)
+    folds_at_once: int = knob(
+        0, "folds trained in one pass of the backbone; 0 fills the memory", panel=_EXECUTION, minimum=0
+    )
 
     def __post_init__(self) -> None:
         check_knobs(self)

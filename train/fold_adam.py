@@ -58,7 +58,10 @@ class FoldAdam:
             if not everyone:
                 moving = _along(active, parameter)
                 change = torch.where(moving, change, 0)
-                new_first, new_second = torch.where(moving, new_first, first), torch.where(moving, new_second, second)
+                new_first, new_second = (
+                    torch.where(moving, new_first, first),
+                    torch.where(moving, new_second, second),
+                )
             first.copy_(new_first)
             second.copy_(new_second)
             parameter.sub_(change)

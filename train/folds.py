@@ -52,7 +52,9 @@ def loso_folds(datasets: Sequence[str], subjects: Sequence[str], labels: Sequenc
     usable = [i for i, label in enumerate(labels) if label >= 0]
     tested = sorted({everyone[i] for i in usable}, key=lambda pair: (pair[0], natural_key(pair[1])))
     if len(tested) < 2:
-        raise UsageError(f"leaving one subject out needs at least two subjects with labelled clips; found {len(tested)}")
+        raise UsageError(
+            f"leaving one subject out needs at least two subjects with labelled clips; found {len(tested)}"
+        )
     folds = tuple(
         Fold(
             *pair,

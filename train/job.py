@@ -74,7 +74,9 @@ def make_task(caches: Sequence[Path], protocol_name: str | None) -> Task:
     return Task(clips, protocol.name, labelling, folds)
 
 
-def train_run(task: Task, config: TrainConfig, execution: Execution, folder: RunFolder, overwrite: bool) -> dict[str, Any]:
+def train_run(
+    task: Task, config: TrainConfig, execution: Execution, folder: RunFolder, overwrite: bool
+) -> dict[str, Any]:
     """Train every fold that is not done yet, write the summary, and return it.
 
     Raises:
@@ -114,7 +116,9 @@ def choose_device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(1, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); try --device cpu") from error
+        raise UsageError(
+            f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); try --device cpu"
+        ) from error
     return device
 
 
@@ -135,7 +139,10 @@ def _train_folds(
     )
     if config.tuning == "full":
         at_once = 1  # the backbone itself trains, so it cannot be shared
-    say(f"{trained:,} trained parameters per fold; {len(waiting)} folds, {min(at_once, len(waiting))} at a time on {device}")
+    say(
+        f"{trained:,} trained parameters per fold; {len(waiting)} folds, "
+        f"{min(at_once, len(waiting))} at a time, on {device}"
+    )
     used = sorted({clip for fold in waiting for clip in (*fold.train, *fold.test)})
     stream = DeviceStream(task.clips, used, config.image, config.prompt == "motion", device)
     with progress("training", len(waiting) * config.epochs, "fold-epochs") as advance:
@@ -166,9 +173,7 @@ def _train_group(
         note = f"epoch {report.epoch}/{config.epochs}  loss {report.loss.mean():.3f}  "
         advance(len(group), note + f"train acc {report.accuracy.mean():.0%}  {speed:.0f} clips/s")
 
-    data = [
-        FoldData(np.array(fold.train), labels[list(fold.train)], fold.seed(config.seed)) for fold in group
-    ]
+    data = [FoldData(np.array(fold.train), labels[list(fold.train)], fold.seed(config.seed)) for fold in group]
     fit(model, stream, data, config, after_epoch)
     seconds = (time.monotonic() - started) / len(group)
     return [
@@ -196,7 +201,7 @@ def _description(task: Task, config: TrainConfig, card: CheckpointCard) -> dict[
         "settings": config.as_json(),
         "protocol": task.protocol,
         "classes": list(task.labelling.classes),
-        "clips": {name: count for name, count in task.labelling.counts.items()},
+        "clips": dict(task.labelling.counts),
         "caches": [
             {
                 "dataset": reader.attributes.dataset,
@@ -217,5 +222,6 @@ def _environment(device: torch.device) -> dict[str, Any]:
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "host": platform.node(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() + " CPU",
-        "versions": {name: version(name) for name in ("torch", "timm", "numpy", "h5py")} | {"python": platform.python_version()},
+        "versions": {name: version(name) for name in ("torch", "timm", "numpy", "h5py")}
+        | {"python": platform.python_version()},
     }

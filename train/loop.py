@@ -77,9 +77,7 @@ def fit(
         on_epoch(EpochReport(epoch, losses / sizes, hits / sizes, int(sizes.sum())))
 
 
-def batches(
-    folds: Sequence[FoldData], batch_size: int, epoch: int
-) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+def batches(folds: Sequence[FoldData], batch_size: int, epoch: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The steps of an epoch: (clips, labels, weights), each (F, B).
 
     Each fold goes through its clips once, in an order drawn from its own seed. Folds differ in

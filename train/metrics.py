@@ -83,7 +83,7 @@ def bootstrap_interval(
     rng = np.random.default_rng(0)
     drawn = [scores(per_subject[rng.integers(len(names), size=len(names))].sum(0)) for _ in range(draws)]
     return {
-        metric: tuple(np.percentile([getattr(s, metric) for s in drawn], [2.5, 97.5]).tolist())  # type: ignore[misc]
+        metric: tuple(np.percentile([getattr(s, metric) for s in drawn], [2.5, 97.5]).tolist())
         for metric in ("accuracy", "macro_f1", "uar")
     }
 

@@ -19,7 +19,7 @@ _DEMO = {
     "backbone": "vit_tiny_patch16_224",
     "random_weights": True,
     "depth": 4,
-    "epochs": 12,
+    "epochs": 24,
     "lr": 1e-3,
 }
 PRESETS = {
@@ -35,7 +35,10 @@ PRESETS = {
     "scratch": Preset({**_HEAD, "tuning": "full", "random_weights": True}, "Table VI: every weight, from random ones"),
     "still": Preset({"prompt": "none", "image": "onset"}, "control: only the onset frame, before anything moved"),
     "demo": Preset(_DEMO, "mpt on a small random ViT, for the demo set on a CPU"),
-    "demo-still": Preset({**_DEMO, "prompt": "none", "image": "onset"}, "control of the demo: the same, but only the onset frame"),
+    "demo-still": Preset(
+        {**_DEMO, "prompt": "none", "image": "onset"},
+        "control of the demo: the same, but only the onset frame",
+    ),
 }
 
 

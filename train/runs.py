@@ -1,10 +1,10 @@
 """The folder of a run: settings, one pair of files per fold, checkpoints, summary. JSON, CSV and safetensors only.
 
-    runs/<name>/config.json  env.json
-                folds/<dataset>__<subject>.csv    clip, true class, predicted class, logits
-                folds/<dataset>__<subject>.json   written last: the fold is done when it is there
-                checkpoints/<dataset>__<subject>.safetensors
-                summary.json  report/
+runs/<name>/config.json  env.json
+            folds/<dataset>__<subject>.csv    clip, true class, predicted class, logits
+            folds/<dataset>__<subject>.json   written last: the fold is done when it is there
+            checkpoints/<dataset>__<subject>.safetensors
+            summary.json  report/
 """
 
 import csv
@@ -186,8 +186,8 @@ class RunFolder:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise InvalidFile(
-                f"{path} or {table.name} beside it is missing or damaged ({type(error).__name__}: {error}); delete both "
-                "and run the same mpt-train command again"
+                f"{path} or {table.name} beside it is missing or damaged ({type(error).__name__}: {error}); "
+                "delete both and run the same mpt-train command again"
             ) from error
 
     def _read_json(self, name: str) -> dict[str, Any]:

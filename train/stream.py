@@ -32,7 +32,9 @@ class DeviceStream:
         UsageError: onset frames are asked for, and the recipe changed them.
     """
 
-    def __init__(self, clips: ClipSet, used: Sequence[int], image: str, needs_motion: bool, device: torch.device) -> None:
+    def __init__(
+        self, clips: ClipSet, used: Sequence[int], image: str, needs_motion: bool, device: torch.device
+    ) -> None:
         if image == "onset":
             check_onset_frames(clips)
         self.device = device

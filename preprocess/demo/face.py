@@ -185,7 +185,9 @@ class _Canvas:
         """The face itself: shading by light and relief, texture at three grains, freckles."""
         person, y = self.person, self.y
         width, height = self.jaw_line(), person.face_height
-        self.face = self.inside((np.abs(self.x) / width) ** 2.3 + (np.abs(y - 0.35) / (height * 0.86)) ** 2.3 - 1, 0.035)
+        self.face = self.inside(
+            (np.abs(self.x) / width) ** 2.3 + (np.abs(y - 0.35) / (height * 0.86)) ** 2.3 - 1, 0.035
+        )
         depth = 1 - (self.x / (width * 1.15)) ** 2 - ((y - 0.35) / (height * 1.05)) ** 2
         facing = 0.85 * np.sqrt(np.clip(depth, 0.05, 1)) + 0.5 * light[0] * self.x / width
         shade = 0.62 + 0.42 * np.clip(facing + 0.5 * light[1] * (y - 0.35) / height, 0, 1.3) + self._relief()
@@ -239,7 +241,10 @@ class _Canvas:
     def nostril(self, side: int) -> None:
         """A nostril and the wing of the nose."""
         person = self.person
-        self.blend(0.75 * self.bump(side * person.nose_width * 0.5, person.nose_length, 0.10, 0.055), person.skin * 0.25)
+        self.blend(
+            0.75 * self.bump(side * person.nose_width * 0.5, person.nose_length, 0.10, 0.055),
+            person.skin * 0.25,
+        )
         wing = np.hypot(side * self.x - person.nose_width * 0.62, self.y - person.nose_length + 0.1) - 0.22
         self.darken(0.12 * self.line(wing, 0.04) * (side * self.x > person.nose_width * 0.6))
 

@@ -27,7 +27,11 @@ ACTION_UNITS: dict[str, tuple[tuple[str, float, float, float, float], ...]] = {
     "14": (("mouth corner", -0.8, 0.0, 0.40, 0.40),),
     "15": (("mouth corner", 0.1, 1.0, 0.45, 0.45),),
     "17": (("chin", 0.0, -0.9, 0.7, 0.45),),
-    "24": (("upper lip", 0.0, 0.8, 0.75, 0.28), ("lower lip", 0.0, -0.9, 0.75, 0.30), ("mouth corner", -0.35, 0.0, 0.35, 0.3)),
+    "24": (
+        ("upper lip", 0.0, 0.8, 0.75, 0.28),
+        ("lower lip", 0.0, -0.9, 0.75, 0.30),
+        ("mouth corner", -0.35, 0.0, 0.35, 0.3),
+    ),
     BLINK: (("upper lid", 0.0, 1.0, 0.45, 0.22),),
 }
 
@@ -70,13 +74,13 @@ def film(person: Identity, action_units: Sequence[str], camera: Camera, rng: np.
     frames = np.empty((n_frames, camera.size, camera.size, 3), np.uint8)
     for t in range(n_frames):
         field = disturbance.field(fields, t) + movement * (envelope[t] - 0.5)
-        frames[t] = disturbance.sense(_warp(portrait.image, field.astype(np.float32), *pose.grid(camera.size, t)), t, rng)
+        frames[t] = disturbance.sense(
+            _warp(portrait.image, field.astype(np.float32), *pose.grid(camera.size, t)), t, rng
+        )
     return FilmedClip(frames, apex)
 
 
-def displacement_fields(
-    person: Identity, unit: float, centre: tuple[float, float], size: int
-) -> dict[str, np.ndarray]:
+def displacement_fields(person: Identity, unit: float, centre: tuple[float, float], size: int) -> dict[str, np.ndarray]:
     """For each action unit, how far it moves each pixel at full strength: (2, size, size) float32, (x, y)."""
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
     places = person.landmarks()

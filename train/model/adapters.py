@@ -56,7 +56,11 @@ class GroupAdapter(nn.Module):
     def forward(self, x: Tensor, layer: int, groups: Groups) -> Tensor:
         """What to add to x (F, B, N, D), all of it or the groups that are given."""
         changes = []
-        means = {name: x[:, :, place].mean(2, keepdim=True) for name, place in groups.items()} if self.mean == "cross" else {}
+        means = (
+            {name: x[:, :, place].mean(2, keepdim=True) for name, place in groups.items()}
+            if self.mean == "cross"
+            else {}
+        )
         for name, place in groups.items():
             tokens = x[:, :, place]
             for other, mean in means.items():
@@ -77,7 +81,7 @@ class PrimitiveAdapter(nn.Module):
 
     def forward(self, x: Tensor, layer: int, groups: Groups) -> Tensor:  # noqa: ARG002
         """What to add to x (F, B, N, D)."""
-        return self.layers[layer](x)  # type: ignore[no-any-return]
+        return self.layers[layer](x)
 
 
 class NoAdapter(nn.Module):

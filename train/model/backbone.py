@@ -22,6 +22,9 @@ class Backbone(nn.Module):
         UsageError: the model is not built of plain blocks.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, vit: Any, trainable: bool = False) -> None:
         super().__init__()
         _check_plain(vit)
@@ -50,17 +53,17 @@ class Backbone(nn.Module):
         """uint8 images (B, H, W, 3) → tokens (B, prefix + n, D), positions added."""
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
             x = self.normalise(images).permute(0, 3, 1, 2)  # (B, 3, H, W)
-            return self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(x)))  # type: ignore[no-any-return]
+            return self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(x)))
 
     def attend(self, layer: int, x: Tensor) -> Tensor:
         """First half of a block: x + attention. (B, N, D) → (B, N, D)."""
         block = self.vit.blocks[layer]
-        return x + block.drop_path1(block.ls1(block.attn(block.norm1(x))))  # type: ignore[no-any-return]
+        return x + block.drop_path1(block.ls1(block.attn(block.norm1(x))))
 
     def feed_forward(self, layer: int, x: Tensor) -> Tensor:
         """What the second half of a block adds to x."""
         block = self.vit.blocks[layer]
-        return block.drop_path2(block.ls2(block.mlp(block.norm2(x))))  # type: ignore[no-any-return]
+        return block.drop_path2(block.ls2(block.mlp(block.norm2(x))))
 
     def attend_class_token(self, layer: int, x: Tensor) -> Tensor:
         """The class token's row of `attend`, without computing the others: (B, N, D) → (B, 1, D).
@@ -69,7 +72,11 @@ class Backbone(nn.Module):
         """
         block = self.vit.blocks[layer]
         attention, y = block.attn, block.norm1(x)
-        weight, bias, width = attention.qkv.weight, attention.qkv.bias, attention.num_heads * attention.head_dim
+        weight, bias, width = (
+            attention.qkv.weight,
+            attention.qkv.bias,
+            attention.num_heads * attention.head_dim,
+        )
         query = F.linear(y[:, :1], weight[:width], None if bias is None else bias[:width])
         rest = F.linear(y, weight[width:], None if bias is None else bias[width:])
         heads = (attention.num_heads, attention.head_dim)
@@ -77,7 +84,7 @@ class Backbone(nn.Module):
         k, v = rest.unflatten(-1, (2, *heads)).permute(2, 0, 3, 1, 4)  # each (B, heads, N, head_dim)
         attended = F.scaled_dot_product_attention(attention.q_norm(q), attention.k_norm(k), v)
         merged = attention.norm(attended.transpose(1, 2).flatten(2))  # (B, 1, width)
-        return x[:, :1] + block.drop_path1(block.ls1(attention.proj_drop(attention.proj(merged))))  # type: ignore[no-any-return]
+        return x[:, :1] + block.drop_path1(block.ls1(attention.proj_drop(attention.proj(merged))))
 
     @property
     def has_class_token_shortcut(self) -> bool:
@@ -93,8 +100,8 @@ class Backbone(nn.Module):
         pooling (mean or attention) of its image tokens. Prompts are never pooled.
         """
         if self.pools_class_token:
-            return self.vit.fc_norm(self.vit.norm(x[:, 0]))  # type: ignore[no-any-return]
-        return self.vit.fc_norm(self.vit.pool(self.vit.norm(x)))  # type: ignore[no-any-return]
+            return self.vit.fc_norm(self.vit.norm(x[:, 0]))
+        return self.vit.fc_norm(self.vit.pool(self.vit.norm(x)))
 
 
 def _check_plain(vit: Any) -> None:
@@ -105,4 +112,6 @@ def _check_plain(vit: Any) -> None:
         raise UsageError(f"the backbone is a {name}; only plain Vision Transformers of timm take prompts (vit_…)")
     strange = {type(block).__name__ for block in vit.blocks if type(block) is not Block}
     if strange:
-        raise UsageError(f"the backbone has blocks of type {', '.join(sorted(strange))}; only plain blocks can be adapted")
+        raise UsageError(
+            f"the backbone has blocks of type {', '.join(sorted(strange))}; only plain blocks can be adapted"
+        )

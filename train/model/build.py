@@ -28,7 +28,11 @@ def build_model(config: TrainConfig, backbone: Backbone, shape: Shape, fold_seed
     prompts = PROMPTS[config.prompt](config, backbone, shape, folds)
     groups = tuple(
         name
-        for name, present in (("class", backbone.has_class_token), ("visual", True), ("motion", prompts.count > 0))
+        for name, present in (
+            ("class", backbone.has_class_token),
+            ("visual", True),
+            ("motion", prompts.count > 0),
+        )
         if present
     )
     adapter = ADAPTERS[config.adapter](config, backbone, groups, folds)
@@ -66,10 +70,14 @@ PROMPTS: dict[str, Callable[[TrainConfig, Backbone, Shape, int], MotionPrompt | 
     "deep": _learned(lambda backbone: backbone.depth),
     "none": lambda *_: NoPrompt(),
 }
-ADAPTERS: dict[str, Callable[[TrainConfig, Backbone, tuple[str, ...], int], GroupAdapter | PrimitiveAdapter | NoAdapter]] = {
+ADAPTERS: dict[
+    str, Callable[[TrainConfig, Backbone, tuple[str, ...], int], GroupAdapter | PrimitiveAdapter | NoAdapter]
+] = {
     "group": lambda config, backbone, groups, folds: GroupAdapter(
         folds, backbone.dim, backbone.depth, groups, config.reduction, config.adapter_mean
     ),
-    "primitive": lambda config, backbone, _, folds: PrimitiveAdapter(folds, backbone.dim, backbone.depth, config.reduction),
+    "primitive": lambda config, backbone, _, folds: PrimitiveAdapter(
+        folds, backbone.dim, backbone.depth, config.reduction
+    ),
     "none": lambda *_: NoAdapter(),
 }

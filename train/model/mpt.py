@@ -58,7 +58,7 @@ class MPT(nn.Module):
 
     def forward(self, inputs: Inputs) -> Tensor:
         """Logits (F, B, classes)."""
-        return self.head(self.features(inputs))  # type: ignore[no-any-return]
+        return self.head(self.features(inputs))
 
     def features(self, inputs: Inputs) -> Tensor:
         """What the head reads: (F, B, D)."""

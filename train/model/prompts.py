@@ -21,7 +21,7 @@ class Prompts(Protocol):
     count: int
     needs_motion: bool
 
-    def tokens(self, layer: int, batch: int, patches: Tensor | None) -> Tensor | None:
+    def tokens(self, layer: int, batch: int, patches: Tensor | None) -> Tensor | None:  # noqa: ARG002
         """The tokens (F, B, P, D) to put in at `layer`, or None to keep those that are there."""
         ...
 
@@ -36,13 +36,13 @@ class MotionPrompt(nn.Module):
         self.tokenizer = tokenizer
         self.count = tokenizer.tokens
 
-    def tokens(self, layer: int, batch: int, patches: Tensor | None) -> Tensor | None:
+    def tokens(self, layer: int, batch: int, patches: Tensor | None) -> Tensor | None:  # noqa: ARG002
         """Motion tokens at layer 0."""
         if layer > 0:
             return None
         if patches is None:
             raise ValueError("motion prompts need the motion sequence")
-        return self.tokenizer(patches)  # type: ignore[no-any-return]
+        return self.tokenizer(patches)
 
 
 class LearnedPrompt(FoldModule):

@@ -1,17 +1,18 @@
 """Gaussian tokens: what moved, gathered around moments that are learned (eq. 8 to 12)."""
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from train.model.byte_linear import byte_linear, centred_mean, normalisation
 from train.model.fold_linear import FoldLinear
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor] | None] = {"gelu": F.gelu, "none": None}
 PATCH = 16
 SMALLEST_SIGMA = 0.05  # in frames; a narrower kernel would see one frame only
-_CENTRE = 128  # taken off the bytes before any arithmetic: the difference is exact even in bfloat16
 
 
 class GaussianTokenizer(nn.Module):
@@ -36,6 +37,11 @@ class GaussianTokenizer(nn.Module):
         mean: of the backbone's input normalisation, (3,).
         std: of the same.
     """
+
+    times: Tensor
+    cells: Tensor
+    scale: Tensor
+    shift: Tensor
 
     def __init__(
         self,
@@ -64,10 +70,9 @@ class GaussianTokenizer(nn.Module):
         self.project = FoldLinear(folds, width, dim)
         self.register_buffer("times", torch.arange(frames, dtype=torch.float32), persistent=False)
         self.register_buffer("cells", _pooling_matrix(size // PATCH, grid), persistent=False)
-        scale = (1 / (255 * torch.tensor(std))).repeat(PATCH * PATCH)  # (768,)
-        shift = ((_CENTRE / 255 - torch.tensor(mean)) / torch.tensor(std)).repeat(PATCH * PATCH)
-        self.register_buffer("scale", scale[:, None], persistent=False)
-        self.register_buffer("shift", shift[:, None], persistent=False)
+        scale, shift = normalisation(torch.tensor(mean), torch.tensor(std))
+        self.register_buffer("scale", scale.repeat(PATCH * PATCH)[:, None], persistent=False)  # (768, 1)
+        self.register_buffer("shift", shift.repeat(PATCH * PATCH)[:, None], persistent=False)
 
     def forward(self, patches: Tensor) -> Tensor:
         """Patches (F, B, T, n, 768) uint8 → tokens (F, B, m, D)."""
@@ -79,11 +84,15 @@ class GaussianTokenizer(nn.Module):
 
     def frame_features(self, patches: Tensor) -> Tensor:
         """f_t of eq. 8: (F, B, T, n, 768) uint8 → (F, B, T, channels·G²)."""
-        dtype = torch.get_autocast_dtype(patches.device.type) if torch.is_autocast_enabled(patches.device.type) else None
-        centred = patches.to(dtype or self.embed.weight.dtype).sub_(_CENTRE)
+        folds, batch, frames, count, width = patches.shape
         if self.activation is None:
-            return self._embed(self._pool(centred)).flatten(3)
-        return self._pool(self.activation(self._embed(centred))).flatten(3)
+            averages = centred_mean(self.cells, patches)  # (F, B, T, G², 768)
+            scaled = averages * self.scale.view(-1) + self.shift.view(-1)
+            return self.embed(scaled.reshape(folds, -1, width)).view(folds, batch, frames, -1)
+        flat = patches.reshape(folds, batch * frames * count, width)
+        embedded = byte_linear(flat, self.embed.weight, cast(Tensor, self.embed.bias), self.scale, self.shift)
+        active = self.activation(embedded).view(folds, batch, frames, count, -1)
+        return (self.cells.to(active.dtype) @ active).flatten(3)
 
     def moments(self, features: Tensor) -> tuple[Tensor, Tensor]:
         """μ in frames, 0..T−1, and σ > 0 in frames (eq. 9, 10), each (F, B, m) in float32."""
@@ -99,20 +108,6 @@ class GaussianTokenizer(nn.Module):
         """
         distance = (self.times - mu[..., None]) / sigma[..., None]
         return torch.softmax(-0.5 * distance.square(), dim=-1)
-
-    def _embed(self, centred: Tensor) -> Tensor:
-        """The 16×16/16 convolution: (F, ..., 768) → (F, ..., channels).
-
-        Normalising the input is affine, so it is done to the weights: pixels stay small integers.
-        """
-        weight = self.embed.weight * self.scale  # (F, 768, channels)
-        bias = self.embed.bias + (self.embed.weight * self.shift).sum(1, keepdim=True)
-        flat = centred.reshape(centred.shape[0], -1, centred.shape[-1])  # (F, B·T·n, 768)
-        return torch.baddbmm(bias, flat, weight).view(*centred.shape[:-1], -1)
-
-    def _pool(self, values: Tensor) -> Tensor:
-        """Average over the cells of the grid: (F, B, T, n, C) → (F, B, T, G², C)."""
-        return self.cells.to(values.dtype) @ values
 
 
 def patchify(frames: Tensor) -> Tensor:

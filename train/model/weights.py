@@ -27,7 +27,9 @@ def build_backbone(config: TrainConfig, size: int) -> Backbone:
     extra: dict[str, Any] = {"embed_dim": config.width} if config.width is not None else {}
     if not timm.is_model(config.backbone.partition(".")[0]):
         near = timm.list_models(f"*{config.backbone.partition('.')[0].removeprefix('vit_')}*")[:3]
-        raise UsageError(f"timm has no model {config.backbone!r}" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+        raise UsageError(
+            f"timm has no model {config.backbone!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
+        )
     if config.weights is None and not config.random_weights:
         vit = _from_hub(config.backbone, size)
     elif config.weights is not None:
@@ -74,8 +76,8 @@ def _from_hub(name: str, size: int) -> Any:
         place = getattr(config, "hf_hub_id", None) or "timm/" + name
         raise UsageError(
             f"the weights of {name} could not be fetched ({type(error).__name__}). On a machine with internet access, "
-            f"download model.safetensors from huggingface.co/{place}, copy it here, and pass --weights model.safetensors "
-            "(or --random-weights to try things out)"
+            f"download model.safetensors from huggingface.co/{place}, copy it here, and pass "
+            "--weights model.safetensors (or --random-weights to try things out)"
         ) from error
 
 

@@ -1,0 +1,44 @@
+# Every target sets itself up: the first one that is run makes .venv and installs the project into it.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.installed
+
+.PHONY: help install demo test test-slow check docs bench clean
+
+help:  ## show this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+install: $(READY)  ## make .venv with the project and its developer tools (2 to 4 minutes, 6 GB)
+
+$(READY): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "no $(PYTHON) here; install Python 3.11 to 3.13, or: make PYTHON=python3.12"; exit 2; }
+	@echo "installing into $(VENV): this downloads PyTorch and takes 2 to 4 minutes"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@
+
+demo: $(READY)  ## the whole product on a generated set: draw, preprocess, train, report (about 4 minutes)
+	$(BIN)/mpt-preprocess demo --size 112
+	$(BIN)/mpt-train --cache data_cache/demo.h5 --preset demo --name demo
+	$(BIN)/mpt-train --cache data_cache/demo.h5 --preset demo-still --name demo-still
+	$(BIN)/mpt-report runs/demo
+
+test: $(READY)  ## the core tests (under 3 minutes)
+	$(BIN)/python -m pytest
+
+test-slow: $(READY)  ## every test that needs no licensed data, the slow ones too
+	$(BIN)/python -m pytest -m 'not data'
+
+check: $(READY)  ## style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY)  ## measure the speed of preprocessing, as ratios in one run
+	$(BIN)/python benchmarks/preprocess.py
+
+clean:  ## remove what the demo made, and build products; never your data sets
+	rm -rf datasets/demo data_cache/demo.h5 data_cache/demo.h5.* runs/demo runs/demo-still build dist site

@@ -1,0 +1,32 @@
+"""Confusion matrices (Fig. 4 of the paper): counts and rates in each cell."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from train.report.style import SEQUENTIAL, class_ticks, figure
+
+
+def confusion_figure(matrix: np.ndarray, classes: Sequence[str], title: str) -> Any:
+    """A matrix of counts (rows true, columns predicted) as a figure; colour and percentages are row shares."""
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    side = 1.6 + 0.85 * len(classes)
+    made, axes = figure(side + 0.9, side)
+    picture = axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=1)
+    for row, column in np.ndindex(matrix.shape):
+        axes.text(
+            column,
+            row,
+            f"{shares[row, column]:.0%}\n({matrix[row, column]})",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color="white" if shares[row, column] > 0.5 else "black",
+        )
+    class_ticks(axes.xaxis, classes)
+    class_ticks(axes.yaxis, classes)
+    axes.tick_params(axis="x", rotation=30)
+    axes.set(xlabel="predicted class", ylabel="true class", title=title)
+    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046)
+    return made
