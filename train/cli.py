@@ -33,7 +33,10 @@ def train(
         str | None, typer.Option(help="Folder of the run below runs/.", show_default="<data sets>-<preset>")
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard an existing run of this name.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and what it costs; write nothing.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     version: Annotated[
         bool | None,
         typer.Option("--version", callback=version_option, is_eager=True, help="Show the version."),
@@ -53,14 +56,29 @@ def train(
     from train.runs import RunFolder
 
     task = make_task(cache, settings.protocol)
+    if dry_run:
+        from train.plan import plan_run
+
+        plan = plan_run(task, settings, execution)
+        print_pairs(plan.lines()) if not json_output else print_json(plan.as_json())
+        return
     folder = RunFolder(RUNS / (name or f"{'+'.join(sorted(set(task.clips.datasets)))}-{preset}"))
     summary = train_run(task, settings, execution, folder, overwrite)
-    if json_output:
-        import json
+    print_summary(summary, folder.path) if not json_output else print_json(summary)
 
-        typer.echo(json.dumps(summary, indent=2))
-    else:
-        print_summary(summary, folder.path)
+
+def print_json(value: dict[str, Any]) -> None:
+    """A result for programs."""
+    import json
+
+    typer.echo(json.dumps(value, indent=2))
+
+
+def print_pairs(pairs: list[tuple[str, str]]) -> None:
+    """A result for people."""
+    width = max(len(name) for name, _ in pairs)
+    for name, value in pairs:
+        typer.echo(f"{name:<{width}}  {value}")
 
 
 def print_summary(summary: dict[str, Any], folder: Path) -> None:

@@ -22,7 +22,7 @@ from train.clips import ClipSet, open_clips
 from train.config import Execution, TrainConfig
 from train.folds import Fold, Folds, loso_folds
 from train.loop import EpochReport, FoldData, fit, predict
-from train.memory import bytes_per_fold, folds_that_fit
+from train.memory import bytes_per_fold, folds_at_once
 from train.model.backbone import Backbone
 from train.model.build import Shape, build_model
 from train.model.mpt import MPT, trained_parameters
@@ -134,15 +134,9 @@ def _train_folds(
 ) -> None:
     single = build_model(config, backbone, task.shape, [0])
     trained = sum(parameter.numel() for parameter in trained_parameters(single).values())
-    at_once = execution.folds_at_once or folds_that_fit(
-        bytes_per_fold(config, backbone, task.shape, trained), device, len(waiting)
-    )
-    if config.tuning == "full":
-        at_once = 1  # the backbone itself trains, so it cannot be shared
-    say(
-        f"{trained:,} trained parameters per fold; {len(waiting)} folds, "
-        f"{min(at_once, len(waiting))} at a time, on {device}"
-    )
+    per_fold = bytes_per_fold(config, backbone, task.shape, trained)
+    at_once = folds_at_once(config, execution, per_fold, device, len(waiting))
+    say(f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {device}")
     used = sorted({clip for fold in waiting for clip in (*fold.train, *fold.test)})
     stream = DeviceStream(task.clips, used, config.image, config.prompt == "motion", device)
     with progress("training", len(waiting) * config.epochs, "fold-epochs") as advance:

@@ -4,7 +4,7 @@ import os
 
 import torch
 
-from train.config import TrainConfig
+from train.config import Execution, TrainConfig
 from train.model.backbone import Backbone
 from train.model.build import Shape
 from train.model.tokenizer import PATCH
@@ -31,9 +31,12 @@ def bytes_per_fold(config: TrainConfig, backbone: Backbone, shape: Shape, traine
     return config.batch_size * values * value_bytes + 16 * trained
 
 
-def folds_that_fit(per_fold: int, device: torch.device, most: int) -> int:
-    """How many folds of `per_fold` bytes fit in the free memory of `device`: 1 to `most`."""
-    return max(1, min(most, int(_SHARE * free_memory(device) / per_fold)))
+def folds_at_once(config: TrainConfig, execution: Execution, per_fold: int, device: torch.device, folds: int) -> int:
+    """How many of `folds` to train together: as asked for, or as many as fit in the free memory."""
+    if config.tuning == "full":
+        return 1  # the backbone itself trains, so it cannot be shared
+    fitting = execution.folds_at_once or int(_SHARE * free_memory(device) / per_fold)
+    return max(1, min(folds, fitting))
 
 
 def free_memory(device: torch.device) -> int:

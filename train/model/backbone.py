@@ -36,8 +36,10 @@ class Backbone(nn.Module):
         self.has_class_token: bool = vit.cls_token is not None
         self.pools_class_token: bool = self.has_class_token and vit.global_pool == "token" and vit.attn_pool is None
         config = vit.pretrained_cfg
-        self.register_buffer("mean", torch.tensor(config.get("mean", (0.5, 0.5, 0.5))), persistent=False)
-        self.register_buffer("std", torch.tensor(config.get("std", (0.5, 0.5, 0.5))), persistent=False)
+        self.pixel_mean = tuple(float(value) for value in config.get("mean", (0.5, 0.5, 0.5)))
+        self.pixel_std = tuple(float(value) for value in config.get("std", (0.5, 0.5, 0.5)))
+        self.register_buffer("mean", torch.tensor(self.pixel_mean), persistent=False)
+        self.register_buffer("std", torch.tensor(self.pixel_std), persistent=False)
         self.requires_grad_(trainable)
         super().train(False)
 

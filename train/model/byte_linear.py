@@ -44,9 +44,9 @@ def byte_linear(pixels: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shi
         scale: (in, 1).
         shift: (in, 1).
     """
-    dtype = weight.dtype
-    if torch.is_autocast_enabled(pixels.device.type):
-        dtype = torch.get_autocast_dtype(pixels.device.type)
+    device, dtype = pixels.device.type, weight.dtype
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
     product: Tensor = _ByteLinear.apply(pixels, (weight * scale).to(dtype))
     return product + (bias + (weight * shift).sum(1, keepdim=True)).to(dtype)
 
