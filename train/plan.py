@@ -5,8 +5,9 @@ from typing import Any
 
 from train.accounting import Account, account, account_json, account_lines, meta_backbone
 from train.config import Execution, TrainConfig
-from train.job import Task, choose_device
+from train.environment import choose_device
 from train.memory import bytes_per_fold, folds_at_once, free_memory
+from train.task import Task
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def plan_run(task: Task, config: TrainConfig, execution: Execution) -> RunPlan:
     device = choose_device(execution.device)
     with torch.device("meta"):
         backbone = meta_backbone(config, task.clips.size)
-    per_fold = bytes_per_fold(config, backbone, task.shape, counted.trained_total)
+    per_fold = bytes_per_fold(config, backbone, task.shape, counted.trained_total, device)
     folds = task.folds.folds
     longest = max(len(fold.train) for fold in folds)
     return RunPlan(
