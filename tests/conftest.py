@@ -5,10 +5,13 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import pytest
+import torch
+from timm.models.vision_transformer import VisionTransformer
 
 from data_cache.digest import digest
 from data_cache.schema import CacheAttributes, ClipRecord
@@ -124,3 +127,29 @@ def command(
         return Outcome(int(ended.value.code or 0), out, err)
 
     return run
+
+
+VIT_KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "clip": {"pre_norm": True, "act_layer": "quick_gelu", "norm_layer": torch.nn.LayerNorm},
+    "registers": {"reg_tokens": 4, "init_values": 1e-1},
+    "average": {"global_pool": "avg"},
+    "no class token": {"class_token": False, "global_pool": "avg"},
+    "attention pooling": {"class_token": False, "global_pool": "map"},
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_vit() -> Callable[..., VisionTransformer]:
+    """Make a small random ViT of one of the kinds in `VIT_KINDS`: 32 pixels, patches of 8, width 24, 3 blocks."""
+
+    def make(kind: str = "plain", **options: Any) -> VisionTransformer:
+        torch.manual_seed(0)
+        shape = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3, "num_classes": 0}
+        vit = VisionTransformer(**{**shape, **VIT_KINDS[kind], **options})
+        vit.pretrained_cfg = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
+        for parameter in vit.parameters():  # norms start at 1 and 0, which would hide mistakes
+            parameter.data.add_(torch.randn_like(parameter) * 0.05)
+        return vit
+
+    return make

@@ -23,29 +23,19 @@ from train.model.prompts import LearnedPrompt
 from train.presets import PRESETS
 
 SHAPE = Shape(classes=3, frames=6, size=32)
-VITS: dict[str, dict[str, Any]] = {
-    "plain": {},
-    "clip": {"pre_norm": True, "act_layer": "quick_gelu", "norm_layer": nn.LayerNorm},
-    "registers": {"reg_tokens": 4, "init_values": 1e-1},
-    "average": {"global_pool": "avg"},
-    "no class token": {"class_token": False, "global_pool": "avg"},
-    "attention pooling": {"class_token": False, "global_pool": "map"},
-}
+KINDS = ("plain", "clip", "registers", "average", "no class token", "attention pooling")
+Make = Callable[..., Any]
 
 
-def tiny_vit(kind: str = "plain", **options: Any) -> VisionTransformer:
-    torch.manual_seed(0)
-    shape = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3, "num_classes": 0}
-    vit = VisionTransformer(**{**shape, **VITS[kind], **options})
-    vit.pretrained_cfg = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
-    for parameter in vit.parameters():  # norms start at 1 and 0, which would hide mistakes
-        parameter.data.add_(torch.randn_like(parameter) * 0.05)
-    return vit
+@pytest.fixture
+def tiny_model(tiny_vit: Make) -> Make:
+    """Make a small model around a small ViT."""
 
+    def make(kind: str = "plain", folds: int = 2, **settings: Any) -> MPT:
+        config = TrainConfig(**{"prompts": 2, "token_channels": 6, "reduction": 4, **settings})
+        return build_model(config, Backbone(tiny_vit(kind), config.tuning == "full"), SHAPE, list(range(folds)))
 
-def tiny_model(kind: str = "plain", folds: int = 2, **settings: Any) -> MPT:
-    config = TrainConfig(**{"prompts": 2, "token_channels": 6, "reduction": 4, **settings})
-    return build_model(config, Backbone(tiny_vit(kind), config.tuning == "full"), SHAPE, list(range(folds)))
+    return make
 
 
 def tiny_inputs(folds: int = 2, batch: int = 3, seed: int = 0) -> Inputs:
@@ -83,9 +73,9 @@ def idle_parameters(model: MPT) -> set[str]:
     return {name for name in trained_parameters(model) if name.startswith(prefixes)}
 
 
-@pytest.mark.parametrize("kind", VITS)
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("settings", VARIANTS, ids=lambda s: "-".join(map(str, s.values())))
-def test_every_variant_trains_just_what_it_should(kind: str, settings: dict[str, Any]) -> None:
+def test_every_variant_trains_just_what_it_should(kind: str, settings: dict[str, Any], tiny_model: Make) -> None:
     full = settings.get("tuning") == "full"
     model = tiny_model(kind, folds=1 if full else 2, **settings)
     inputs = tiny_inputs(folds=1 if full else 2)
@@ -120,7 +110,7 @@ def test_every_variant_trains_just_what_it_should(kind: str, settings: dict[str,
         assert all(torch.equal(value, frozen[name]) for name, value in model.backbone.state_dict().items())
 
 
-def test_the_idle_branches_of_the_last_block_are_known() -> None:
+def test_the_idle_branches_of_the_last_block_are_known(tiny_model: Make) -> None:
     assert idle_parameters(tiny_model()) == {
         f"adapter.layers.2.{group}.{part}.weight" for group in ("visual", "motion") for part in ("down", "up")
     }
@@ -163,7 +153,7 @@ def _nothing() -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("kind", ["plain", "clip", "registers"])
 @pytest.mark.parametrize("adapter", ["group", "primitive"])
-def test_adapters_start_as_nothing(kind: str, adapter: str) -> None:
+def test_adapters_start_as_nothing(kind: str, adapter: str, tiny_model: Make) -> None:
     bare, adapted = (tiny_model(kind, prompt="none", adapter=name) for name in ("none", adapter))
     bare.shortcut = adapted.shortcut = False
     assert torch.equal(bare.features(tiny_inputs()), adapted.features(tiny_inputs()))
@@ -171,7 +161,7 @@ def test_adapters_start_as_nothing(kind: str, adapter: str) -> None:
 
 @pytest.mark.parametrize("kind", ["plain", "clip", "registers"])
 @pytest.mark.parametrize("settings", [{}, {"adapter": "primitive"}, {"adapter_position": "ffn"}, {"prompt": "deep"}])
-def test_the_class_token_shortcut_is_exact(kind: str, settings: dict[str, Any]) -> None:
+def test_the_class_token_shortcut_is_exact(kind: str, settings: dict[str, Any], tiny_model: Make) -> None:
     model = tiny_model(kind, **settings)
     for parameter in trained_parameters(model).values():
         parameter.data.add_(torch.randn_like(parameter) * 0.1)
@@ -183,7 +173,7 @@ def test_the_class_token_shortcut_is_exact(kind: str, settings: dict[str, Any]) 
 
 
 @pytest.mark.parametrize("kind", ["average", "no class token", "attention pooling"])
-def test_models_that_pool_otherwise_take_no_shortcut(kind: str) -> None:
+def test_models_that_pool_otherwise_take_no_shortcut(kind: str, tiny_model: Make) -> None:
     assert not tiny_model(kind).shortcut
     assert not tiny_model("plain", adapter_mean="cross").shortcut
 
@@ -195,7 +185,7 @@ def plain_forward(vit: VisionTransformer, x: Tensor, adapt: Callable[[Tensor, in
 
 
 @pytest.mark.parametrize("mean", ["none", "cross"])
-def test_group_adapters_are_three_bottlenecks_by_token_kind(mean: str) -> None:
+def test_group_adapters_are_three_bottlenecks_by_token_kind(mean: str, tiny_model: Make) -> None:
     model = tiny_model(folds=1, adapter_mean=mean, prompt="shallow")
     model.shortcut = False
     for parameter in trained_parameters(model).values():
@@ -222,7 +212,7 @@ def test_group_adapters_are_three_bottlenecks_by_token_kind(mean: str) -> None:
     torch.testing.assert_close(model.features(inputs)[0], expected, atol=1e-5, rtol=1e-5)
 
 
-def test_prompts_are_not_pooled() -> None:
+def test_prompts_are_not_pooled(tiny_model: Make) -> None:
     """With averaging, prompts act through attention only: making them huge must not enter the mean."""
     model = tiny_model("average", prompt="shallow", adapter="none")
     seen: list[int] = []
@@ -232,7 +222,7 @@ def test_prompts_are_not_pooled() -> None:
     assert seen == [17]  # class token and 16 patches, without the 2 prompts
 
 
-def test_a_fold_starts_from_its_own_seed_in_any_company() -> None:
+def test_a_fold_starts_from_its_own_seed_in_any_company(tiny_vit: Make) -> None:
     config, backbone = TrainConfig(prompts=2, token_channels=6, reduction=4), Backbone(tiny_vit())
     together = build_model(config, backbone, SHAPE, [5, 9])
     alone = build_model(config, backbone, SHAPE, [9])
@@ -240,7 +230,7 @@ def test_a_fold_starts_from_its_own_seed_in_any_company() -> None:
         assert torch.equal(value[1], trained_parameters(alone)[name][0]), name
 
 
-def test_folds_do_not_see_each_other() -> None:
+def test_folds_do_not_see_each_other(tiny_model: Make) -> None:
     model, inputs = tiny_model(), tiny_inputs()
     before = model(inputs)
     with torch.no_grad():
@@ -260,7 +250,7 @@ def test_fold_linear_is_linear_per_fold() -> None:
     assert layer.weight.abs().max() <= 5**-0.5
 
 
-def test_a_backbone_that_is_no_plain_vit_is_refused() -> None:
+def test_a_backbone_that_is_no_plain_vit_is_refused(tiny_vit: Make) -> None:
     with pytest.raises(UsageError, match="ResNet"):
         Backbone(timm.create_model("resnet10t", num_classes=0))
     with pytest.raises(UsageError, match="ResPostBlock"):

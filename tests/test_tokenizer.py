@@ -80,8 +80,8 @@ def test_the_mean_patch_shortcut_is_exact() -> None:
 
 def test_bytes_give_the_gradient_of_floats() -> None:
     pixels = torch.randint(0, 256, (2, 50, 12), dtype=torch.uint8)
-    mean, std = torch.tensor(MEAN).double(), torch.tensor(STD).double()
-    scale, shift = (part.repeat(4)[:, None] for part in normalisation(mean, std))
+    mean, std = (torch.tensor(part, dtype=torch.float64) for part in (MEAN, STD))
+    scale, shift = (part.repeat(4)[:, None] for part in normalisation(MEAN, STD))
     ours, theirs = (torch.randn(2, 12, 5, dtype=torch.float64).requires_grad_() for _ in range(2))
     theirs.data.copy_(ours.data)
     bias = torch.randn(2, 1, 5, dtype=torch.float64, requires_grad=True)

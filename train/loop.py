@@ -79,17 +79,17 @@ def fit(
     schedule = SCHEDULES[config.schedule]
     sizes = np.array([len(fold.clips) for fold in folds])
     total_steps = torch.from_numpy(-(-sizes // config.batch_size) * config.epochs).double()
-    class_weights = _class_weights(folds, model.head.weight.shape[-1], config, stream.device)
+    class_weights = _class_weights(folds, model.head.weight.shape[-1], config).to(model.head.weight)
     model.train()
     for epoch in range(1, config.epochs + 1):
         losses, hits = np.zeros(len(folds)), np.zeros(len(folds))
         plan = list(epoch_steps(folds, config, epoch))
         for step, inputs in zip(plan, stream.steps([step.request for step in plan]), strict=True):
             labels = torch.from_numpy(step.labels).to(stream.device)  # (F, B)
-            present = torch.from_numpy(step.present).to(stream.device)
+            present = torch.from_numpy(step.present).to(class_weights)
             share = present * class_weights.gather(1, labels)
             with precision(config, stream.device):
-                logits = model(inputs).float()  # (F, B, classes)
+                logits = model(inputs).to(model.head.weight.dtype)  # (F, B, classes)
             loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(share)
             fold_loss = (loss * share).sum(1) / share.sum(1).clamp(min=1e-12)
             optimiser.zero_grad()
@@ -157,11 +157,11 @@ SCHEDULES = {"constant": _constant, "cosine": _cosine}
 """Share of a fold's steps done, (F,) → factor on its learning rate."""
 
 
-def _class_weights(folds: Sequence[FoldData], classes: int, config: TrainConfig, device: torch.device) -> torch.Tensor:
+def _class_weights(folds: Sequence[FoldData], classes: int, config: TrainConfig) -> torch.Tensor:
     """Weight of each class in each fold's loss, (F, classes): 1, or inverse to its frequency in training."""
-    weights = np.ones((len(folds), classes), np.float32)
+    weights = np.ones((len(folds), classes))
     if config.class_weights == "balanced":
         for f, fold in enumerate(folds):
             counts = np.bincount(fold.labels, minlength=classes)
             weights[f] = np.where(counts > 0, len(fold.labels) / (classes * np.maximum(counts, 1)), 0)
-    return torch.from_numpy(weights).to(device)
+    return torch.from_numpy(weights)
