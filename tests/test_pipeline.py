@@ -6,11 +6,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from preprocess.datasets.base import Clip, ClipError, VideoSpan
-from preprocess.frames import read_image, resize
+from preprocess.frames import read_image
 from preprocess.pipeline import plan_for, process_clip, standardise
 from preprocess.recipe import Recipe
+from preprocess.resize import area_matrix, resize
 
 WriteFrames = Callable[..., Path]
 
@@ -44,6 +47,14 @@ def test_shrinking_averages_areas(rng: np.random.Generator) -> None:
     image = rng.integers(0, 256, (48, 32, 3), dtype=np.uint8)
     blocks = image.reshape(16, 3, 16, 2, 3).mean(axis=(1, 3))
     np.testing.assert_allclose(resize(image, 16), blocks, atol=1e-3)
+
+
+@given(height=st.integers(20, 90), width=st.integers(20, 90), size=st.integers(8, 20))
+def test_area_averaging_is_that_of_opencv(height: int, width: int, size: int) -> None:
+    image = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    expected = cv2.resize(image.astype(np.float32), (size, size), interpolation=cv2.INTER_AREA)
+    np.testing.assert_allclose(resize(image, size), expected, atol=2e-3)
+    np.testing.assert_allclose(area_matrix(height, size).sum(axis=1), 1, atol=1e-5)
 
 
 def test_enlarging_interpolates(rng: np.random.Generator) -> None:
