@@ -100,7 +100,7 @@ def fold(name: str, true: list[int], epochs: list[list[int]]) -> FoldResult:
     logits = np.eye(CLASSES, dtype=np.float32)[epochs[-1]]
     clips = tuple(f"c{i}" for i in range(len(true)))
     return FoldResult(
-        f"d__{name}", "d", name, clips, np.array(true), logits, np.array(epochs), (1.0,), (0.5,), 9, 1, 2.0
+        f"d__{name}", "d", name, clips, np.array(true), logits, np.array(epochs), (1.0,), (0.5,), 9, 1, 2.0, {}
     )
 
 

@@ -12,6 +12,7 @@ from train.model.mpt import MPT
 from train.runs import FoldResult
 from train.stream import Stream
 from train.task import Task
+from train.trace import trace_clips
 
 
 def train_group(
@@ -46,6 +47,7 @@ def train_group(
 
     data = [FoldData(np.array(fold.train), task.labels(fold.train), fold.seed(config.seed)) for fold in group]
     fit(model, stream, data, config, after_epoch)
+    traces = trace_clips(model, stream, tests, config)
     seconds = (time.monotonic() - started) / len(group)
     return [
         FoldResult(
@@ -61,6 +63,7 @@ def train_group(
             train_clips=len(fold.train),
             seed=fold.seed(config.seed),
             seconds=seconds,
+            traces=traces[f],
         )
         for f, fold in enumerate(group)
     ]

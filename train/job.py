@@ -21,6 +21,7 @@ from train.model.backbone import Backbone
 from train.model.build import build_model
 from train.model.mpt import trained_parameters
 from train.model.weights import build_backbone, weights_digest
+from train.overview import write_overview
 from train.ranks import Ranks, join_ranks
 from train.runs import RunFolder
 from train.scalars import Scalars
@@ -70,7 +71,8 @@ def train_run(
             backbone_digest=weights_digest(backbone),
         )
         job = _Job(task, config, execution, folder, backbone, card, device, ranks)
-        if ranks.leads and folder.start(_description(task, config, card), describe_environment(device), overwrite):
+        environment = describe_environment(device) | {"caches": [str(r.path.resolve()) for r in task.clips.readers]}
+        if ranks.leads and folder.start(_description(task, config, card), environment, overwrite):
             say(f"{folder.path} is already finished")
         ranks.barrier()
         mine = choose_folds(task.folds.folds, execution)[ranks.rank :: ranks.count]
@@ -142,6 +144,7 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
                 if job.execution.checkpoints and config.tuning == "prompt":
                     save_fold(job.folder.checkpoint(result.name), model, fold, job.card)
                 job.folder.write_fold(result, task.labelling.classes)
+            write_overview(job.folder.path / "overview.safetensors", task, group, model, stream, config)
 
 
 def _description(task: Task, config: TrainConfig, card: CheckpointCard) -> dict[str, Any]:

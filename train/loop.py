@@ -128,16 +128,25 @@ def predict(model: MPT, stream: Stream, clips: Sequence[np.ndarray], config: Tra
     """Logits of clips[f] by fold f: a list of (len(clips[f]), classes) float32 arrays."""
     model.eval()
     logits: list[list[np.ndarray]] = [[] for _ in clips]
-    for start in range(0, max(len(indices) for indices in clips), config.batch_size):
-        wanted = [indices[start : start + config.batch_size] for indices in clips]
-        width = max(len(part) for part in wanted)
-        padded = np.stack([np.r_[part, np.full(width - len(part), clips[f][0])] for f, part in enumerate(wanted)])
+    for padded, widths in padded_batches(clips, config.batch_size):
         with precision(config, stream.device):
-            out = model(stream.inputs(Request(padded.astype(np.intp)))).float().cpu().numpy()  # (F, width, classes)
-        for f, part in enumerate(wanted):
-            logits[f].append(out[f, : len(part)])
+            out = model(stream.inputs(Request(padded))).float().cpu().numpy()  # (F, B, classes)
+        for f, width in enumerate(widths):
+            logits[f].append(out[f, :width])
     model.train()
     return [np.concatenate(parts) for parts in logits]
+
+
+def padded_batches(clips: Sequence[np.ndarray], batch_size: int) -> Iterator[tuple[np.ndarray, list[int]]]:
+    """Clips of several folds, batch by batch: (F, B) indices, and how many of each fold's are real.
+
+    Folds differ in length; the first clip of a fold stands in where it has none left.
+    """
+    for start in range(0, max(len(indices) for indices in clips), batch_size):
+        wanted = [indices[start : start + batch_size] for indices in clips]
+        widths = [len(part) for part in wanted]
+        padded = [np.r_[part, np.full(max(widths) - len(part), clips[f][0])] for f, part in enumerate(wanted)]
+        yield np.stack(padded).astype(np.intp), widths
 
 
 def precision(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:

@@ -1,10 +1,11 @@
 """The folder of a run: settings, one pair of files per fold, checkpoints, summary. JSON, CSV and safetensors only.
 
 runs/<name>/config.json  env.json
-            folds/<dataset>__<subject>.csv    clip, true class, predicted class, logits
-            folds/<dataset>__<subject>.json   written last: the fold is done when it is there
+            folds/<dataset>__<subject>.csv          clip, true class, predicted class, logits
+            folds/<dataset>__<subject>.safetensors  features and kernels of the tested clips
+            folds/<dataset>__<subject>.json         written last: the fold is done when it is there
             checkpoints/<dataset>__<subject>.safetensors
-            summary.json  report/
+            overview.safetensors  summary.json  report/
 """
 
 import csv
@@ -17,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
 
 from data_cache.atomic import write_bytes, write_json
 from data_cache.errors import InvalidFile, StaleFile, UsageError
@@ -39,6 +42,8 @@ class FoldResult:
         train_clips: number of training clips.
         seed: the fold's seed.
         seconds: wall time of its group divided by the folds in it.
+        traces: arrays with one row per clip: `features` (clips, D), and `mu` and `sigma` (clips, m) in
+            frames, where there are motion prompts.
     """
 
     name: str
@@ -53,6 +58,7 @@ class FoldResult:
     train_clips: int
     seed: int
     seconds: float
+    traces: Mapping[str, np.ndarray]
 
     @property
     def predicted(self) -> np.ndarray:
@@ -142,6 +148,7 @@ class RunFolder:
             writer.writerow([clip, classes[true], classes[predicted], *(repr(float(value)) for value in logits)])
         folder = self.path / "folds"
         write_bytes(folder / f"{result.name}.csv", table.getvalue().encode())
+        write_bytes(folder / f"{result.name}.safetensors", save(dict(result.traces)))
         record = {
             "status": "done",
             "dataset": result.dataset,
@@ -188,11 +195,12 @@ class RunFolder:
                 train_clips=record["train_clips"],
                 seed=record["seed"],
                 seconds=record["seconds"],
+                traces=load_file(path.with_suffix(".safetensors")),
             )
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise InvalidFile(
-                f"{path} or {table.name} beside it is missing or damaged ({type(error).__name__}: {error}); "
-                "delete both and run the same mpt-train command again"
+                f"{path} or a file beside it is missing or damaged ({type(error).__name__}: {error}); delete "
+                f"{path.with_suffix('.*')} and run the same mpt-train command again"
             ) from error
 
     def _read_json(self, name: str) -> dict[str, Any]:

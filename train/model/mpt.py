@@ -1,5 +1,6 @@
 """Motion Prompt Tuning: a frozen ViT that reads an image and prompts, with adapters and a head per fold."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -60,8 +61,11 @@ class MPT(nn.Module):
         """Logits (F, B, classes)."""
         return self.head(self.features(inputs))
 
-    def features(self, inputs: Inputs) -> Tensor:
-        """What the head reads: (F, B, D)."""
+    def features(self, inputs: Inputs, before_last: Callable[[Tensor], Tensor] | None = None) -> Tensor:
+        """What the head reads: (F, B, D).
+
+        `before_last` may look at the tokens (F, B, N, D) that enter the last block, and replace them.
+        """
         folds, batch = inputs.index.shape
         visual = self.backbone.embed(inputs.images)[inputs.index]  # (F, B, prefix + n, D)
         seen = visual.shape[2]
@@ -70,6 +74,8 @@ class MPT(nn.Module):
             prompt = self.prompts.tokens(layer, batch, inputs.patches)
             if prompt is not None:
                 x = torch.cat([x[:, :, :seen], prompt.to(x.dtype)], 2)
+            if before_last is not None and layer == self.backbone.depth - 1:
+                x = before_last(x)
             x = self._block(layer, x, seen)
         image_tokens = x[:, :, :seen].flatten(0, 1)  # (F·B, N, D)
         return self.backbone.pool(image_tokens).view(folds, batch, -1)

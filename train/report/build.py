@@ -1,104 +1,75 @@
-"""Put the report of a run together."""
+"""Put the report of a run together: the order of its sections."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-import numpy as np
+from train.report.confusion import confusion_section
+from train.report.curves import curves_section
+from train.report.features import features_section
+from train.report.gallery import gallery_section
+from train.report.heat import find_caches
+from train.report.kernels import kernels_section
+from train.report.loaded import LoadedRun, load_run
+from train.report.page import Page, Section
+from train.report.scores import scores_section
+from train.report.subjects import subjects_section
 
-from train.report.confusion import confusion_figure
-from train.report.page import Page, Picture, Row, Section, Table
-from train.report.style import save
-from train.runs import RunFolder
-
-METRICS = (("accuracy", "Acc"), ("macro_f1", "macro-F1"), ("uar", "UAR"))
+RANDOM_NOTICE = "Trained on a backbone with RANDOM weights: these scores say nothing about a pretrained model."
 
 
-def build_report(run: RunFolder) -> Path:
-    """Write `report/index.html` and its figures into the run's folder; the path of the page.
+def build_report(path: Path, others: Sequence[Path] = (), caches: Sequence[Path] = (), images: bool = True) -> Path:
+    """Write `report/index.html`, its figures and its tables into a run's folder.
+
+    Args:
+        path: folder of the run.
+        others: runs to compare it with.
+        caches: where the run's caches are, if not where it was trained.
+        images: whether the report may hold pictures of clips.
+
+    Returns:
+        The path of the page.
 
     Raises:
-        UsageError: this is no run folder, or the run is not finished.
-        InvalidFile: a file of the run is damaged.
+        UsageError: one is no run folder, or is not finished.
+        InvalidFile: a file of a run is damaged.
     """
-    config, summary = run.config, run.summary
-    folder = run.path / "report"
-    final = summary["final_epoch"]
-    notices = sorted({cache["licence_notice"] for cache in config["caches"]})
-    if config["settings"]["random_weights"]:
-        notices.insert(
-            0, "Trained on a backbone with RANDOM weights: these scores say nothing about a pretrained model."
-        )
+    run, compared = load_run(path), [load_run(other) for other in others]
+    folder = path / "report"
+    final = run.summary["final_epoch"]
+    sections = [
+        scores_section(run, compared, folder),
+        confusion_section(run, compared, folder),
+        subjects_section(run, folder),
+        gallery_section(run, folder, find_caches(run, caches) if images else []),
+        kernels_section(run, folder),
+        features_section(run, folder),
+        curves_section(run, folder),
+        _settings(run),
+    ]
     page = Page(
-        title=f"{run.path.name}: leave-one-subject-out report",
+        title=f"{run.name}: leave-one-subject-out report",
         lead=(
-            f"{final['accuracy']:.1%} accuracy over {summary['clips']} clips of {summary['subjects']} subjects, "
-            f"{len(summary['classes'])} classes, protocol {config['protocol']}. Always answering with the most "
-            f"frequent class gives {summary['majority_baseline']['accuracy']:.1%}."
+            f"{final['accuracy']:.1%} accuracy over {run.summary['clips']} clips of {run.summary['subjects']} "
+            f"subjects, {len(run.classes)} classes, protocol {run.config['protocol']}. Always answering with the most "
+            f"frequent class gives {run.summary['majority_baseline']['accuracy']:.1%}."
         ),
-        notices=notices,
-        sections=[_scores(summary), _confusion(summary, folder), _settings(config, run.environment)],
+        notices=_notices(run),
+        sections=[section for section in sections if section is not None],
     )
     page.write(folder / "index.html")
     return folder / "index.html"
 
 
-def _scores(summary: dict[str, Any]) -> Section:
-    final = summary["final_epoch"]
-
-    def cells(name: str, values: dict[str, Any]) -> tuple[str, ...]:
-        return (name, *(f"{values[metric]:.1%}" for metric, _ in METRICS))
-
-    intervals = (" – ".join(f"{100 * value:.1f}" for value in final["interval_95"][metric]) for metric, _ in METRICS)
-    pooled = Table(
-        "Pooled scores",
-        ("", *(label for _, label in METRICS)),
-        (
-            Row(cells("final epoch", final), "headline"),
-            Row(("95 % interval (subjects drawn with replacement), %", *intervals)),
-            Row(cells("always the most frequent class", summary["majority_baseline"])),
-            Row(cells("mean over subjects", summary["fold_average"])),
-            Row(
-                cells("best epoch on the test subject: a leak, not a result", summary["oracle_best_epoch"]),
-                "leak",
-            ),
-        ),
-    )
-    per_class = Table(
-        "Each class, final epoch",
-        ("class", "clips", "precision", "recall", "F1"),
-        tuple(
-            Row(
-                (
-                    name,
-                    str(final["support"][c]),
-                    *(f"{final[metric][c]:.1%}" for metric in ("precision", "recall", "f1")),
-                )
-            )
-            for c, name in enumerate(summary["classes"])
-        ),
-    )
-    chance = (
-        f"With labels shuffled within each subject the same predictions score {final['permutation_accuracy']:.1%} "
-        f"on average; the probability of doing as well by chance is p = {final['permutation_p']:.4f}."
-    )
-    return Section("scores", "Scores", texts=[chance], tables=[pooled, per_class])
+def _notices(run: LoadedRun) -> list[str]:
+    licences = sorted({cache["licence_notice"] for cache in run.config["caches"]})
+    return [RANDOM_NOTICE, *licences] if run.config["settings"]["random_weights"] else licences
 
 
-def _confusion(summary: dict[str, Any], folder: Path) -> Section:
-    matrix = np.array(summary["final_epoch"]["confusion"])
-    classes = summary["classes"]
-    source = save(confusion_figure(matrix, classes, "Pooled over all subjects"), folder, "confusion")
-    diagonal = ", ".join(f"{name} {matrix[c, c]} of {matrix[c].sum()}" for c, name in enumerate(classes))
-    picture = Picture(
-        source,
-        f"Confusion matrix; right: {diagonal}",
-        "Rows are true classes; shares (and counts) sum to each row.",
-    )
-    return Section("confusion", "Confusion matrix", pictures=[picture])
-
-
-def _settings(config: dict[str, Any], environment: dict[str, Any]) -> Section:
-    caches = [f"{cache['dataset']}: content {cache['content_digest']}" for cache in config["caches"]]
-    blocks = [json.dumps(part, indent=2) for part in (config["settings"], environment)]
-    return Section("settings", "Settings and environment", texts=caches, blocks=blocks)
+def _settings(run: LoadedRun) -> Section:
+    texts = [f"Cache {cache['dataset']}: content {cache['content_digest']}" for cache in run.config["caches"]]
+    texts.append(f"Backbone weights: {run.config['backbone_digest']}")
+    recipe = run.config["caches"][0]["recipe"]
+    environment = {name: value for name, value in run.environment.items() if name != "caches"}
+    blocks = [json.dumps(part, indent=2) for part in (run.config["settings"], recipe, environment)]
+    return Section("settings", "Settings, recipe and environment", texts, blocks=blocks)

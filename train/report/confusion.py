@@ -1,11 +1,31 @@
 """Confusion matrices (Fig. 4 of the paper): counts and rates in each cell."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from train.report.style import SEQUENTIAL, class_ticks, figure
+from train.report.loaded import LoadedRun
+from train.report.page import Picture, Section
+from train.report.style import SEQUENTIAL, class_ticks, figure, save
+
+
+def confusion_section(run: LoadedRun, others: Sequence[LoadedRun], folder: Path) -> Section:
+    """The pooled matrix of the run, and those of other runs."""
+    section = Section("confusion", "Confusion matrix")
+    for number, each in enumerate([run, *others]):
+        matrix = np.array(each.summary["final_epoch"]["confusion"])
+        name = "confusion" if number == 0 else f"confusion-{each.name}"
+        diagonal = ", ".join(f"{label} {matrix[c, c]} of {matrix[c].sum()}" for c, label in enumerate(each.classes))
+        section.pictures.append(
+            Picture(
+                save(confusion_figure(matrix, each.classes, each.name), folder, name),
+                f"Confusion matrix of {each.name}; right: {diagonal}",
+                f"{each.name}: rows are true classes; shares (and counts) add up along each row.",
+            )
+        )
+    return section
 
 
 def confusion_figure(matrix: np.ndarray, classes: Sequence[str], title: str) -> Any:

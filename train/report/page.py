@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_cache.atomic import write_bytes
+from train.report.tables import Table
 
 
 @dataclass(frozen=True)
@@ -15,23 +16,6 @@ class Picture:
     caption: str
 
 
-@dataclass(frozen=True)
-class Row:
-    """Cells of a table; `kind` is "headline", "leak" or nothing."""
-
-    cells: tuple[str, ...]
-    kind: str = ""
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table with its caption and headings."""
-
-    caption: str
-    headings: tuple[str, ...]
-    rows: tuple[Row, ...]
-
-
 @dataclass
 class Section:
     """A part of the page."""
@@ -39,8 +23,8 @@ class Section:
     id: str
     title: str
     texts: list[str] = field(default_factory=list)
-    tables: list[Table] = field(default_factory=list)
     pictures: list[Picture] = field(default_factory=list)
+    tables: list[Table] = field(default_factory=list)
     blocks: list[str] = field(default_factory=list)
 
 
@@ -54,9 +38,12 @@ class Page:
     sections: list[Section]
 
     def write(self, path: Path) -> None:
-        """Write the page to `path`."""
+        """Write the page to `path`, and its tables as CSV and LaTeX beside it."""
         from jinja2 import Environment, PackageLoader
 
         environment = Environment(loader=PackageLoader("train.report", ""), autoescape=True, trim_blocks=True)
         html = environment.get_template("page.html.j2").render(vars(self))
+        for section in self.sections:
+            for table in section.tables:
+                table.write(path.parent)
         write_bytes(path, html.encode())

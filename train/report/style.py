@@ -8,11 +8,13 @@ from typing import Any
 
 CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
 """Okabe and Ito's palette: told apart with any colour vision."""
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 SEQUENTIAL = "Blues"
 
 _RC = {
     "figure.dpi": 110,
     "savefig.dpi": 160,
+    "savefig.bbox": "tight",
     "font.size": 10,
     "axes.spines.top": False,
     "axes.spines.right": False,

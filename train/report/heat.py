@@ -1,0 +1,82 @@
+"""Pixels and heat maps of single clips, from the caches and checkpoints of a run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from data_cache.commandline import say
+from data_cache.errors import MptError
+from data_cache.reader import CacheReader
+from train.report.loaded import LoadedRun, Prediction
+from train.runs import RunFolder
+
+
+@dataclass(frozen=True)
+class ClipPictures:
+    """What there is to see of a clip.
+
+    Attributes:
+        dynamic_image: (S, S, 3) uint8.
+        motion: (T, S, S, 3) uint8.
+        image_heat: Grad-CAM on the image tokens (rows, columns), None where it cannot be made.
+        motion_heat: Grad-CAM on the motion patches, likewise.
+    """
+
+    dynamic_image: np.ndarray
+    motion: np.ndarray
+    image_heat: np.ndarray | None = None
+    motion_heat: np.ndarray | None = None
+
+
+def find_caches(run: LoadedRun, given: Sequence[Path]) -> list[Path]:
+    """The caches of a run: those given, or those where it was trained, if they are still the same."""
+    wanted = {cache["content_digest"] for cache in run.config["caches"]}
+    found = []
+    for path in given or [Path(name) for name in run.environment.get("caches", [])]:
+        if path.exists() and CacheReader(path).content_digest in wanted:
+            found.append(path)
+        elif given:
+            say(f"note: {path} is not a cache of this run; no pictures are taken from it")
+    return found if len(found) == len(wanted) else []
+
+
+def pictures_of(run: LoadedRun, chosen: Sequence[Prediction], caches: Sequence[Path]) -> list[ClipPictures]:
+    """Pixels of the chosen clips, with heat maps where the run's models can be loaded."""
+    readers = {reader.attributes.dataset: reader for reader in map(CacheReader, caches)}
+    places = [(readers[p.key[0]], readers[p.key[0]].clips.keys.index("/".join(p.key[1:]))) for p in chosen]
+    plain = [ClipPictures(reader.dynamic_image(row), reader.motion(row)) for reader, row in places]
+    try:
+        heat = _heat_maps(run, chosen, caches)
+    except MptError as error:
+        say(f"note: no heat maps: {error}")
+        return plain
+    return [
+        ClipPictures(picture.dynamic_image, picture.motion, maps.get("image"), maps.get("motion"))
+        for picture, maps in zip(plain, heat, strict=True)
+    ]
+
+
+def _heat_maps(run: LoadedRun, chosen: Sequence[Prediction], caches: Sequence[Path]) -> list[dict[str, np.ndarray]]:
+    """Grad-CAM of each clip's predicted class, by the model that did not train on its subject."""
+    import torch
+
+    from train.clip_pixels import ClipPixels
+    from train.clips import open_clips
+    from train.stream import Request, Stream
+    from train.trace import heat_maps
+    from train.trained import load_trained
+
+    device = torch.device("cpu")
+    names = sorted({f"{p.key[0]}__{p.key[1]}" for p in chosen})
+    trained = load_trained(RunFolder(run.folder), names, device)
+    clips = open_clips(caches)
+    stream = Stream(ClipPixels(clips, trained.config.image, trained.config.prompt == "motion"), device)
+    found = []
+    for p in chosen:
+        fold, index = names.index(f"{p.key[0]}__{p.key[1]}"), clips.keys.index(p.key)
+        inputs = stream.inputs(Request(np.full((len(names), 1), index)))
+        maps = heat_maps(trained.model, inputs, torch.full((len(names), 1), p.predicted))
+        found.append({name: values[fold, 0].numpy() for name, values in maps.items()})
+    return found

@@ -1,0 +1,93 @@
+"""What a trained model saw in clips: features, the moments of its kernels, and heat maps."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from train.config import TrainConfig
+from train.loop import padded_batches, precision
+from train.model.mpt import MPT, Inputs
+from train.model.prompts import MotionPrompt
+from train.stream import Request, Stream
+
+
+@torch.no_grad()
+def trace_clips(
+    model: MPT, stream: Stream, clips: Sequence[np.ndarray], config: TrainConfig
+) -> list[dict[str, np.ndarray]]:
+    """Features and kernels of clips[f] by fold f.
+
+    Each dict has `features` (clips, D) and, with motion prompts, `mu` and `sigma` (clips, m) in frames.
+    """
+    model.eval()
+    found: list[dict[str, list[np.ndarray]]] = [{} for _ in clips]
+    for padded, widths in padded_batches(clips, config.batch_size):
+        inputs = stream.inputs(Request(padded))
+        with precision(config, stream.device):
+            arrays = {"features": model.features(inputs), **_kernels(model, inputs)}
+        for name, values in arrays.items():
+            numbers = values.float().cpu().numpy()
+            for f, width in enumerate(widths):
+                found[f].setdefault(name, []).append(numbers[f, :width])
+    model.train()
+    return [{name: np.concatenate(parts) for name, parts in each.items()} for each in found]
+
+
+def heat_maps(model: MPT, inputs: Inputs, classes: Tensor) -> dict[str, Tensor]:
+    """Grad-CAM (Selvaraju et al. 2017) of the logit of `classes` (F, B), for each clip: (F, B, rows, columns), ≥ 0.
+
+    `image`: on the image tokens that enter the last block: where the evidence lies in the image.
+    `motion`: on the patches of all motion frames, before they are averaged: where the evidence lies in
+    the motion; only with motion prompts that have an activation.
+    """
+    watched: dict[str, Tensor] = {}
+
+    def watch(name: str, values: Tensor) -> Tensor:
+        watched[name] = values if values.requires_grad else values.detach().requires_grad_()
+        watched[name].retain_grad()
+        return watched[name]
+
+    tokenizer = model.prompts.tokenizer if isinstance(model.prompts, MotionPrompt) else None
+    activation = tokenizer.activation if tokenizer is not None else None
+    if tokenizer is not None and activation is not None:
+        tokenizer.activation = lambda values: watch("motion", activation(values))
+    try:
+        with torch.enable_grad():
+            features = model.features(inputs, lambda tokens: watch("image", tokens))
+            logits = model.head(features)
+            logits.gather(-1, classes[..., None]).sum().backward()
+    finally:
+        if tokenizer is not None:
+            tokenizer.activation = activation
+        model.zero_grad(set_to_none=True)
+    first = model.backbone.prefix
+    seen = first + model.backbone.vit.patch_embed.num_patches
+    maps = {"image": _grad_cam(watched["image"][:, :, None, first:seen], watched["image"].grad[:, :, None, first:seen])}  # type: ignore[index]
+    if "motion" in watched and inputs.patches is not None:
+        shape = (*inputs.patches.shape[:4], -1)  # (F, B, T, n, C)
+        gradient = watched["motion"].grad
+        assert gradient is not None
+        maps["motion"] = _grad_cam(watched["motion"].view(shape), gradient.view(shape))
+    return {name: _as_grid(values) for name, values in maps.items()}
+
+
+def _grad_cam(values: Tensor, gradient: Tensor) -> Tensor:
+    """Channels weighted by their mean gradient over places: (F, B, T, n, C) → (F, B, n), summed over T."""
+    weights = gradient.mean(3, keepdim=True)
+    return (weights * values).sum(-1).relu().sum(2).detach()
+
+
+def _as_grid(values: Tensor) -> Tensor:
+    """(F, B, n) → (F, B, side, side)."""
+    side = round(values.shape[-1] ** 0.5)
+    return values.unflatten(-1, (side, side))
+
+
+def _kernels(model: MPT, inputs: Inputs) -> dict[str, Tensor]:
+    if not isinstance(model.prompts, MotionPrompt) or inputs.patches is None:
+        return {}
+    tokenizer = model.prompts.tokenizer
+    mu, sigma = tokenizer.moments(tokenizer.frame_features(inputs.patches))
+    return {"mu": mu, "sigma": sigma}
