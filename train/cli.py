@@ -1,5 +1,6 @@
 """The command `mpt-train`. Parsing and printing only; the work is in `job`."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ from data_cache.commandline import make_app, run, version_option
 from data_cache.errors import UsageError
 from data_cache.options import with_options
 from train.config import Execution, TrainConfig, resolve
+from train.terminal import print_json, print_pairs, print_seeds, print_study, print_summary
 
 app = make_app(
     "Train a frozen, prompt-tuned ViT on a cache and evaluate it leave-one-subject-out.\n\n"
@@ -42,6 +44,12 @@ def train(
     name: Annotated[
         str | None, typer.Option(help="Folder of the run below runs/.", show_default="<data sets>-<preset>")
     ] = None,
+    study: Annotated[
+        str | None,
+        typer.Option(
+            help="Run a table of the paper: strategies, prompts, num-prompts, adapters, backbones, alpha, reduction."
+        ),
+    ] = None,
     seeds: Annotated[
         int, typer.Option(min=1, max=100, help="Repeat with this many seeds and report mean and deviation.")
     ] = 1,
@@ -68,6 +76,9 @@ def train(
     from train.runs import RunFolder
     from train.task import make_task
 
+    if study is not None:
+        train_study(study, cache, settings, execution, name, overwrite)
+        return
     task = make_task(cache, settings.protocol)
     if dry_run:
         from train.plan import plan_run
@@ -91,57 +102,24 @@ def train(
         print_json(finished[0][0])
 
 
-def print_seeds(summaries: list[dict[str, Any]], paths: list[Path], path: Path, json_output: bool) -> None:
-    """Mean and standard deviation over the seeds; also written beside the runs."""
-    from data_cache.atomic import write_json
-    from train.seeds import METRICS, combine_seeds
+def train_study(
+    study: str, caches: list[Path], settings: TrainConfig, execution: Execution, name: str | None, overwrite: bool
+) -> None:
+    """Run what is missing of a study and print its table."""
+    from data_cache.reader import CacheReader
+    from train.job import train_run
+    from train.report.study import study_table
+    from train.runs import RunFolder
+    from train.studies import StudyRow, run_study
+    from train.task import make_task
 
-    combined = combine_seeds(summaries, [place.name for place in paths])
-    write_json(path.with_name(f"{path.name}-seeds.json"), combined)
-    if json_output:
-        print_json(combined)
-        return
-    scores = ", ".join(f"{metric} {combined[metric]['mean']:.1%} ± {combined[metric]['sd']:.1%}" for metric in METRICS)
-    typer.echo(f"{len(summaries)} seeds (mean ± standard deviation): {scores}")
+    def run_row(row: StudyRow, fitting: Sequence[Path], folder: Path) -> dict[str, Any] | None:
+        task = make_task(fitting, settings.protocol)
+        return train_run(task, replace(settings, **row.settings), execution, RunFolder(folder), overwrite)
 
-
-def print_json(value: dict[str, Any]) -> None:
-    """A result for programs."""
-    import json
-
-    typer.echo(json.dumps(value, indent=2))
-
-
-def print_pairs(pairs: list[tuple[str, str]]) -> None:
-    """A result for people."""
-    width = max(len(name) for name, _ in pairs)
-    for name, value in pairs:
-        typer.echo(f"{name:<{width}}  {value}")
-
-
-def print_summary(summary: dict[str, Any], folder: Path) -> None:
-    """The table at the end of a run."""
-    from rich.console import Console
-    from rich.table import Table
-
-    final, baseline = summary["final_epoch"], summary["majority_baseline"]
-    table = Table(title=f"{summary['clips']} clips, {summary['subjects']} subjects, leave-one-subject-out")
-    for heading in ("", "Acc", "macro-F1", "UAR"):
-        table.add_column(heading, justify="left" if not heading else "right")
-    metrics = ("accuracy", "macro_f1", "uar")
-    table.add_row("final epoch", *(f"{final[m]:.1%}" for m in metrics), style="bold")
-    table.add_row("95 % interval", *("–".join(f"{100 * v:.1f}" for v in final["interval_95"][m]) for m in metrics))
-    table.add_row("always the majority", *(f"{baseline[m]:.1%}" for m in metrics))
-    table.add_row(
-        "best epoch on test (leak)", *(f"{summary['oracle_best_epoch'][m]:.1%}" for m in metrics), style="dim"
-    )
-    console = Console()
-    console.print(table)
-    console.print(
-        f"against chance (labels shuffled within subjects: {final['permutation_accuracy']:.1%}): "
-        f"p = {final['permutation_p']:.4f}"
-    )
-    console.print(f"run: {folder}    report: mpt-report {folder}", highlight=False)
+    prefix = name or "+".join(sorted({CacheReader(path).attributes.dataset for path in caches}))
+    run_study(study, caches, RUNS, prefix, run_row)
+    print_study(*study_table(study, RUNS, prefix))
 
 
 def main() -> None:

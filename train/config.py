@@ -136,6 +136,9 @@ class Execution:
     compile: bool = knob(False, "compile the model with torch.compile", panel=_EXECUTION)
     deterministic: bool = knob(False, "only deterministic kernels; slower on a GPU", panel=_EXECUTION)
     checkpoints: bool = knob(True, "keep the trained weights of each fold (not with --tuning full)", panel=_EXECUTION)
+    final: bool = knob(
+        False, "also train one model on all subjects, for use on new clips, and write its model card", panel=_EXECUTION
+    )
     subjects: str | None = knob(None, "train only these subjects' folds, such as sub01,sub05", panel=_EXECUTION)
     folds: str | None = knob(None, "train only folds A:B in natural order, counted from 0", panel=_EXECUTION)
 

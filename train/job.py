@@ -8,6 +8,7 @@ import torch
 
 from data_cache.commandline import progress, say
 from data_cache.errors import UsageError
+from train import final
 from train.augment import AUGMENTATIONS
 from train.checkpoint import CheckpointCard, save_fold
 from train.clip_pixels import ClipPixels
@@ -87,6 +88,9 @@ def train_run(
         if ranks.leads and not folder.is_finished:
             folder.write_summary(summarise(folder.read_folds(), task.labelling.classes))
         ranks.barrier()
+        if ranks.leads and execution.final and not folder.checkpoint(final.NAME).exists():
+            _train_final_model(job)
+        ranks.barrier()
         return folder.summary
 
 
@@ -121,9 +125,7 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
     at_once = folds_at_once(config, job.execution, per_fold, job.device, len(waiting))
     say(f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}")
     used = sorted({clip for fold in waiting for clip in (*fold.train, *fold.test)})
-    needs_motion = config.prompt == "motion"
-    pixels = ClipPixels(task.clips, config.image, needs_motion, AUGMENTATIONS[config.augment] is not None)
-    stream = open_stream(pixels, used, job.device, job.execution)
+    stream = open_stream(_pixels(job), used, job.device, job.execution)
     scalars = Scalars(job.folder.path, job.ranks.rank)
     with progress("training", len(waiting) * config.epochs, "fold-epochs") as advance:
         for start in range(0, len(waiting), at_once):
@@ -145,6 +147,25 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
                     save_fold(job.folder.checkpoint(result.name), model, fold, job.card)
                 job.folder.write_fold(result, task.labelling.classes)
             write_overview(job.folder.path / "overview.safetensors", task, group, model, stream, config)
+
+
+def _pixels(job: _Job) -> ClipPixels:
+    config = job.config
+    changed = AUGMENTATIONS[config.augment] is not None
+    return ClipPixels(job.task.clips, config.image, config.prompt == "motion", whole_frames=changed)
+
+
+def _train_final_model(job: _Job) -> None:
+    config, task = job.config, job.task
+    if config.tuning == "full":
+        raise UsageError("--final keeps prompts, adapters and head; it does not go with --tuning full")
+    fold = final.final_fold(task)
+    stream = open_stream(_pixels(job), fold.train, job.device, job.execution)
+    model = build_model(config, job.backbone, task.shape, [fold.seed(config.seed)]).to(job.device)
+    with progress("training the final model", config.epochs, "epochs") as advance:
+        final.train_final(task, config, model, stream, lambda report: advance(1, f"loss {report.loss[0]:.3f}"))
+    save_fold(job.folder.checkpoint(final.NAME), model, 0, job.card)
+    final.write_model_card(job.folder.path / "MODEL_CARD.md", job.folder.config, job.folder.summary)
 
 
 def _description(task: Task, config: TrainConfig, card: CheckpointCard) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from data_cache.commandline import make_app, run, version_option
+from data_cache.errors import UsageError
 
 app = make_app(
     "Make figures, tables and one self-contained HTML page from a finished run.\n\n"
@@ -16,8 +17,12 @@ app = make_app(
 @app.command()
 def report(
     runs: Annotated[
-        list[Path], typer.Argument(metavar="RUN...", help="Folder of a run, and of others to compare it with.")
-    ],
+        list[Path] | None, typer.Argument(metavar="RUN...", help="Folder of a run, and of others to compare it with.")
+    ] = None,
+    study: Annotated[str | None, typer.Option(help="Print a study's table instead: paper, ours, difference.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="With --study: the study's --name in mpt-train.", show_default="the only one")
+    ] = None,
     cache: Annotated[
         list[Path] | None,
         typer.Option("--cache", help="Cache of the run, for pictures of clips.", show_default="where it was trained"),
@@ -28,10 +33,27 @@ def report(
     ] = None,
 ) -> None:
     """Write RUN/report/index.html, its figures (PNG, PDF) and its tables (CSV, LaTeX)."""
+    if study is not None:
+        report_study(study, name)
+        return
+    if not runs:
+        raise UsageError("name the folder of a run, such as mpt-report runs/demo, or a --study")
     from train.report.build import build_report
 
     page = build_report(runs[0], runs[1:], cache or [], images)
     typer.echo(f"report: {page.resolve().as_uri()}")
+
+
+def report_study(study: str, name: str | None) -> None:
+    """Print a study's table and write it as CSV and LaTeX."""
+    from train.cli import RUNS
+    from train.report.study import study_table
+    from train.terminal import print_study
+
+    table, missing = study_table(study, RUNS, name)
+    print_study(table, missing)
+    table.write(RUNS)
+    typer.echo(f"table: {RUNS / table.name}.csv and .tex")
 
 
 def main() -> None:

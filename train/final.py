@@ -1,0 +1,76 @@
+"""One model trained on all subjects, for new clips, with a card that says what to expect of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_cache.atomic import write_bytes
+from train.config import TrainConfig
+from train.folds import Fold
+from train.loop import EpochReport, FoldData, fit
+from train.model.mpt import MPT
+from train.stream import Stream
+from train.task import Task
+
+NAME = "final"
+
+
+def final_fold(task: Task) -> Fold:
+    """The fold that leaves nobody out."""
+    everyone = sorted({clip for fold in task.folds.folds for clip in (*fold.train, *fold.test)})
+    return Fold("all", "nobody", tuple(everyone), ())
+
+
+def train_final(
+    task: Task, config: TrainConfig, model: MPT, stream: Stream, on_epoch: Callable[[EpochReport], None]
+) -> None:
+    """Train `model`, of one fold, on every labelled clip."""
+    fold = final_fold(task)
+    fit(
+        model,
+        stream,
+        [FoldData(np.array(fold.train), task.labels(fold.train), fold.seed(config.seed))],
+        config,
+        on_epoch,
+    )
+
+
+def write_model_card(path: Path, config: dict[str, Any], summary: dict[str, Any]) -> None:
+    """Describe the final model: what it was trained on, what the leave-one-subject-out estimate is, what it is not."""
+    final, settings = summary["final_epoch"], config["settings"]
+    low, high = final["interval_95"]["accuracy"]
+    caches = "\n".join(
+        f"- {cache['dataset']}: content {cache['content_digest']}. {cache['licence_notice']}"
+        for cache in config["caches"]
+    )
+    warning = (
+        "\n**Its backbone has random weights: it is for trying out the software only.**\n"
+        if settings["random_weights"]
+        else ""
+    )
+    text = f"""# Model card: {path.parent.name}
+
+One Motion Prompt Tuning model, trained on all {summary["clips"]} clips of {summary["subjects"]} subjects.
+{warning}
+## What to expect of it
+
+No clip was left to test this very model. Trained in the same way with one subject left out at a time, it reached
+{final["accuracy"]:.1%} accuracy (95 % interval over subjects {low:.1%} to {high:.1%}),
+macro-F1 {final["macro_f1"]:.1%} and UAR {final["uar"]:.1%} on {len(summary["classes"])} classes
+({", ".join(summary["classes"])}; protocol {config["protocol"]}).
+Always answering with the most frequent class would reach {summary["majority_baseline"]["accuracy"]:.1%}.
+
+## What it is not
+
+It knows these classes only, and answers one of them whatever it is shown. It was trained on clips cut from onset
+to offset, filmed in a laboratory; other cameras, lights, ages and acted expressions are outside what was measured.
+It must not be used to judge people.
+
+## Made from
+
+{caches}
+- backbone {settings["backbone"]}, weights {config["backbone_digest"]}
+"""
+    write_bytes(path, text.encode())

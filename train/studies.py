@@ -1,0 +1,183 @@
+"""The paper's ablation tables as lists of runs: what each row is, what the paper prints, what we found."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_cache.atomic import write_json
+from data_cache.commandline import say
+from data_cache.errors import MptError, UsageError
+from data_cache.reader import CacheReader
+from train.accounting import TABLE_IX
+
+
+@dataclass(frozen=True)
+class StudyRow:
+    """One row of a table.
+
+    Attributes:
+        name: part of the run's folder.
+        label: the row's name in the paper.
+        settings: what it changes against the paper's model.
+        accuracy: printed in the paper, in percent; None where only a figure shows it.
+        f1: likewise.
+        alpha: the magnification that its cache must have.
+    """
+
+    name: str
+    label: str
+    settings: dict[str, Any] = field(default_factory=dict)
+    accuracy: float | None = None
+    f1: float | None = None
+    alpha: float | None = None
+
+
+@dataclass(frozen=True)
+class Study:
+    """A table of the paper; all of them were measured on SMIC, three classes."""
+
+    table: str
+    about: str
+    rows: tuple[StudyRow, ...]
+
+
+_NOTHING = {"prompt": "none", "adapter": "none"}
+_FULL = {**_NOTHING, "tuning": "full"}
+_MPT = (86.59, 86.01)
+STUDIES = {
+    "strategies": Study(
+        "VI",
+        "learning strategies",
+        (
+            StudyRow("scratch", "w/o pretraining", {**_FULL, "random_weights": True, "weights": None}, 73.17, 72.35),
+            StudyRow("full", "full fine-tuning", _FULL, 77.44, 76.65),
+            StudyRow("head", "partial fine-tuning", _NOTHING, 71.95, 70.27),
+            StudyRow("motion-prompt", "motion prompt", {"adapter": "none"}, 82.92, 82.33),
+            StudyRow("group-adapter", "group adapter", {"prompt": "none"}, 79.27, 78.43),
+            StudyRow("mpt", "MPT", {}, *_MPT),
+        ),
+    ),
+    "prompts": Study(
+        "VII",
+        "kinds of prompts",
+        (
+            StudyRow("none", "w/o prompt", {"prompt": "none"}, 79.27, 78.43),
+            StudyRow("vpt-shallow", "VPT-Shallow", {"prompt": "shallow", "prompts": 200}, 81.10, 80.84),
+            StudyRow("vpt-deep", "VPT-Deep", {"prompt": "deep", "prompts": 50}, 82.32, 81.79),
+            StudyRow("mpt", "MPT", {}, *_MPT),
+        ),
+    ),
+    "num-prompts": Study(
+        "Fig. 5",
+        "number of motion prompts (the figure prints numbers for 5 only)",
+        (
+            StudyRow("0", "no motion prompt", {"prompt": "none"}, 79.27, 78.43),
+            *(StudyRow(str(m), f"{m} prompts", {"prompts": m}, *(_MPT if m == 5 else ())) for m in (1, 3, 5, 7)),
+        ),
+    ),
+    "adapters": Study(
+        "VIII",
+        "kinds of adapters",
+        (
+            StudyRow("none", "MPT w/o adapter", {"adapter": "none"}, 82.92, 82.33),
+            StudyRow("primitive", "primitive adapter", {"adapter": "primitive"}, 84.15, 83.56),
+            StudyRow("mpt", "MPT", {}, *_MPT),
+        ),
+    ),
+    "backbones": Study(
+        "IX",
+        "backbones",
+        tuple(
+            StudyRow(label.lower().replace("/", ""), label, {"backbone": name}, accuracy, f1)
+            for (label, name), (accuracy, f1) in zip(
+                TABLE_IX.items(), (_MPT, (84.76, 83.95), (85.37, 84.64), (83.54, 82.56)), strict=True
+            )
+        ),
+    ),
+    "alpha": Study(
+        "X",
+        "magnification factors; needs a cache for each",
+        tuple(
+            StudyRow(f"alpha{alpha}", f"α = {alpha}", {}, accuracy, f1, alpha=float(alpha))
+            for alpha, accuracy, f1 in (
+                (0, 81.10, 80.54),
+                (10, 85.37, 84.79),
+                (20, *_MPT),
+                (30, 81.70, 81.44),
+                (50, 78.05, 77.56),
+            )
+        ),
+    ),
+    "reduction": Study(
+        "XI",
+        "reduction factors of the adapters",
+        tuple(
+            StudyRow(f"r{r}", f"r = {r}", {"reduction": r}, accuracy, f1)
+            for r, accuracy, f1 in ((4, 85.98, 85.32), (8, *_MPT), (12, 84.76, 84.05))
+        ),
+    ),
+}
+
+RunRow = Callable[[StudyRow, Sequence[Path], Path], dict[str, Any] | None]
+"""Trains one row from caches into a folder; its summary, or None while folds are missing."""
+
+
+def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_row: RunRow) -> Path:
+    """Run every row of a study that is not done yet, and write an index of where each is.
+
+    A row that cannot run (no weights, no cache of its α) is recorded with the reason; the others go on.
+
+    Args:
+        name: of the study.
+        caches: one, or one per α.
+        runs: folder of all runs.
+        prefix: start of the names of the study's runs.
+        run_row: does the work.
+
+    Returns:
+        The index: a JSON file with an entry per row.
+
+    Raises:
+        UsageError: no such study.
+    """
+    study = find_study(name)
+    entries: list[dict[str, Any]] = []
+    for row in study.rows:
+        folder = runs / f"{prefix}-{name}-{row.name}"
+        entry: dict[str, Any] = {"row": row.name, "run": folder.name, "missing": None}
+        say(f"study {name}: {row.label}")
+        try:
+            if run_row(row, _caches_for(row, caches), folder) is None:
+                entry["missing"] = "some folds are not trained yet"
+        except MptError as error:
+            say(f"  not run: {error}")
+            entry["missing"] = str(error)
+        entries.append(entry)
+    index = runs / f"{prefix}-{name}.json"
+    write_json(index, {"study": name, "rows": entries})
+    return index
+
+
+def find_study(name: str) -> Study:
+    """The study called `name`.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in STUDIES:
+        raise UsageError(f"no study {name!r}; choose one of {', '.join(STUDIES)}")
+    return STUDIES[name]
+
+
+def _caches_for(row: StudyRow, caches: Sequence[Path]) -> list[Path]:
+    if row.alpha is None:
+        if len(caches) > 1 and len({CacheReader(cache).attributes.dataset for cache in caches}) < len(caches):
+            raise UsageError("several caches of one data set were given; only --study alpha takes them")
+        return list(caches)
+    fitting = [cache for cache in caches if CacheReader(cache).attributes.recipe.get("alpha") == row.alpha]
+    if not fitting:
+        raise UsageError(
+            f"no cache with alpha {row.alpha:g} was given; make it with mpt-preprocess … --alpha {row.alpha:g}"
+        )
+    return fitting

@@ -1,0 +1,77 @@
+"""What the commands of this room print on stdout: tables for people, JSON for programs."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from train.report.tables import Table
+
+
+def print_seeds(summaries: list[dict[str, Any]], paths: list[Path], path: Path, json_output: bool) -> None:
+    """Mean and standard deviation over the seeds; also written beside the runs."""
+    from data_cache.atomic import write_json
+    from train.seeds import METRICS, combine_seeds
+
+    combined = combine_seeds(summaries, [place.name for place in paths])
+    write_json(path.with_name(f"{path.name}-seeds.json"), combined)
+    if json_output:
+        print_json(combined)
+        return
+    scores = ", ".join(f"{metric} {combined[metric]['mean']:.1%} ± {combined[metric]['sd']:.1%}" for metric in METRICS)
+    typer.echo(f"{len(summaries)} seeds (mean ± standard deviation): {scores}")
+
+
+def print_study(table: "Table", missing: list[str]) -> None:
+    """The table of a study, and what is missing in it."""
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    shown = RichTable(title=table.caption)
+    for heading in table.headings:
+        shown.add_column(heading, justify="right" if heading else "left")
+    for row in table.rows:
+        shown.add_row(*row.cells)
+    Console().print(shown)
+    for line in missing:
+        typer.echo(f"missing: {line}")
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """A result for programs."""
+    import json
+
+    typer.echo(json.dumps(value, indent=2))
+
+
+def print_pairs(pairs: list[tuple[str, str]]) -> None:
+    """A result for people."""
+    width = max(len(name) for name, _ in pairs)
+    for name, value in pairs:
+        typer.echo(f"{name:<{width}}  {value}")
+
+
+def print_summary(summary: dict[str, Any], folder: Path) -> None:
+    """The table at the end of a run."""
+    from rich.console import Console
+    from rich.table import Table
+
+    final, baseline = summary["final_epoch"], summary["majority_baseline"]
+    table = Table(title=f"{summary['clips']} clips, {summary['subjects']} subjects, leave-one-subject-out")
+    for heading in ("", "Acc", "macro-F1", "UAR"):
+        table.add_column(heading, justify="left" if not heading else "right")
+    metrics = ("accuracy", "macro_f1", "uar")
+    table.add_row("final epoch", *(f"{final[m]:.1%}" for m in metrics), style="bold")
+    table.add_row("95 % interval", *("–".join(f"{100 * v:.1f}" for v in final["interval_95"][m]) for m in metrics))
+    table.add_row("always the majority", *(f"{baseline[m]:.1%}" for m in metrics))
+    table.add_row(
+        "best epoch on test (leak)", *(f"{summary['oracle_best_epoch'][m]:.1%}" for m in metrics), style="dim"
+    )
+    console = Console()
+    console.print(table)
+    console.print(
+        f"against chance (labels shuffled within subjects: {final['permutation_accuracy']:.1%}): "
+        f"p = {final['permutation_p']:.4f}"
+    )
+    console.print(f"run: {folder}    report: mpt-report {folder}", highlight=False)
