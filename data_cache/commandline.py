@@ -3,6 +3,7 @@
 Results go to stdout, progress and messages to stderr, so that `--json` output can be piped.
 """
 
+import os
 import shlex
 import sys
 import time
@@ -62,6 +63,11 @@ def typed_command() -> str:
     module = getattr(sys.modules["__main__"], "__spec__", None)
     program = ["python", "-m", module.name] if module else [Path(sys.argv[0]).name]
     return shlex.join([*program, *sys.argv[1:]])
+
+
+def available_jobs(jobs: int) -> int:
+    """The value of `--jobs`, with −1 for the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if jobs < 1 else jobs
 
 
 def say(message: str) -> None:

@@ -33,13 +33,17 @@ def stop_request() -> Iterator[threading.Event]:
 
 
 @contextmanager
-def without_interrupts() -> Iterator[None]:
-    """Hold Ctrl-C back while the block runs; processes that it starts never see one.
+def children_ignore_interrupts() -> Iterator[None]:
+    """Processes started while the block runs ignore Ctrl-C, from their first instruction on.
 
-    A terminal sends Ctrl-C to every process of a job. Workers leave the decision to their parent.
+    A terminal sends Ctrl-C to every process of a job; workers leave the decision to their parent. For
+    this moment the parent ignores it as well: that is what children inherit.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)

@@ -59,15 +59,15 @@ def check_is_cache(file: h5py.File, path: Path) -> None:
     Raises:
         InvalidFile: as said.
     """
-    if _attribute(file, "format") != FORMAT:
+    if read_attribute(file, "format") != FORMAT:
         raise InvalidFile(f"{path} is an HDF5 file but no MPT cache (its attribute 'format' is not {FORMAT!r})")
-    version = str(_attribute(file, "format_version"))
+    version = str(read_attribute(file, "format_version"))
     if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
         raise InvalidFile(
             f"{path} has cache format {version}; this software reads {FORMAT_VERSION.partition('.')[0]}.x: upgrade it "
             "with 'pip install -U motion-prompt-tuning'"
         )
-    if not bool(_attribute(file, "complete")):
+    if not bool(read_attribute(file, "complete")):
         raise InvalidFile(f"{path} is not a finished cache; run the mpt-preprocess command again to resume it")
 
 
@@ -77,7 +77,7 @@ def read_attributes(file: h5py.File, path: Path) -> CacheAttributes:
     Raises:
         InvalidFile: one is missing or is not the JSON that it should be.
     """
-    texts = {name: _attribute(file, name) for name in ATTRIBUTES}
+    texts = {name: read_attribute(file, name) for name in ATTRIBUTES}
     missing = [name for name, value in texts.items() if value is None]
     if missing:
         raise InvalidFile(f"{path} lacks the attributes {', '.join(missing)}; make it anew with mpt-preprocess")
@@ -97,7 +97,8 @@ def read_attributes(file: h5py.File, path: Path) -> CacheAttributes:
     return attributes
 
 
-def _attribute(file: h5py.File, name: str) -> Any:
+def read_attribute(file: h5py.File, name: str) -> Any:
+    """One attribute of the root, text decoded; None where it is missing or unreadable."""
     try:
         value = file.attrs[name]
     except (KeyError, OSError, RuntimeError):

@@ -43,8 +43,13 @@ def read_sidecar(cache: Path) -> str | None:
     path = sidecar_path(cache)
     if not path.exists():
         return None
-    text = path.read_bytes().decode("utf-8", "replace")
-    match = re.match(r"\s*\\?([0-9a-fA-F]{64})(\s|$)", text)
-    if not match:
-        raise InvalidFile(f"{path} is no checksum file (it starts with {text[:40]!r}); delete it, or copy it again")
-    return match[1].lower()
+    checksum = checksum_in(path.read_bytes())
+    if checksum is None:
+        raise InvalidFile(f"{path} is no checksum file; delete it, or copy it again")
+    return checksum
+
+
+def checksum_in(note: bytes) -> str | None:
+    """The first checksum in the text of a checksum file; None where there is none."""
+    match = re.match(rb"\s*\\?([0-9a-fA-F]{64})(\s|$)", note)
+    return match[1].decode().lower() if match else None

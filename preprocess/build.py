@@ -6,7 +6,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data_cache.commandline import progress, say, typed_command
+from data_cache.commandline import available_jobs, progress, say, typed_command
 from data_cache.digest import digest
 from data_cache.errors import ClipsFailed, Interrupted, InvalidFile, StaleFile
 from data_cache.interrupt import stop_request
@@ -18,7 +18,7 @@ from data_cache.store import natural_key
 from preprocess.cluster import DaskCluster
 from preprocess.datasets.base import Clip, Discovery, VideoSpan
 from preprocess.dry_run import print_forecast
-from preprocess.fanout import Executor, available_jobs, local
+from preprocess.fanout import Executor, local
 from preprocess.freshness import ABSENT, UP_TO_DATE, state_of
 from preprocess.options import BuildOptions
 from preprocess.provenance import licence_notice, lowered_bands, provenance

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import typer
 
+from data_cache.commandline import available_jobs
 from data_cache.space import cache_bytes, free_bytes, readable
 from preprocess.datasets.base import ClipError, Discovery
-from preprocess.fanout import available_jobs
 from preprocess.pipeline import process_clip
 from preprocess.work import Task
 
@@ -40,7 +40,7 @@ def print_forecast(found: Discovery, states: Mapping[Path, str], tasks: Sequence
     seconds = _seconds_per_clip(tasks)
     if seconds is not None:
         workers = min(available_jobs(jobs), len(tasks))
-        typer.echo(f"time: about {seconds * len(tasks) / workers:.0f} s with {workers} workers here")
+        typer.echo(f"time: about {seconds * len(tasks) / workers:.2g} s with {workers} workers here")
 
 
 def _seconds_per_clip(tasks: Sequence[Task], tries: int = 3) -> float | None:

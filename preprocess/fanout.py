@@ -1,15 +1,14 @@
 """Spread work over workers: in this process, or over the cores with joblib. See `cluster` for dask."""
 
-import os
 import signal
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing
 from threading import Event
 from typing import Protocol, TypeVar
 
-from data_cache.commandline import typed_command
+from data_cache.commandline import available_jobs, typed_command
 from data_cache.errors import Interrupted, UsageError
-from data_cache.interrupt import stop_request, without_interrupts
+from data_cache.interrupt import children_ignore_interrupts, stop_request
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -54,7 +53,7 @@ class Processes:
 
         with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
             parallel = joblib.Parallel(n_jobs=self.workers, return_as="generator_unordered", pre_dispatch="2*n_jobs")
-            with without_interrupts():  # the workers start here, and inherit it
+            with children_ignore_interrupts():  # the workers start here
                 results = parallel(joblib.delayed(_in_worker)(work, task) for task in _until(stop, tasks))
         try:
             yield from results
@@ -88,11 +87,6 @@ def fan_out(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) ->
         yield from results
         if stop.is_set():
             raise Interrupted(f"interrupted; start again with: {typed_command()}")
-
-
-def available_jobs(jobs: int) -> int:
-    """`jobs`, with −1 for the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if jobs < 1 else jobs
 
 
 def _until(stop: Event, tasks: Sequence[Task]) -> Iterator[Task]:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from data_cache.digest import changes
 from data_cache.errors import InvalidFile
 from data_cache.reader import CacheReader
 from preprocess.recipe import Recipe
@@ -23,11 +24,7 @@ def state_of(path: Path, recipe: Recipe, source_digest: str) -> str:
             existing = reader.attributes
     except InvalidFile as error:
         raise InvalidFile(f"{error}. To overwrite it, add --force") from error
-    changes = [
-        f"{name} {existing.recipe.get(name)} → {value}"
-        for name, value in recipe.as_json().items()
-        if existing.recipe.get(name) != value
-    ]
+    changed = changes(existing.recipe, recipe.as_json())
     if existing.source_digest != source_digest:
-        changes.append("the source files or their annotation changed")
-    return "; ".join(changes) or UP_TO_DATE
+        changed.append("the source files or their annotation changed")
+    return "; ".join(changed) or UP_TO_DATE
