@@ -4,7 +4,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from data_cache.opening import read_attribute
+from data_cache.opening import open_cache, read_attribute
 from data_cache.reader import CacheReader
 from data_cache.sidecar import read_sidecar
 from data_cache.space import readable
@@ -19,12 +19,12 @@ def describe(path: Path) -> dict[str, Any]:
         UsageError: there is no file at `path`.
         InvalidFile: it is no finished cache.
     """
-    with CacheReader(path) as reader:
+    with CacheReader(path) as reader, open_cache(path) as file:
         attributes, clips = reader.attributes, reader.clips
         return {
             "path": str(path),
             "bytes": path.stat().st_size,
-            "format_version": str(read_attribute(reader.handle(), "format_version")),
+            "format_version": str(read_attribute(file, "format_version")),
             "dataset": attributes.dataset,
             "clips": len(reader),
             "subjects": len(set(clips.subject)),

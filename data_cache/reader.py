@@ -1,6 +1,7 @@
-"""Read a cache: opened lazily in whichever process asks, so it survives fork, spawn and pickling."""
+"""Read a cache from whichever process asks: readers survive fork, spawn and pickling."""
 
 import os
+import weakref
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -9,46 +10,45 @@ from typing import Any
 import h5py
 import numpy as np
 
-from data_cache.chunks import Place, find_place, read_place
+from data_cache.chunks import Places, find_places, read_place
 from data_cache.digest import digest, digest_arrays
 from data_cache.errors import InvalidFile, StaleFile
-from data_cache.opening import check_is_cache, open_hdf5, read_attributes
-from data_cache.schema import IMAGE_FIELDS
+from data_cache.opening import open_cache, read_attributes
+from data_cache.schema import IMAGE_FIELDS, Field
 from data_cache.table import read_table
+
+_PER_PROCESS = frozenset({"_descriptor", "_close_descriptor", "_checked"})
 
 
 class CacheReader:
     """Read access to one finished cache.
 
-    The file is opened once per process, and never while pickling, so a reader may be handed to
-    forked or spawned workers. Readers take no lock: a published cache is never modified in place,
-    only replaced, and an open reader keeps the file that it opened.
+    Annotation and the places of all clips are read at once; the pixels then come straight from the
+    file, without HDF5. A reader may be handed to threads and to forked or spawned workers. It takes no
+    lock: a published cache is never modified in place, only replaced, and a reader keeps the file that
+    it opened.
 
-    The first read of a clip in each process checks its checksum; later reads go straight to the
-    bytes, as fast as a memory map.
+    The first read of a clip in each process checks its checksum; later reads are as fast as a memory map.
 
     Raises (on construction):
         UsageError: there is no file at `path`.
         InvalidFile: it is not a finished cache of a version that this software reads.
     """
 
-    _file: Any  # h5py.File, or None where this process has not opened it
-    _pid: int
-    _places: dict[tuple[str, int], Place]
+    _descriptor: int | None
+    _close_descriptor: "weakref.finalize[Any, Any]"
     _checked: dict[str, set[int]]
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
         self._forget()
-        file = self._open()
-        try:
-            check_is_cache(file, self.path)
+        with open_cache(self.path) as file:
             self.attributes = read_attributes(file, self.path)
             self.clips = read_table(file, self.path)
-        except BaseException:
-            self.close()
-            raise
-        self._identity = _identity(file)
+            self._places = {field.name: self._find_places(file, field) for field in IMAGE_FIELDS}
+            descriptor = os.dup(file.id.get_vfd_handle())
+        self._hold(descriptor)
+        self._identity = _identity(descriptor)
 
     def __len__(self) -> int:
         return len(self.clips)
@@ -119,8 +119,6 @@ class CacheReader:
     ) -> Sequence[np.ndarray]:
         """Every image field of one clip, checked against the clip's SHA-256.
 
-        May be called from several threads at once, after `handle()`.
-
         Args:
             index: row of the clip.
             out: arrays to fill, C-ordered uint8, one per image field; by default fresh ones.
@@ -136,60 +134,63 @@ class CacheReader:
             raise self._corrupt(index, "its SHA-256 differs from the one stored")
         return arrays
 
-    def place(self, field: str, index: int) -> Place | None:
-        """Where a clip lies in the file; None where it can be read through HDF5 only."""
-        known = self._places.get((field, index))
-        if known is None and (known := find_place(self.handle()[field], index)) is not None:
-            self._places[field, index] = known
-        return known
-
-    def handle(self) -> h5py.File:
-        """This process's open file; opened now if need be.
-
-        Raises:
-            StaleFile: another cache has taken its place since the reader was made.
-        """
-        if self._file is None or self._pid != os.getpid():
-            self._forget()
-            file = self._open()
-            if _identity(file) != self._identity and read_table(file, self.path).sha256 != self.clips.sha256:
-                self.close()
-                raise StaleFile(f"{self.path} was replaced by another cache in the meantime; start again")
-        return self._file
-
     def close(self) -> None:
-        """Close this process's handle; the next read opens it again."""
-        if self._file is not None and self._pid == os.getpid():
-            self._file.close()
-        self._file = None
+        """Close what this process has open; the next read opens it again."""
+        if self._descriptor is not None:
+            self._close_descriptor()
+            self._descriptor = None
 
     @cached_property
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return {field.name: field.clip_shape(self.frames, self.size) for field in IMAGE_FIELDS}
 
-    def _open(self) -> h5py.File:
-        self._file, self._pid = open_hdf5(self.path), os.getpid()
-        return self._file
+    def _find_places(self, file: h5py.File, field: Field) -> Places:
+        try:
+            return find_places(file[field.path])
+        except (KeyError, OSError, RuntimeError, ValueError, AttributeError) as error:
+            raise InvalidFile(f"{self.path}: /{field.path} is missing or damaged ({error}); copy it again") from error
+
+    def _open(self) -> int:
+        """The descriptor of the file that this reader has been reading from the start."""
+        if self._descriptor is not None:
+            return self._descriptor
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY)
+        except OSError as error:
+            raise StaleFile(f"{self.path} is gone ({error.strerror}); start again") from error
+        self._hold(descriptor)
+        return descriptor if _identity(descriptor) == self._identity else self._adopt_replacement()
+
+    def _adopt_replacement(self) -> int:
+        """Go on with a file that was rebuilt with the same content; refuse any other."""
+        self.close()
+        now = CacheReader(self.path)
+        if now.content_digest != self.content_digest or now.clips.keys != self.clips.keys:
+            raise StaleFile(f"{self.path} was replaced by another cache in the meantime; start again")
+        self._places, self._identity = now._places, now._identity
+        descriptor = os.dup(now._open())
+        self._hold(descriptor)
+        return descriptor
+
+    def _hold(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._close_descriptor = weakref.finalize(self, os.close, descriptor)
 
     def _forget(self) -> None:
-        self._file, self._pid = None, -1
-        self._places, self._checked = {}, {field.name: set() for field in IMAGE_FIELDS}
+        self._descriptor = None
+        self._checked = {field.name: set() for field in IMAGE_FIELDS}
 
     def _read_row(self, field: str, index: int, out: np.ndarray, check: bool | None = None) -> None:
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {self.path}, which holds clips 0..{len(self) - 1}")
-        file, checked = self.handle(), self._checked[field]
+        descriptor, places, checked = self._open(), self._places[field], self._checked[field]
         check = index not in checked if check is None else check
         try:
-            place = self.place(field, index)
-            if place is None:
-                file[field].read_direct(out.reshape(self._shapes[field]), source_sel=np.s_[index])
-            else:
-                read_place(file.id.get_vfd_handle(), place, out, check=check)
-                if check:
-                    checked.add(index)
-        except (OSError, RuntimeError) as error:
+            read_place(descriptor, places, index, out, check=check)
+        except OSError as error:
             raise self._corrupt(index, f"{field}: {error}") from error
+        if check:
+            checked.add(index)
 
     def _corrupt(self, index: int, why: str) -> InvalidFile:
         return InvalidFile(
@@ -198,10 +199,7 @@ class CacheReader:
         )
 
 
-_PER_PROCESS = frozenset({"_file", "_pid", "_places", "_checked"})
-
-
-def _identity(file: h5py.File) -> tuple[int, int, int]:
+def _identity(descriptor: int) -> tuple[int, int, int]:
     """Enough of a file's status to tell whether it is still the same one."""
-    status = os.fstat(file.id.get_vfd_handle())
+    status = os.fstat(descriptor)
     return status.st_ino, status.st_size, status.st_mtime_ns

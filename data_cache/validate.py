@@ -12,6 +12,7 @@ import h5py
 
 from data_cache.digest import digest
 from data_cache.errors import InvalidFile
+from data_cache.opening import open_cache
 from data_cache.reader import CacheReader
 from data_cache.schema import FIELDS
 from data_cache.table import ClipTable
@@ -58,7 +59,8 @@ def validate(
     """
     try:
         with CacheReader(path) as reader:
-            problems = [*_structure(reader), *_annotation(reader.clips), *_tail(path)]
+            with open_cache(path) as file:
+                problems = [*_structure(file, reader), *_annotation(reader.clips), *_tail(path)]
             if pixels and not errors_in(problems):
                 problems += _pixels(reader, threads, on_clip)
             return problems
@@ -86,8 +88,8 @@ def require_valid(path: Path, *, pixels: bool = True, threads: int = 1) -> None:
         )
 
 
-def _structure(reader: CacheReader) -> Iterator[Problem]:
-    file, attributes, clips = reader.handle(), reader.attributes, len(reader)
+def _structure(file: h5py.File, reader: CacheReader) -> Iterator[Problem]:
+    attributes, clips = reader.attributes, len(reader)
     if attributes.recipe_digest != digest(attributes.recipe):
         yield Problem("error", "recipe_digest", "does not match the recipe; one of them was changed")
     if clips == 0:
@@ -104,8 +106,6 @@ def _structure(reader: CacheReader) -> Iterator[Problem]:
                 f"/{field.path}",
                 f"is {dataset.dtype} {dataset.shape}, expected {field.dtype} {expected}",
             )
-        elif field.is_image and dataset.chunks != (1, *expected[1:]):
-            yield Problem("warning", f"/{field.path}", f"has chunks of {dataset.chunks}; reading one clip will be slow")
         if not dataset.fletcher32:
             yield Problem("warning", f"/{field.path}", "has no checksums")
 
@@ -139,7 +139,6 @@ def _tail(path: Path) -> Iterator[Problem]:
 
 
 def _pixels(reader: CacheReader, threads: int, on_clip: Callable[[str], None]) -> Iterator[Problem]:
-    reader.handle()
     room = threading.local()  # each thread fills the same arrays again and again: fresh memory costs time
 
     def check(row: int) -> Problem | None:
