@@ -50,7 +50,7 @@ class DaskCluster:
         try:
             self._check_workers(client)
             futures = [client.submit(work, task, pure=False) for task in tasks]
-            for future in as_completed(futures):
+            for future in as_completed(futures, loop=client.loop):
                 if future.status == "cancelled":
                     if stop.is_set():
                         continue
@@ -79,8 +79,10 @@ class DaskCluster:
             ) from error
         import logging
 
-        # What dask logs about a scheduler that goes away is said here in one line.
-        logging.getLogger("distributed").setLevel(logging.CRITICAL)
+        # What dask logs about a scheduler that goes away, this program says in one line.
+        for name in logging.root.manager.loggerDict:
+            if name.startswith("distributed"):
+                logging.getLogger(name).setLevel(logging.CRITICAL)
         try:
             client = Client(self.address, timeout=CONNECT_SECONDS, set_as_default=False)
         except (OSError, ValueError) as error:
@@ -104,7 +106,7 @@ class DaskCluster:
         for hello, text in hellos.items():
             write_bytes(hello, text.encode(), durable=False)
         try:
-            answers = client.run(look_around, hellos, self.source.absolute(), on_error="return")
+            answers = client.run(look_around, hellos, self.source.absolute(), __version__, on_error="return")
         finally:
             for hello in hellos:
                 hello.unlink(missing_ok=True)
@@ -113,7 +115,7 @@ class DaskCluster:
             raise UsageError(
                 f"{len(complaints)} of {len(answers)} workers of {self.address} cannot take part:\n"
                 + "\n".join(complaints)
-                + "\nmount the same folders at the same paths there, or stop these workers"
+                + "\nmend this there (the same folders at the same paths, the same version), or stop these workers"
             )
         threads = sum(client.nthreads().values())
         say(f"{len(answers)} workers with {threads} threads on {self.address}")
@@ -124,9 +126,11 @@ class DaskCluster:
         )
 
 
-def look_around(hellos: Mapping[Path, str], source: Path) -> str:
+def look_around(hellos: Mapping[Path, str], source: Path, version: str) -> str:
     """What keeps the worker in which this runs from taking part; "" if nothing does."""
     host = platform.node()
+    if version != __version__:
+        return f"{host} has motion-prompt-tuning {__version__}, and {version} is asked for"
     for hello, text in hellos.items():
         try:
             if hello.read_text() != text:
@@ -148,6 +152,8 @@ def look_around(hellos: Mapping[Path, str], source: Path) -> str:
 
 
 def _complaint(answer: Any) -> str:
-    if isinstance(answer, ImportError):
+    if not isinstance(answer, BaseException):
+        return str(answer)
+    if "ImportError" in repr(answer) or "ModuleNotFoundError" in repr(answer):  # dask wraps it in other exceptions
         return f"this package is not installed there ({answer}); pip install motion-prompt-tuning=={__version__}"
-    return str(answer) if not isinstance(answer, BaseException) else f"{type(answer).__name__}: {answer}"
+    return f"{type(answer).__name__}: {answer}"
