@@ -113,10 +113,8 @@ class _Remote:
     def _ask(self, question: Callable[[], Any]) -> Any:
         try:
             return question()
-        except FileNotFoundError as error:
-            raise UsageError(f"there is nothing at {self.url}; check the address") from error
-        except PermissionError as error:
-            raise UsageError(f"{self.url} may not be read; check your credentials ({error})") from error
+        except (FileNotFoundError, PermissionError) as error:
+            raise UsageError(f"{self.url} {_why_not_there(error)}") from error
         except MptError:
             raise
         except Exception as error:  # each file system of fsspec has exceptions of its own
@@ -157,6 +155,14 @@ def _download(remote: _Remote, state: dict[str, Any], target: Path) -> None:
     write_sidecar(target, arrived)
     write_json(_note_path(target), {"url": remote.url, "state": state, "date": time.strftime("%Y-%m-%d %H:%M")})
     say(f"{target}: {readable(copied)}, {'checksum file' if expected else 'hash of every clip'} checked")
+
+
+def _why_not_there(error: OSError) -> str:
+    """Over HTTP, fsspec calls every failure "not found"; what really happened is its cause."""
+    cause = error.__cause__
+    if isinstance(error, PermissionError) or getattr(cause, "status", None) in (401, 403):
+        return "may not be read; check your credentials"
+    return f"cannot be reached ({cause})" if isinstance(cause, OSError) else "is not there; check the address"
 
 
 def _is_finished(target: Path) -> bool:
