@@ -1,8 +1,10 @@
 """Files that appear whole or not at all: write beside the target, fsync, rename, fsync the folder."""
 
 import errno
+import glob
 import json
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,19 +15,25 @@ from data_cache.errors import NoSpace
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
-def write_bytes(path: Path, data: bytes | memoryview) -> None:
+def write_bytes(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
     """Put `data` at `path` atomically. An existing file is replaced; a reader of it is undisturbed.
+
+    Args:
+        path: where to.
+        data: the whole content.
+        durable: whether it must survive a power cut once this returns.
 
     Raises:
         NoSpace: the disk (or the quota) is full; nothing is left behind.
     """
-    with replacing(path) as temporary:
+    with replacing(path, durable=durable) as temporary:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         try:
             view = memoryview(data)
             while view:
                 view = view[os.write(descriptor, view) :]
-            os.fsync(descriptor)
+            if durable:
+                os.fsync(descriptor)
         finally:
             os.close(descriptor)
 
@@ -36,21 +44,27 @@ def write_json(path: Path, value: Any) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it onto `path` when the block succeeds.
 
     The block writes and fsyncs the temporary file. If it raises, the temporary file is removed
     and `path` is untouched.
 
+    Args:
+        path: where the file shall be.
+        durable: whether the rename must survive a power cut once this returns.
+
     Raises:
         NoSpace: the block or the rename ran out of disk space.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.tmp-{os.getpid()}")
+    # The host is in the name because two nodes that share a folder may have equal process ids.
+    temporary = path.with_name(f"{path.name}.tmp-{platform.node()}-{os.getpid()}")
     try:
         yield temporary
         temporary.replace(path)
-        sync_folder(path.parent)
+        if durable:
+            sync_folder(path.parent)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if is_disk_full(error):
@@ -59,6 +73,12 @@ def replacing(path: Path) -> Iterator[Path]:
                 "Free some space and run the same command again"
             ) from error
         raise
+
+
+def remove_leftovers(path: Path) -> None:
+    """Remove what killed processes left of their attempts to write `path`; its writer lock must be held."""
+    for leftover in path.parent.glob(f"{glob.escape(path.name)}.tmp-*"):
+        leftover.unlink(missing_ok=True)
 
 
 def is_disk_full(error: BaseException) -> bool:
@@ -70,7 +90,12 @@ def is_disk_full(error: BaseException) -> bool:
 
 def sync_folder(folder: Path) -> None:
     """Make renames in `folder` durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
+    sync_file(folder)
+
+
+def sync_file(path: Path) -> None:
+    """Make what was written to `path` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -3,16 +3,20 @@
 Results go to stdout, progress and messages to stderr, so that `--json` output can be piped.
 """
 
+import os
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NoReturn
 
 import typer
 
 from data_cache import __version__
-from data_cache.errors import MptError
+from data_cache.atomic import is_disk_full
+from data_cache.errors import Interrupted, MptError, NoSpace
 
 _QUIET_INTERVAL = 30.0  # seconds between progress lines where stderr is no terminal
 
@@ -40,9 +44,30 @@ def run(app: typer.Typer, program: str) -> NoReturn:
     try:
         app(prog_name=program)
     except MptError as error:
-        print(f"{program}: {error}", file=sys.stderr)  # noqa: T201
+        say(f"{program}: {error}")
         sys.exit(error.exit_code)
+    except SystemExit as leaving:
+        if leaving.code == Interrupted.exit_code:
+            say(f"{program}: interrupted; what was finished is kept. Start again with: {typed_command()}")
+        raise
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        say(f"{program}: disk full ({error}); free some space and run the same command again")
+        sys.exit(NoSpace.exit_code)
     sys.exit(0)
+
+
+def typed_command() -> str:
+    """What was typed, to be typed again."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["python", "-m", module.name] if module else [Path(sys.argv[0]).name]
+    return shlex.join([*program, *sys.argv[1:]])
+
+
+def available_jobs(jobs: int) -> int:
+    """The value of `--jobs`, with −1 for the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if jobs < 1 else jobs
 
 
 def say(message: str) -> None:

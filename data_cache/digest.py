@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -29,3 +29,12 @@ def digest_arrays(arrays: Iterable[np.ndarray]) -> str:
     for array in arrays:
         state.update(np.ascontiguousarray(array).data)
     return state.hexdigest()
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What differs between two sets of named values, as `alpha 10 → 20`."""
+    return [
+        f"{name} {before.get(name)} → {after.get(name)}"
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]

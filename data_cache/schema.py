@@ -136,7 +136,7 @@ class CacheAttributes:
         return int(self.recipe["size"])
 
 
-def encode_text(field: Field, value: str, key: str) -> bytes:
+def encode_text(field: Field, value: str) -> bytes:
     """`value` as the bytes stored in `field`.
 
     Raises:
@@ -145,7 +145,7 @@ def encode_text(field: Field, value: str, key: str) -> bytes:
     data = value.encode()
     if len(data) > field.dtype.itemsize or b"\0" in data:
         raise ValueError(
-            f"{key}: {field.name} {value!r} has {len(data)} bytes of UTF-8; "
+            f"{field.name} {value!r} has {len(data)} bytes of UTF-8; "
             f"a cache stores up to {field.dtype.itemsize}, without NUL characters"
         )
     return data

@@ -4,56 +4,55 @@ The final path is never opened for writing. A shard is itself a finished cache o
 merging shards, parts of a cluster job and whole caches is the same function.
 """
 
-import json
 import os
 import re
-from collections.abc import Callable, Sequence
-from io import BytesIO
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
-import h5py
 import numpy as np
 
-from data_cache.atomic import replacing, write_bytes
-from data_cache.digest import digest, digest_arrays
+from data_cache.digest import digest
 from data_cache.errors import InvalidFile, UsageError
-from data_cache.reader import CacheReader
-from data_cache.schema import (
-    FIELDS,
-    FORMAT,
-    FORMAT_VERSION,
-    IMAGE_FIELDS,
-    TABLE_FIELDS,
-    CacheAttributes,
-    ClipRecord,
-    encode_text,
+from data_cache.fletcher import CHECKSUM_BYTES, seal
+from data_cache.layout import (
+    chunk_buffers,
+    create_fields,
+    gzip_chunk,
+    write_attributes,
+    write_chunk,
+    write_column,
 )
+from data_cache.reader import CacheReader
+from data_cache.schema import IMAGE_FIELDS, TABLE_FIELDS, CacheAttributes, ClipRecord
+from data_cache.sidecar import file_sha256, remove_sidecar, write_sidecar
+from data_cache.sink import new_hdf5
 
-_LIBVER = ("v110", "v110")  # metadata with checksums, readable by any HDF5 since 1.10
-_TABLE_CHUNK = 1024
-_CHECKSUM_BYTES = 4  # fletcher32 ends each stored chunk
+Row = tuple[CacheReader, int]
 
 
 def write_shard(path: Path, record: ClipRecord, attributes: CacheAttributes) -> None:
     """Write one clip as a finished cache of its own, atomically.
 
-    The file is built in memory: a full disk is then an ordinary error of one write, where HDF5
-    writing to the disk itself would crash the interpreter at exit.
+    The shard is not synced to the disk: whoever uses it later checks it first, and only the merged
+    cache has to survive a power cut.
 
     Raises:
         ValueError: a text is too long for its field, or an array has the wrong shape.
         NoSpace: the disk is full; nothing is left behind.
     """
-    buffer = BytesIO()
-    with h5py.File(buffer, "w", libver=_LIBVER) as file:
-        _create_fields(file, 1, attributes)
-        for field in FIELDS:
-            value = getattr(record, field.name)
-            if field.is_image and value.shape != field.clip_shape(attributes.frames, attributes.size):
-                raise ValueError(f"{record.key}: {field.name} has shape {value.shape}, the recipe says otherwise")
-            file[field.path][0] = encode_text(field, value, record.key) if field.is_text else value
-        _write_attributes(file, attributes)
-    write_bytes(path, buffer.getbuffer())
+    with new_hdf5(path, durable=False) as (file, _, _):
+        datasets = create_fields(file, 1, attributes)
+        for field in TABLE_FIELDS:
+            write_column(datasets[field.name], field, [getattr(record, field.name)])
+        for field, stored in zip(IMAGE_FIELDS, chunk_buffers(attributes), strict=True):
+            pixels = getattr(record, field.name)
+            if pixels.shape != field.clip_shape(attributes.frames, attributes.size):
+                raise ValueError(f"{record.key}: {field.name} has shape {pixels.shape}, the recipe says otherwise")
+            stored[:-CHECKSUM_BYTES] = pixels.reshape(-1)
+            write_chunk(datasets[field.name], 0, seal(stored))
+        write_attributes(file, attributes)
 
 
 def merge(
@@ -62,18 +61,21 @@ def merge(
     *,
     source_digest: str | None = None,
     provenance: dict[str, object] | None = None,
+    gzip: bool = False,
     on_clip: Callable[[str], None] = lambda key: None,
 ) -> None:
     """Merge finished caches of one data set and recipe into `output`, clips in natural order.
 
-    Pixel chunks are copied as they are, each checked against its SHA-256 on the way. The result
-    is written beside `output`, synced, opened again and checked, and only then renamed.
+    Every clip is checked against its SHA-256 on the way. The result is written beside `output`,
+    synced, opened again and checked, and only then renamed. A sidecar `<output>.sha256` is written.
+    Several processes must not write one `output` at a time: hold its `writer_lock`.
 
     Args:
         parts: caches or shards, at least one.
         output: the file to make; an existing one is replaced at the very end.
         source_digest: the identity of all sources; by default made from those of the parts.
         provenance: by default that of the first part, with the names of all parts.
+        gzip: compress the pixels: smaller to send, much slower to read.
         on_clip: called with the key of each clip once it is copied.
 
     Raises:
@@ -83,7 +85,7 @@ def merge(
     """
     if not parts:
         raise UsageError("nothing to merge: no parts were given")
-    readers = [CacheReader(part) for part in parts]
+    readers = [_closed(part) for part in parts]
     first = readers[0].attributes
     _check_parts_agree(readers)
     rows = sorted(
@@ -94,24 +96,29 @@ def merge(
         dataset=first.dataset,
         recipe=first.recipe,
         recipe_digest=first.recipe_digest,
-        source_digest=source_digest or digest(sorted(reader.attributes.source_digest for reader in readers)),
+        source_digest=source_digest or _joint_source(readers),
         provenance=provenance or {**first.provenance, "merged_from": sorted(part.name for part in parts)},
         licence_notice=first.licence_notice,
     )
-    with replacing(output) as temporary:
-        with h5py.File(temporary, "w", libver=_LIBVER) as file:
-            _create_fields(file, len(rows), attributes)
-            for field in TABLE_FIELDS:
-                values = [getattr(reader.clips, field.name)[index] for reader, index in rows]
-                file[field.path][...] = [value.encode() for value in values] if field.is_text else values
-            for row, (reader, index) in enumerate(rows):
-                _copy_clip(reader, index, file, row)
-                on_clip(reader.clips.key(index))
-                if len(reader) == 1:  # thousands of shards must not stay open
-                    reader.close()
-            _write_attributes(file, attributes)
-        _sync(temporary)
-        _check_written(temporary, attributes, len(rows))
+    with new_hdf5(output) as (file, sink, temporary):
+        datasets = create_fields(file, len(rows), attributes, gzip=gzip)
+        for field in TABLE_FIELDS:
+            write_column(datasets[field.name], field, (getattr(r.clips, field.name)[index] for r, index in rows))
+        for (row, (reader, index)), clip in zip(enumerate(rows), _read_ahead(rows, attributes, gzip), strict=True):
+            for field, stored in zip(IMAGE_FIELDS, clip, strict=True):
+                write_chunk(datasets[field.name], row, stored)
+            sink.check()
+            on_clip(reader.clips.key(index))
+        write_attributes(file, attributes)
+        file.close()
+        sink.check()
+        with ThreadPoolExecutor(1) as pool:  # the disk works while the file is read back
+            synced = pool.submit(sink.sync)
+            _check_written(temporary, attributes, len(rows))
+            checksum = file_sha256(temporary)
+            synced.result()
+        remove_sidecar(output)  # it speaks of the file that is replaced now
+    write_sidecar(output, checksum)
 
 
 def natural_key(text: str) -> list[tuple[int, int | str]]:
@@ -119,29 +126,15 @@ def natural_key(text: str) -> list[tuple[int, int | str]]:
     return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part]
 
 
-def _create_fields(file: h5py.File, clips: int, attributes: CacheAttributes) -> None:
-    for field in FIELDS:
-        shape = (clips, *field.clip_shape(attributes.frames, attributes.size))
-        chunk = (1, *shape[1:]) if field.is_image else (min(clips, _TABLE_CHUNK),)
-        file.create_dataset(field.path, shape, field.dtype, chunks=chunk, fletcher32=True, fill_time="never")
+def _closed(part: Path) -> CacheReader:
+    """A reader that holds no open file, for there may be thousands."""
+    with CacheReader(part) as reader:
+        return reader
 
 
-def _write_attributes(file: h5py.File, attributes: CacheAttributes) -> None:
-    texts = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "dataset": attributes.dataset,
-        "recipe": json.dumps(attributes.recipe),
-        "recipe_digest": attributes.recipe_digest,
-        "source_digest": attributes.source_digest,
-        "provenance": json.dumps(attributes.provenance),
-        "licence_notice": attributes.licence_notice,
-    }
-    for name, text in texts.items():
-        data = text.encode()
-        # Fixed length, because HDF5 keeps variable-length text in a heap that has no checksum.
-        file.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", len(data)))
-    file.attrs["complete"] = True
+def _joint_source(readers: Sequence[CacheReader]) -> str:
+    digests = sorted(reader.attributes.source_digest for reader in readers)
+    return digests[0] if len(digests) == 1 else digest(digests)
 
 
 def _check_parts_agree(readers: Sequence[CacheReader]) -> None:
@@ -162,37 +155,38 @@ def _check_parts_agree(readers: Sequence[CacheReader]) -> None:
             seen[key] = reader.path
 
 
-def _copy_clip(reader: CacheReader, index: int, target: h5py.File, row: int) -> None:
-    arrays = []
-    for field in IMAGE_FIELDS:
-        source, destination = reader.handle()[field.path], target[field.path]
-        if _stored_alike(source, destination):
-            rest = (0,) * len(field.shape)
-            mask, chunk = source.id.read_direct_chunk((index, *rest))
-            destination.id.write_direct_chunk((row, *rest), chunk, mask)
-            pixels = np.frombuffer(chunk, np.uint8)[:-_CHECKSUM_BYTES]
-        else:
-            pixels = reader.read(field.name, index)
-            destination[row] = pixels
-        arrays.append(pixels)
-    if digest_arrays(arrays) != reader.clips.sha256[index]:
-        raise InvalidFile(f"{reader.path}: clip {reader.clips.key(index)} is corrupt; delete the file and make it anew")
+def _read_ahead(rows: Sequence[Row], attributes: CacheAttributes, gzip: bool) -> Iterator[list[np.ndarray]]:
+    """Yield the stored chunks of each row, read, hashed and sealed by threads a few clips ahead.
+
+    What is yielded is overwritten once the next is asked for.
+    """
+    threads = min(4, os.cpu_count() or 1)
+    free = deque(chunk_buffers(attributes) for _ in range(threads + 1))
+    waiting: deque[tuple[list[np.ndarray], Future[list[np.ndarray]]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for number in range(len(rows) + threads):
+                if number < len(rows):
+                    buffers = free.popleft()
+                    waiting.append((buffers, pool.submit(_read_clip, rows[number], buffers, gzip)))
+                if number >= threads:
+                    buffers, chunks = waiting.popleft()
+                    yield chunks.result()
+                    free.append(buffers)
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
-def _stored_alike(one: h5py.Dataset, other: h5py.Dataset) -> bool:
-    """Whether raw chunks can be copied: the same chunk shape, and the checksum as the only filter."""
-    return one.chunks == other.chunks and one.fletcher32 and one.compression is None and not one.shuffle
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def _read_clip(row: Row, buffers: list[np.ndarray], gzip: bool) -> list[np.ndarray]:
+    reader, index = row
+    clip = [buffer[:-CHECKSUM_BYTES] for buffer in buffers]
+    reader.read_verified(index, clip, checksums=False)  # the merged file gets new ones
+    if len(reader) == 1:  # thousands of shards must not stay open
+        reader.close()
+    return [gzip_chunk(pixels) for pixels in clip] if gzip else [seal(buffer) for buffer in buffers]
 
 
 def _check_written(path: Path, attributes: CacheAttributes, clips: int) -> None:
-    written = CacheReader(path)
-    if len(written) != clips or written.attributes != attributes:
-        raise InvalidFile(f"{path} does not read back as it was written; is the disk failing?")
+    with CacheReader(path) as written:
+        if len(written) != clips or written.attributes != attributes:
+            raise InvalidFile(f"{path} does not read back as it was written; is the disk failing?")

@@ -1,17 +1,25 @@
-"""Is this file a cache that can be trusted? One validator behind `verify`, the reader and the trainer."""
+"""Is this file a cache that can be trusted? One validator behind `verify`, the builder and the trainer."""
 
-from collections.abc import Callable, Iterator
+import struct
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 import h5py
-import numpy as np
 
-from data_cache.digest import digest, digest_arrays
+from data_cache.digest import digest
 from data_cache.errors import InvalidFile
-from data_cache.reader import ClipTable, open_cache, read_attributes, read_table
-from data_cache.schema import FIELDS, IMAGE_FIELDS, CacheAttributes
+from data_cache.opening import open_cache
+from data_cache.reader import CacheReader
+from data_cache.schema import FIELDS
+from data_cache.table import ClipTable
+
+_SHOWN = 3
+_SUPERBLOCK = struct.Struct("<8s4B3Q")  # signature; version, two sizes, flags; base, extension, end of file
+_SUPERBLOCK_VERSIONS = (2, 3)
 
 
 @dataclass(frozen=True)
@@ -28,30 +36,60 @@ class Problem:
     where: str
     message: str
 
+    def __str__(self) -> str:
+        return self.message if self.where in self.message else f"{self.where} {self.message}"
 
-def validate(path: Path, *, pixels: bool = True, on_clip: Callable[[str], None] = lambda key: None) -> list[Problem]:
+
+def validate(
+    path: Path, *, pixels: bool = True, threads: int = 1, on_clip: Callable[[str], None] = lambda key: None
+) -> list[Problem]:
     """Check a cache against the specification.
 
     Args:
         path: the file.
         pixels: also read every clip and compare its SHA-256; without, only structure and annotation.
+        threads: how many clips to check at a time.
         on_clip: called with the key of each clip whose pixels were checked.
 
     Returns:
         What is wrong; empty for a sound file. A file that cannot be opened at all gives one error.
+
+    Raises:
+        UsageError: there is no file at `path`, or it may not be read.
     """
     try:
-        with open_cache(path) as file:
-            attributes, clips = read_attributes(file, path), read_table(file, path)
-            problems = [*_structure(file, attributes, len(clips)), *_annotation(clips)]
-            if pixels and not any(problem.severity == "error" for problem in problems):
-                problems += _pixels(file, clips, on_clip)
+        with CacheReader(path) as reader:
+            with open_cache(path) as file:
+                problems = [*_structure(file, reader), *_annotation(reader.clips), *_tail(path)]
+            if pixels and not errors_in(problems):
+                problems += _pixels(reader, threads, on_clip)
             return problems
     except InvalidFile as error:
         return [Problem("error", str(path), str(error))]
 
 
-def _structure(file: h5py.File, attributes: CacheAttributes, clips: int) -> Iterator[Problem]:
+def errors_in(problems: Sequence[Problem]) -> list[Problem]:
+    """Those problems that make a file unusable."""
+    return [problem for problem in problems if problem.severity == "error"]
+
+
+def require_valid(path: Path, *, pixels: bool = True, threads: int = 1) -> None:
+    """The same check for programs that cannot go on with a bad file.
+
+    Raises:
+        InvalidFile: it has errors; the message gives the first ones.
+        UsageError: there is no file at `path`, or it may not be read.
+    """
+    errors = errors_in(validate(path, pixels=pixels, threads=threads))
+    if errors:
+        shown = "; ".join(str(error) for error in errors[:_SHOWN]) + ("; …" if len(errors) > _SHOWN else "")
+        raise InvalidFile(
+            f"{path} is not sound: {shown}. Copy it again, or make it anew; see 'mpt-cache verify {path}'"
+        )
+
+
+def _structure(file: h5py.File, reader: CacheReader) -> Iterator[Problem]:
+    attributes, clips = reader.attributes, len(reader)
     if attributes.recipe_digest != digest(attributes.recipe):
         yield Problem("error", "recipe_digest", "does not match the recipe; one of them was changed")
     if clips == 0:
@@ -68,8 +106,6 @@ def _structure(file: h5py.File, attributes: CacheAttributes, clips: int) -> Iter
                 f"/{field.path}",
                 f"is {dataset.dtype} {dataset.shape}, expected {field.dtype} {expected}",
             )
-        elif field.is_image and dataset.chunks != (1, *expected[1:]):
-            yield Problem("warning", f"/{field.path}", f"has chunks of {dataset.chunks}; reading one clip will be slow")
         if not dataset.fletcher32:
             yield Problem("warning", f"/{field.path}", "has no checksums")
 
@@ -92,15 +128,33 @@ def _annotation(clips: ClipTable) -> Iterator[Problem]:
             yield Problem("warning", key, "has no emotion label")
 
 
-def _pixels(file: h5py.File, clips: ClipTable, on_clip: Callable[[str], None]) -> Iterator[Problem]:
-    buffers = {field.path: np.empty(file[field.path].shape[1:], np.uint8) for field in IMAGE_FIELDS}
-    for row, key in enumerate(clips.keys):
+def _tail(path: Path) -> Iterator[Problem]:
+    """HDF5 knows where its data end and silently ignores whatever follows."""
+    with path.open("rb") as file:
+        superblock = file.read(_SUPERBLOCK.size)
+    if len(superblock) == _SUPERBLOCK.size and superblock[8] in _SUPERBLOCK_VERSIONS:
+        end, size = _SUPERBLOCK.unpack(superblock)[-1], path.stat().st_size
+        if size > end:
+            yield Problem("warning", str(path), f"has {size - end} bytes after its end, which nothing reads")
+
+
+def _pixels(reader: CacheReader, threads: int, on_clip: Callable[[str], None]) -> Iterator[Problem]:
+    room = threading.local()  # each thread fills the same arrays again and again: fresh memory costs time
+
+    def check(row: int) -> Problem | None:
+        if not hasattr(room, "clip"):
+            room.clip = reader.empty_clip()
         try:
-            for path, buffer in buffers.items():
-                file[path].read_direct(buffer, source_sel=np.s_[row])
-        except OSError:
-            yield Problem("error", key, "is corrupt (checksum mismatch)")
-        else:
-            if digest_arrays(buffers.values()) != clips.sha256[row]:
-                yield Problem("error", key, "is corrupt (its SHA-256 differs from the one stored)")
-        on_clip(key)
+            reader.read_verified(row, room.clip)
+        except InvalidFile as error:
+            return Problem("error", reader.clips.key(row), str(error))
+        return None
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for key, problem in zip(reader.clips.keys, pool.map(check, range(len(reader))), strict=True):
+                if problem is not None:
+                    yield problem
+                on_clip(key)
+        finally:
+            pool.shutdown(cancel_futures=True)

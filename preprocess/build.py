@@ -1,64 +1,57 @@
 """The whole job: clips to shards, shards to a cache; what was done before is not done again."""
 
-import platform
-import shlex
-import shutil
-import sys
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data_cache import __version__
-from data_cache.commandline import progress, say
+from data_cache.commandline import available_jobs, progress, say, typed_command
 from data_cache.digest import digest
-from data_cache.errors import ClipsFailed, InvalidFile, MptError, StaleFile
-from data_cache.reader import CacheReader
+from data_cache.errors import ClipsFailed, Interrupted, InvalidFile, StaleFile
+from data_cache.interrupt import stop_request
+from data_cache.lock import writer_lock
+from data_cache.parts import Parts, Plan, failure_report, shard_name
 from data_cache.schema import CacheAttributes
-from data_cache.store import merge, write_shard
-from preprocess.datasets.base import Clip, ClipError, Discovery
-from preprocess.fanout import fan_out
-from preprocess.pipeline import plan_for, process_clip
+from data_cache.space import cache_bytes, readable, require_space
+from data_cache.store import natural_key
+from preprocess.cluster import DaskCluster
+from preprocess.datasets.base import Clip, Discovery, VideoSpan
+from preprocess.dry_run import print_forecast
+from preprocess.fanout import Executor, local
+from preprocess.freshness import ABSENT, UP_TO_DATE, state_of
+from preprocess.options import BuildOptions
+from preprocess.provenance import licence_notice, lowered_bands, provenance
+from preprocess.receipts import ReceiptLog
 from preprocess.recipe import Recipe
 from preprocess.sources import source_digest
+from preprocess.work import Task, make_shards
 
-LICENCE_NOTICE = (
-    "This file contains face images derived from the data set {dataset}. It is covered by the licence agreement that "
-    "your laboratory signed for that data set: share it only with people whom that agreement covers."
-)
-SYNTHETIC_NOTICE = (
-    "Synthetic: every face in this file was drawn by mpt-preprocess demo; no person is shown. MIT licence."
-)
+__all__ = ["BuildOptions", "build"]
 
 
 @dataclass(frozen=True)
-class BuildOptions:
-    """How to run a build; nothing here changes a pixel."""
+class _Job:
+    """What there is to do.
 
-    jobs: int = -1
-    force: bool = False
-    allow_missing: bool = False
-    fail_fast: bool = False
-    hash_sources: bool = False
+    Attributes:
+        found: the clips, in natural order.
+        sources: clip key → identity of its files and annotation.
+        recipes: cache → its recipe, for the caches that are to be made.
+    """
 
+    found: Discovery
+    sources: Mapping[str, str]
+    recipes: Mapping[Path, Recipe]
 
-@dataclass(frozen=True)
-class _Task:
-    """One clip and the shards to make of it; what travels to a worker."""
+    @property
+    def source_digest(self) -> str:
+        """Identity of all sources together."""
+        return digest([self.sources, sorted(self.found.failures)])
 
-    clip: Clip
-    recipes: tuple[Recipe, ...]
-    shards: tuple[Path, ...]
-    attributes: tuple[CacheAttributes, ...]
-
-
-@dataclass(frozen=True)
-class _Receipt:
-    """What comes back from a worker: the clip's key, and the reason if it failed."""
-
-    key: str
-    failure: str | None = None
+    def shards(self, recipe: Recipe, clips: Sequence[Clip]) -> dict[str, str]:
+        """Clip key → name of its shard."""
+        return {clip.key: shard_name(recipe.digest, self.sources[clip.key]) for clip in clips}
 
 
 def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOptions) -> None:
@@ -71,187 +64,178 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
         StaleFile: a target exists and was made with another recipe or from other sources.
         ClipsFailed: some clips could not be used. The cache is written without them only with
             `allow_missing`; otherwise their shards wait for the next run.
-        NoSpace: the disk is full.
+        Locked: another process is making one of the caches.
+        NoSpace: the disk is full, or would be.
+        Interrupted: after Ctrl-C, once the clips in hand were finished.
     """
-    root = found.root.resolve()
+    found = replace(found, clips=sorted(found.clips, key=lambda clip: natural_key(clip.key)))
     sources = {clip.key: source_digest(clip, found.root, options.hash_sources) for clip in found.clips}
-    everything = digest([sources, sorted(found.failures)])
-    pending = {path: recipe for path, recipe in targets.items() if not _is_current(path, recipe, everything, options)}
-    if not pending:
+    job = _Job(found, sources, targets)
+    states = {path: _state(path, recipe, job, options) for path, recipe in targets.items()}
+    job = replace(job, recipes={path: recipe for path, recipe in targets.items() if states[path] != UP_TO_DATE})
+    if options.dry_run:
+        print_forecast(found, states, _missing(job, _mine(job, options)), options.jobs)
         return
-    failures = dict(found.failures)
+    for path, state in states.items():
+        if state == UP_TO_DATE:
+            say(f"{path} is {state}")
+        elif state != ABSENT and not options.force:
+            raise StaleFile(f"{path} is stale: {state}. Add --force to make it anew, or -o for another file")
+    if not job.recipes:
+        return
+    if options.fail_fast and found.failures:
+        raise ClipsFailed(failure_report(found.failures, len(sources) + len(found.failures), written=None))
+    with ExitStack() as locks:
+        for path in sorted(job.recipes):
+            locks.enter_context(writer_lock(path, options.share.name if options.share else ""))
+        _make(job, options)
+
+
+def _make(job: _Job, options: BuildOptions) -> None:
+    notes = job.found.notes + lowered_bands(job.found.clips, next(iter(job.recipes.values())))
+    made_by = provenance(job.found.root.resolve(), notes)
+    plans = {path: _plan(job, recipe, made_by) for path, recipe in job.recipes.items()}
+    mine = _mine(job, options)
+    missing = _missing(job, mine)
+    _require_space(job, len(mine), missing, options)
+    for path, plan in plans.items():
+        Parts(path).write_plan(plan)
+    for note in notes:
+        say(note)
+    failures = _run(job, mine, missing, options)
+    if options.share is not None:
+        _close_share(job, options, failures, len(mine))
+        return
+    failures = {**job.found.failures, **failures}
+    for path, plan in plans.items():
+        clips = _merge(path, plan, failures, options)
+        say(f"{path}: {clips} clips, {readable(path.stat().st_size)}, alpha {job.recipes[path].alpha:g}")
+    if failures:
+        total = len(job.sources) + len(job.found.failures)
+        raise ClipsFailed(failure_report(failures, total, written=list(plans)))
+
+
+def _merge(path: Path, plan: Plan, failures: Mapping[str, str], options: BuildOptions) -> int:
+    with progress(f"writing {path.name}", len(plan.shards), "clips") as advance:
+        return Parts(path).merge(
+            plan, failures, allow_missing=options.allow_missing, on_clip=lambda key: advance(1, "")
+        )
+
+
+def _plan(job: _Job, recipe: Recipe, made_by: Mapping[str, object]) -> Plan:
+    return Plan(
+        dataset=job.found.dataset,
+        recipe_digest=recipe.digest,
+        source_digest=job.source_digest,
+        shards=job.shards(recipe, job.found.clips),
+        unusable=job.found.failures,
+        provenance=made_by,
+    )
+
+
+def _state(path: Path, recipe: Recipe, job: _Job, options: BuildOptions) -> str:
+    try:
+        state = state_of(path, recipe, job.source_digest)
+    except InvalidFile as error:
+        if not options.force and not options.dry_run:
+            raise
+        return str(error)
+    return "to be made anew, as --force says" if options.force and state == UP_TO_DATE else state
+
+
+def _mine(job: _Job, options: BuildOptions) -> list[Clip]:
+    """The clips that this process has to see to."""
+    share = options.share
+    return [clip for position, clip in enumerate(job.found.clips) if share is None or share.has(position)]
+
+
+def _missing(job: _Job, clips: Sequence[Clip]) -> list[Task]:
+    """What is left to do: a task for every clip that lacks a sound shard."""
     attributes = {
         path: CacheAttributes(
-            dataset=found.dataset,
+            dataset=job.found.dataset,
             recipe=recipe.as_json(),
             recipe_digest=recipe.digest,
             source_digest="",
             provenance={},
-            licence_notice=_notice(found.dataset),
+            licence_notice=licence_notice(job.found.dataset),
         )
-        for path, recipe in pending.items()
+        for path, recipe in job.recipes.items()
     }
-    tasks = _tasks(found.clips, sources, pending, attributes)
-    if options.fail_fast and failures:
-        raise ClipsFailed(_failure_report(failures, len(sources), written=None))
-    failures |= _run(tasks, len(found.clips), found.dataset, options)
-    good = [clip for clip in found.clips if clip.key not in failures]
-    if failures and not (options.allow_missing and good):
-        raise ClipsFailed(_failure_report(failures, len(sources) + len(found.failures), written=None))
-    notes = found.notes + _lowered_bands(good, next(iter(pending.values())))
-    for note in notes:
-        say(note)
-    for path, recipe in pending.items():
-        merge(
-            [_shard(path, recipe, sources[clip.key]) for clip in good],
-            path,
-            source_digest=everything,
-            provenance=_provenance(root, notes, failures),
+    names = {path: job.shards(recipe, clips) for path, recipe in job.recipes.items()}
+
+    def task(clip: Clip) -> Task | None:
+        paths = [path for path in job.recipes if not Parts(path).is_whole(names[path][clip.key])]
+        if not paths:
+            return None
+        return Task(
+            clip=clip,
+            recipes=tuple(job.recipes[path] for path in paths),
+            shards=tuple(Parts(path).shard(names[path][clip.key]) for path in paths),
+            attributes=tuple(replace(attributes[path], source_digest=job.sources[clip.key]) for path in paths),
         )
-        shutil.rmtree(_parts(path))
-        say(f"{path}: {len(good)} clips, {path.stat().st_size / 1e6:.0f} MB, alpha {recipe.alpha:g}")
-    if failures:
-        raise ClipsFailed(_failure_report(failures, len(sources) + len(found.failures), written=list(pending)))
+
+    with ThreadPoolExecutor(available_jobs(-1)) as pool:
+        return [found for found in pool.map(task, clips) if found is not None]
 
 
-def make_shards(task: _Task) -> _Receipt:
-    """Process one clip and write its shards; runs in a worker."""
-    try:
-        for record, path, attributes in zip(
-            process_clip(task.clip, task.recipes), task.shards, task.attributes, strict=True
-        ):
-            write_shard(path, record, attributes)
-    except (ClipError, ValueError) as error:
-        return _Receipt(task.clip.key, str(error))
-    return _Receipt(task.clip.key)
+def _require_space(job: _Job, clips: int, missing: Sequence[Task], options: BuildOptions) -> None:
+    recipe = next(iter(job.recipes.values()))
+    shards = sum(len(task.shards) for task in missing)
+    needed, what = shards * cache_bytes(1, recipe.frames, recipe.size), f"{shards} shards"
+    if options.share is None:
+        needed += len(job.recipes) * cache_bytes(clips, recipe.frames, recipe.size)
+        what += " and the cache"
+    require_space(next(iter(job.recipes)), needed, what)
 
 
-def _is_current(path: Path, recipe: Recipe, everything: str, options: BuildOptions) -> bool:
-    """Whether `path` is already what the build would make.
-
-    Raises:
-        StaleFile: it is a cache of something else, and `force` is off.
-        InvalidFile: it is no cache at all, and `force` is off.
-    """
-    if not path.exists() or options.force:
-        return False
-    try:
-        existing = CacheReader(path).attributes
-    except InvalidFile as error:
-        raise InvalidFile(f"{error}. To overwrite it, add --force") from error
-    changes = [
-        f"{name} {existing.recipe.get(name)} → {value}"
-        for name, value in recipe.as_json().items()
-        if existing.recipe.get(name) != value
-    ]
-    if existing.source_digest != everything:
-        changes.append("the source files or their annotation changed")
-    if changes:
-        raise StaleFile(f"{path} is stale: {'; '.join(changes)}. Add --force to make it anew, or -o for another file")
-    say(f"{path} is up to date")
-    return True
-
-
-def _tasks(
-    clips: Sequence[Clip],
-    sources: Mapping[str, str],
-    pending: Mapping[Path, Recipe],
-    attributes: Mapping[Path, CacheAttributes],
-) -> list[_Task]:
-    tasks = []
-    for clip in clips:
-        source = sources[clip.key]
-        missing = {
-            path: recipe for path, recipe in pending.items() if not _is_whole(_shard(path, recipe, source), clip.key)
-        }
-        if missing:
-            tasks.append(
-                _Task(
-                    clip,
-                    tuple(missing.values()),
-                    tuple(_shard(path, recipe, source) for path, recipe in missing.items()),
-                    tuple(CacheAttributes(**{**vars(attributes[path]), "source_digest": source}) for path in missing),
-                )
-            )
-    return tasks
-
-
-def _run(tasks: Sequence[_Task], clips: int, title: str, options: BuildOptions) -> dict[str, str]:
+def _run(job: _Job, mine: Sequence[Clip], tasks: Sequence[Task], options: BuildOptions) -> dict[str, str]:
     """Run the tasks under one progress bar; clip key → failure."""
     failures: dict[str, str] = {}
-    with progress(f"preprocessing {title}", clips, "clips") as advance:
-        advance(clips - len(tasks), "")
-        for receipt in fan_out(make_shards, tasks, options.jobs):
+    waiting = {task.clip.key for task in tasks}
+    if options.scheduler is not None:
+        tasks = [task.absolute() for task in tasks]
+    with (
+        ReceiptLog(options.log_file) as log,
+        progress(f"preprocessing {job.found.dataset}", len(mine), "clips") as advance,
+        stop_request() as stop,
+        closing(_executor(job, tasks, options).run(make_shards, tasks, stop)) as receipts,
+    ):
+        for clip in mine:
+            if clip.key not in waiting:
+                log.write({"status": "reused", "clip": clip.key})
+        advance(len(mine) - len(tasks), "")
+        done = len(mine) - len(tasks)
+        for receipt in receipts:
+            log.write(receipt.as_json())
+            done += 1
             if receipt.failure is not None:
-                failures[receipt.key] = receipt.failure
+                failures[receipt.clip] = receipt.failure
                 if options.fail_fast:
-                    raise ClipsFailed(_failure_report(failures, clips, written=None))
+                    raise ClipsFailed(failure_report(failures, len(job.sources), written=None))
             advance(1, f"{len(failures)} failed" if failures else "")
+        if stop.is_set():
+            raise Interrupted(
+                f"interrupted; {done - len(failures)} of {len(mine)} clips are done and kept. "
+                f"Go on with: {typed_command()}"
+            )
     return failures
 
 
-def _parts(path: Path) -> Path:
-    return path.with_name(path.name + ".parts")
+def _executor(job: _Job, tasks: Sequence[Task], options: BuildOptions) -> Executor:
+    if options.scheduler is None or not tasks:
+        return local(options.jobs, len(tasks))
+    frames = tasks[0].clip.frames
+    source = frames.path if isinstance(frames, VideoSpan) else frames[0]
+    return DaskCluster(options.scheduler, [Parts(path).folder for path in job.recipes], source)
 
 
-def _shard(path: Path, recipe: Recipe, source: str) -> Path:
-    """Shards are named by recipe and source, so a changed knob or file never meets an old shard."""
-    return _parts(path) / f"{digest([recipe.digest, source])[:32]}.h5"
-
-
-def _is_whole(shard: Path, key: str) -> bool:
-    if not shard.exists():
-        return False
-    try:
-        return CacheReader(shard).clips.keys == [key]
-    except MptError:
-        shard.unlink()
-        return False
-
-
-def _lowered_bands(clips: Sequence[Clip], recipe: Recipe) -> list[str]:
-    lowered = [
-        f"{clip.key}: {plan.rate:.3g} Hz allows {plan.band[0]:.3g}–{plan.band[1]:.3g} Hz"
-        for clip in clips
-        if (plan := plan_for(clip, recipe)).band != (recipe.low, recipe.high)
-    ]
-    if not lowered:
-        return []
-    shown = "; ".join(lowered[:3]) + ("; …" if len(lowered) > 3 else "")
-    return [f"cut-offs lowered to fit the sampling rate in {len(lowered)} clips ({shown})"]
-
-
-def _failure_report(failures: Mapping[str, str], clips: int, written: Sequence[Path] | None) -> str:
-    lines = [f"  {key}: {reason}" for key, reason in sorted(failures.items())]
-    outcome = (
-        f"{', '.join(map(str, written))} holds the others."
-        if written
-        else "No cache was written; finished clips are kept. Mend these and run the same command again, or add "
-        "--allow-missing to go on without them."
-    )
-    return f"{len(failures)} of {clips} clips cannot be used:\n" + "\n".join(lines) + f"\n{outcome}"
-
-
-def _provenance(root: Path, notes: Sequence[str], omitted: Mapping[str, str]) -> dict[str, object]:
-    return {
-        "tool": f"motion-prompt-tuning {__version__}",
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "host": platform.node(),
-        "source_folder": root.name,
-        "versions": {name: _version(name) for name in ("numpy", "scipy", "opencv-python-headless", "h5py")}
-        | {"python": platform.python_version()},
-        "notes": list(notes),
-        "omitted": dict(omitted),
-    }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"
-
-
-def _notice(dataset: str) -> str:
-    return SYNTHETIC_NOTICE if dataset == "demo" else LICENCE_NOTICE.format(dataset=dataset)
+def _close_share(job: _Job, options: BuildOptions, failures: Mapping[str, str], clips: int) -> None:
+    assert options.share is not None
+    for path in job.recipes:
+        Parts(path).note_failures(options.share.name, failures)
+    if failures:
+        raise ClipsFailed(failure_report(failures, clips, written=None))
+    say(f"share {options.shard} is done: {clips} clips. When all are, run:")
+    for path in job.recipes:
+        say(f"  mpt-cache merge-parts {path}")

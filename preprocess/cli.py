@@ -11,6 +11,7 @@ import typer
 from data_cache.commandline import make_app, run, version_option
 from data_cache.errors import UsageError
 from data_cache.options import with_options
+from preprocess.options import BuildOptions
 from preprocess.recipe import Recipe
 
 app = make_app(
@@ -60,6 +61,7 @@ def main_options(
 
 
 @app.command()
+@with_options(BuildOptions, into="how")
 @with_options(Recipe, without=("alpha",))
 def casme2(
     root: Root = None,
@@ -72,16 +74,18 @@ def casme2(
     hash_sources: HashSources = False,
     *,
     given: dict[str, Any],
+    how: dict[str, Any],
 ) -> None:
     """CASME II: Cropped (or CASME2_RAW_selected) and its coding sheet."""
-    from preprocess.build import BuildOptions, build
+    from preprocess.build import build
     from preprocess.datasets.casme2 import casme2 as adapter
 
-    options = BuildOptions(jobs, force, allow_missing, fail_fast, hash_sources)
+    options = BuildOptions(jobs, force, allow_missing, fail_fast, hash_sources, **how)
     build(adapter(dataset_root("casme2", root)), targets(output or cache_path("casme2"), alpha, given), options)
 
 
 @app.command()
+@with_options(BuildOptions, into="how")
 @with_options(Recipe, without=("alpha",))
 def manifest(
     csv_file: Annotated[Path, typer.Argument(help="CSV: subject, clip, path, emotion[, onset, apex, offset, fps].")],
@@ -96,17 +100,19 @@ def manifest(
     hash_sources: HashSources = False,
     *,
     given: dict[str, Any],
+    how: dict[str, Any],
 ) -> None:
     """Any other set, or your own recordings: folders of frames or videos that a CSV lists."""
-    from preprocess.build import BuildOptions, build
+    from preprocess.build import build
     from preprocess.datasets.manifest import manifest as adapter
 
     found = adapter(csv_file, name, fps)
-    options = BuildOptions(jobs, force, allow_missing, fail_fast, hash_sources)
+    options = BuildOptions(jobs, force, allow_missing, fail_fast, hash_sources, **how)
     build(found, targets(output or cache_path(found.dataset), alpha, given), options)
 
 
 @app.command()
+@with_options(BuildOptions, into="how")
 @with_options(Recipe, without=("alpha",))
 def demo(
     root: Annotated[Path, typer.Option(help="Folder to generate the set in.")] = DEMO_ROOT,
@@ -118,16 +124,19 @@ def demo(
     force: Force = False,
     *,
     given: dict[str, Any],
+    how: dict[str, Any],
 ) -> None:
     """Draw a synthetic set in the layout of CASME II and cache it through the same adapter."""
-    from preprocess.build import BuildOptions, build
+    from preprocess.build import build
     from preprocess.datasets.casme2 import casme2 as adapter
     from preprocess.demo.generate import DemoSet, generate
 
     usual = DemoSet()
     chosen = replace(usual, subjects=subjects or usual.subjects, seed=usual.seed if seed is None else seed)
-    generate(root, chosen, jobs)
-    build(adapter(root, "demo"), targets(output or cache_path("demo"), alpha, given), BuildOptions(jobs, force))
+    options = BuildOptions(jobs, force, **how)
+    if not options.dry_run:
+        generate(root, chosen, jobs)
+    build(adapter(root, "demo"), targets(output or cache_path("demo"), alpha, given), options)
 
 
 def dataset_root(dataset: str, root: Path | None) -> Path:

@@ -1,8 +1,12 @@
 """Fixtures that several test files share: small images, small caches, commands."""
 
+import contextlib
 import importlib
+import os
+import signal
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +20,8 @@ from timm.models.vision_transformer import VisionTransformer
 from data_cache.digest import digest
 from data_cache.schema import CacheAttributes, ClipRecord
 from data_cache.store import merge, write_shard
+from preprocess.demo.generate import DemoSet, generate
+from preprocess.demo.motion import Camera
 
 
 @dataclass(frozen=True)
@@ -153,3 +159,38 @@ def tiny_vit() -> Callable[..., VisionTransformer]:
         return vit
 
     return make
+
+
+@pytest.fixture(scope="session")
+def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty drawn clips of four persons, in the layout of CASME II."""
+    folder = tmp_path_factory.mktemp("drawn")
+    generate(folder, DemoSet(subjects=4, clips_per_class=1, seed=5, camera=Camera(size=48)), jobs=1)
+    return folder
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Start one of our commands, or any Python module, as a process group of its own; none outlives the test."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(program: str, *arguments: object, **environment: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", COMMANDS.get(program, program), *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "COLUMNS": "200", **environment},
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if process.stdout is not None:
+            process.stdout.close()
