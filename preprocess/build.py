@@ -17,30 +17,12 @@ from data_cache.errors import ClipsFailed, InvalidFile, MptError, StaleFile
 from data_cache.reader import CacheReader
 from data_cache.schema import CacheAttributes
 from data_cache.store import merge, write_shard
+from preprocess.build_options import BuildOptions
 from preprocess.datasets.base import Clip, ClipError, Discovery
 from preprocess.fanout import fan_out
 from preprocess.pipeline import plan_for, process_clip
 from preprocess.recipe import Recipe
 from preprocess.sources import source_digest
-
-LICENCE_NOTICE = (
-    "This file contains face images derived from the data set {dataset}. It is covered by the licence agreement that "
-    "your laboratory signed for that data set: share it only with people whom that agreement covers."
-)
-SYNTHETIC_NOTICE = (
-    "Synthetic: every face in this file was drawn by mpt-preprocess demo; no person is shown. MIT licence."
-)
-
-
-@dataclass(frozen=True)
-class BuildOptions:
-    """How to run a build; nothing here changes a pixel."""
-
-    jobs: int = -1
-    force: bool = False
-    allow_missing: bool = False
-    fail_fast: bool = False
-    hash_sources: bool = False
 
 
 @dataclass(frozen=True)
@@ -87,7 +69,7 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
             recipe_digest=recipe.digest,
             source_digest="",
             provenance={},
-            licence_notice=_notice(found.dataset),
+            licence_notice=found.licence_notice,
         )
         for path, recipe in pending.items()
     }
@@ -99,14 +81,14 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
     if failures and not (options.allow_missing and good):
         raise ClipsFailed(_failure_report(failures, len(sources) + len(found.failures), written=None))
     notes = found.notes + _lowered_bands(good, next(iter(pending.values())))
-    for note in notes:
+    for note in [*notes, *(f"corrected {line}" for line in found.corrections)]:
         say(note)
     for path, recipe in pending.items():
         merge(
             [_shard(path, recipe, sources[clip.key]) for clip in good],
             path,
             source_digest=everything,
-            provenance=_provenance(root, notes, failures),
+            provenance=_provenance(root, notes, found.corrections, failures),
         )
         shutil.rmtree(_parts(path))
         say(f"{path}: {len(good)} clips, {path.stat().st_size / 1e6:.0f} MB, alpha {recipe.alpha:g}")
@@ -232,7 +214,9 @@ def _failure_report(failures: Mapping[str, str], clips: int, written: Sequence[P
     return f"{len(failures)} of {clips} clips cannot be used:\n" + "\n".join(lines) + f"\n{outcome}"
 
 
-def _provenance(root: Path, notes: Sequence[str], omitted: Mapping[str, str]) -> dict[str, object]:
+def _provenance(
+    root: Path, notes: Sequence[str], corrections: Sequence[str], omitted: Mapping[str, str]
+) -> dict[str, object]:
     return {
         "tool": f"motion-prompt-tuning {__version__}",
         "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
@@ -242,6 +226,7 @@ def _provenance(root: Path, notes: Sequence[str], omitted: Mapping[str, str]) ->
         "versions": {name: _version(name) for name in ("numpy", "scipy", "opencv-python-headless", "h5py")}
         | {"python": platform.python_version()},
         "notes": list(notes),
+        "corrections": list(corrections),
         "omitted": dict(omitted),
     }
 
@@ -251,7 +236,3 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "unknown"
-
-
-def _notice(dataset: str) -> str:
-    return SYNTHETIC_NOTICE if dataset == "demo" else LICENCE_NOTICE.format(dataset=dataset)
