@@ -44,17 +44,13 @@ def _title(scene: "Scene") -> str:
 
 def _key_frames(scene: "Scene") -> list[tuple[str, np.ndarray]]:
     clip = scene.clip
-    apex = (f"apex {clip.apex}", scene.apex) if scene.apex is not None else ("apex unknown", _blank(scene))
+    middle = "middle sample (apex unknown)", scene.original[len(scene.original) // 2]
     return [
         (f"onset {clip.onset}", scene.original[0]),
-        apex,
+        middle if scene.apex is None else (f"apex {clip.apex}", scene.apex),
         (f"offset {clip.offset}", scene.original[-1]),
         ("dynamic image", scene.rendered.dynamic_image),
     ]
-
-
-def _blank(scene: "Scene") -> np.ndarray:
-    return np.full_like(scene.original[0], 235)
 
 
 def _magnified(scene: "Scene", samples: np.ndarray) -> list[list[tuple[str, np.ndarray]]]:

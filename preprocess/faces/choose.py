@@ -20,18 +20,20 @@ Crop = Callable[[np.ndarray], np.ndarray]
 def settle_faces(found: Discovery, given: dict[str, Any], boxes: Path | None) -> Discovery:
     """Complete the knob `faces` in `given`, and give clips their boxes where it says csv.
 
-    Where the user says nothing, cropped frames are used as they are, a file of boxes is used when
-    one is named, and whole scenes go to the detector.
+    Where the user says nothing, a file of boxes is used when one is named, cropped frames are used as
+    they are, and whole scenes go by the boxes that lie beside them or, without any, to the detector.
 
     Raises:
         UsageError: the boxes or the detector cannot be had, or boxes were named for another mode.
     """
-    usual = "csv" if boxes else "none" if found.cropped else "auto"
+    beside = found.root / BOX_FILE
+    has_boxes = boxes is not None or (beside.is_file() and not found.cropped)
+    usual = "csv" if has_boxes else "none" if found.cropped else "auto"
     faces = given.setdefault("faces", usual)
     if boxes and faces != "csv":
         raise UsageError(f"--face-boxes goes with --faces csv, not with --faces {faces}")
     if faces == "csv":
-        return with_boxes(found, boxes or found.root / BOX_FILE)
+        return with_boxes(found, boxes or beside)
     if faces == "auto":
         load_detector()  # say now that it is missing, not once per clip
         found.notes.append("faces found by the detector of dlib in the first frames of each clip")

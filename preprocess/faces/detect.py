@@ -20,6 +20,8 @@ FIRST_FRAMES = 8
 
 SCALES = (1.0, 0.97, 0.94, 0.91, 0.88, 1.03, 1.06, 1.09)
 _LONGER_SIDE = 480  # pixels of the picture that the detector sees; faces of a sixth of it are found
+_LEAST_SCORE = -0.1
+"""Detections below 0, dlib's own limit, are uncertain; below this they begin to be found in blobs and noise."""
 _GROW = (0.10, 0.20, 0.10, 0.05)
 """Shares of its size that dlib's box lacks left, above, right and below: it ends at the brows."""
 
@@ -41,7 +43,9 @@ def load_detector() -> Any:
 
 
 def find_face(frames: Sequence[np.ndarray]) -> FaceBox | None:
-    """Where the largest face is over several frames of (H, W, 3) uint8 RGB; None where no frame shows one.
+    """Where the face is over several frames of (H, W, 3) uint8 RGB; None where they do not agree on one.
+
+    Uncertain detections count too, but half of the frames must show a face in one and the same place.
 
     Raises:
         UsageError: the extra `faces` is not installed.
@@ -50,19 +54,32 @@ def find_face(frames: Sequence[np.ndarray]) -> FaceBox | None:
     boxes = [
         box
         for frame, scale in zip(frames, SCALES, strict=False)
-        if (box := _largest(detector, cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), scale)) is not None
+        if (box := _detect(detector, cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), scale)) is not None
     ]
-    return median_box(boxes) if boxes else None
+    if not boxes:
+        return None
+    middle = median_box(boxes)
+    agreeing = [box for box in boxes if _same_place(box, middle)]
+    return median_box(agreeing) if 2 * len(agreeing) >= min(len(frames), len(SCALES)) else None
 
 
-def _largest(detector: Any, grey: np.ndarray, scale: float) -> FaceBox | None:
+def _detect(detector: Any, grey: np.ndarray, scale: float) -> FaceBox | None:
+    """The largest face that is certain, else the most certain of the others."""
     scale *= min(1.0, _LONGER_SIDE / max(grey.shape))
     small = cv2.resize(grey, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR)
     # doubling the picture finds faces half as large and costs four times as much, so only where needed
-    found = detector(small, 0) or detector(small, 1)
-    if not found:
-        return None
-    box = max(found, key=lambda box: box.width())
+    for doublings in (0, 1):
+        found, scores, _ = detector.run(small, doublings, _LEAST_SCORE)
+        if found:
+            ranks = [
+                (True, box.width()) if score >= 0 else (False, score) for box, score in zip(found, scores, strict=True)
+            ]
+            return _whole_face(found[ranks.index(max(ranks))], scale)
+    return None
+
+
+def _whole_face(box: Any, scale: float) -> FaceBox:
+    """The detector's box in pixels of the frame, from the hairline to the chin."""
     left, above, right, below = (share * box.width() for share in _GROW)
     return FaceBox(
         (box.left() - left) / scale,
@@ -70,3 +87,11 @@ def _largest(detector: Any, grey: np.ndarray, scale: float) -> FaceBox | None:
         (box.width() + left + right) / scale,
         (box.height() + above + below) / scale,
     )
+
+
+def _same_place(one: FaceBox, other: FaceBox) -> bool:
+    apart = (
+        abs(one.x + one.width / 2 - other.x - other.width / 2),
+        abs(one.y + one.height / 2 - other.y - other.height / 2),
+    )
+    return max(apart) < other.width / 2 and 0.5 < one.width / other.width < 2
