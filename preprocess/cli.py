@@ -10,7 +10,7 @@ import typer
 from data_cache.commandline import make_app, run, version_option
 from data_cache.errors import UsageError
 from data_cache.options import with_options
-from preprocess.build_options import BuildOptions
+from preprocess.options import BuildOptions
 from preprocess.recipe import Recipe
 
 if TYPE_CHECKING:
