@@ -1,4 +1,4 @@
-"""Read the frames of a clip: decode, RGB, resize."""
+"""Read the frames of a clip as RGB images."""
 
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -52,13 +52,3 @@ def read_image(path: Path) -> np.ndarray:
     if image is None:
         raise ClipError(f"{path} is a damaged {kind} ({len(data)} bytes); copy it again")
     return np.asarray(image)
-
-
-def resize(image: np.ndarray, size: int, out: np.ndarray | None = None) -> np.ndarray:
-    """An (H, W, C) image as (size, size, C) float32: area averaging to shrink, bilinear to enlarge.
-
-    Resizing in float32 matters: rounding to 8 bits here would be magnified by α later.
-    """
-    shrink = min(image.shape[:2]) >= size
-    interpolation = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(image.astype(np.float32), (size, size), dst=out, interpolation=interpolation))

@@ -8,9 +8,10 @@ import numpy as np
 from data_cache.schema import ClipRecord
 from preprocess.datasets.base import Clip, ClipError
 from preprocess.faces.choose import Crop, crop_for
-from preprocess.frames import read_frames, resize
+from preprocess.frames import read_frames
 from preprocess.magnify import render
 from preprocess.recipe import Recipe
+from preprocess.resize import resize
 from preprocess.temporal import TemporalPlan, temporal_plan
 
 

@@ -13,11 +13,12 @@ from data_cache.errors import ClipsFailed, UsageError
 from preprocess.contact_sheet import draw_sheet
 from preprocess.datasets.base import Clip, ClipError, Discovery
 from preprocess.faces.choose import crop_for
-from preprocess.frames import read_frames, resize
+from preprocess.frames import read_frames
 from preprocess.magnify import Rendered, quantise, render
 from preprocess.movie import WRITERS
 from preprocess.pipeline import plan_for, standardise
 from preprocess.recipe import Recipe
+from preprocess.resize import resize
 from preprocess.temporal import TemporalPlan
 
 USUAL_CLIPS = 6

@@ -65,7 +65,7 @@ def evm_gains(shape: tuple[int, int], levels: int, alpha: float, cutoff: float =
     """α of each level after Wu et al. 2012: full for coarse motion, attenuated for fine detail.
 
     A level of wavelength λ gets min(α, 2·(λ/8δ − 1)), with δ = λc/8/(1+α); the finest level and the
-    residual get 0. λ is a third of the diagonal at the coarsest band and halves with each finer one.
+    residual get 0. λ is a third of the diagonal at the residual and halves with each finer level.
 
     Args:
         shape: H and W in pixels.
@@ -75,10 +75,9 @@ def evm_gains(shape: tuple[int, int], levels: int, alpha: float, cutoff: float =
     """
     delta = cutoff / 8 / (1 + alpha)
     gains = [0.0] * levels
-    wavelength = hypot(*shape) / 3
-    for level in range(levels - 2, 0, -1):
+    for level in range(1, levels - 1):
+        wavelength = hypot(*shape) / 3 / 2 ** (levels - 1 - level)
         gains[level] = float(np.clip(2 * (wavelength / 8 / delta - 1), 0, alpha))
-        wavelength /= 2
     return tuple(gains)
 
 

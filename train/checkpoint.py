@@ -72,8 +72,8 @@ def load_fold(path: Path, model: MPT, fold: int, backbone_digest: str) -> None:
     card = read_card(path)
     if card.backbone_digest != backbone_digest:
         raise UsageError(
-            f"{path} was trained on another backbone ({card.settings['backbone']}, weights {card.backbone_digest[:12]}, "
-            f"not {backbone_digest[:12]}); pass the same weights as in training"
+            f"{path} was trained on {card.settings['backbone']} with weights {card.backbone_digest[:12]}, not "
+            f"{backbone_digest[:12]}; pass the same weights as in training"
         )
     parameters = trained_parameters(model)
     try:

@@ -1,5 +1,6 @@
 """The command `mpt-train`. Parsing and printing only; the work is in `job`."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,26 +18,40 @@ app = make_app(
 RUNS = Path("runs")
 
 
+def list_presets(value: bool) -> None:
+    """Callback of `--presets`."""
+    if value:
+        from train.presets import PRESETS
+
+        print_pairs([(name, preset.about) for name, preset in PRESETS.items()])
+        raise typer.Exit
+
+
 @app.command()
 @with_options(Execution, into="how")
 @with_options(TrainConfig)
 def train(
     cache: Annotated[
-        list[Path],
-        typer.Option("--cache", help="Cache from mpt-preprocess; several for a composite protocol."),
+        list[Path], typer.Option("--cache", help="Cache from mpt-preprocess; several for a composite protocol.")
     ],
-    preset: Annotated[
-        str, typer.Option(help="Named settings: a row of the paper's tables; --presets lists them.")
-    ] = "mpt",
+    preset: Annotated[str, typer.Option(help="Named settings: a row of the paper's tables, and more.")] = "mpt",
+    presets: Annotated[
+        bool, typer.Option("--presets", callback=list_presets, is_eager=True, help="List the presets.")
+    ] = False,
     config: Annotated[Path | None, typer.Option(help="TOML file with settings; the command line wins over it.")] = None,
     name: Annotated[
         str | None, typer.Option(help="Folder of the run below runs/.", show_default="<data sets>-<preset>")
     ] = None,
+    seeds: Annotated[
+        int, typer.Option(min=1, max=100, help="Repeat with this many seeds and report mean and deviation.")
+    ] = 1,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard an existing run of this name.")] = False,
-    json_output: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done and what it costs; write nothing.")
+    ] = False,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     version: Annotated[
-        bool | None,
-        typer.Option("--version", callback=version_option, is_eager=True, help="Show the version."),
+        bool | None, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version.")
     ] = None,
     *,
     given: dict[str, Any],
@@ -48,19 +63,60 @@ def train(
     settings = resolve(find_preset(preset).settings, config, given)
     execution = Execution(**how)
     if name is not None and (Path(name).name != name or name in (".", "..")):
-        raise UsageError(f"--name {name!r} must be a plain name; runs go to {RUNS}/NAME")
-    from train.job import make_task, train_run
+        raise UsageError(f"--name is {name!r}; expected a plain name, for runs go to {RUNS}/NAME")
+    from train.job import train_run
     from train.runs import RunFolder
+    from train.task import make_task
 
     task = make_task(cache, settings.protocol)
-    folder = RunFolder(RUNS / (name or f"{'+'.join(sorted(set(task.clips.datasets)))}-{preset}"))
-    summary = train_run(task, settings, execution, folder, overwrite)
-    if json_output:
-        import json
+    if dry_run:
+        from train.plan import plan_run
 
-        typer.echo(json.dumps(summary, indent=2))
-    else:
-        print_summary(summary, folder.path)
+        plan = plan_run(task, settings, execution)
+        print_json(plan.as_json()) if json_output else print_pairs(plan.lines())
+        return
+    path = RUNS / (name or f"{'+'.join(sorted(set(task.clips.datasets)))}-{preset}")
+    paths = [path] if seeds == 1 else [path.with_name(f"{path.name}-seed{number}") for number in range(seeds)]
+    summaries = [
+        train_run(task, replace(settings, seed=settings.seed + number), execution, RunFolder(place), overwrite)
+        for number, place in enumerate(paths)
+    ]
+    finished = [(summary, place) for summary, place in zip(summaries, paths, strict=True) if summary is not None]
+    for summary, place in finished:
+        if not json_output:
+            print_summary(summary, place)
+    if seeds > 1 and len(finished) == seeds:
+        print_seeds([summary for summary, _ in finished], paths, path, json_output)
+    elif json_output and finished:
+        print_json(finished[0][0])
+
+
+def print_seeds(summaries: list[dict[str, Any]], paths: list[Path], path: Path, json_output: bool) -> None:
+    """Mean and standard deviation over the seeds; also written beside the runs."""
+    from data_cache.atomic import write_json
+    from train.seeds import METRICS, combine_seeds
+
+    combined = combine_seeds(summaries, [place.name for place in paths])
+    write_json(path.with_name(f"{path.name}-seeds.json"), combined)
+    if json_output:
+        print_json(combined)
+        return
+    scores = ", ".join(f"{metric} {combined[metric]['mean']:.1%} ± {combined[metric]['sd']:.1%}" for metric in METRICS)
+    typer.echo(f"{len(summaries)} seeds (mean ± standard deviation): {scores}")
+
+
+def print_json(value: dict[str, Any]) -> None:
+    """A result for programs."""
+    import json
+
+    typer.echo(json.dumps(value, indent=2))
+
+
+def print_pairs(pairs: list[tuple[str, str]]) -> None:
+    """A result for people."""
+    width = max(len(name) for name, _ in pairs)
+    for name, value in pairs:
+        typer.echo(f"{name:<{width}}  {value}")
 
 
 def print_summary(summary: dict[str, Any], folder: Path) -> None:

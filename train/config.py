@@ -43,11 +43,7 @@ class TrainConfig:
         "motion", "motion prompts (paper), VPT-Shallow, VPT-Deep, or none", panel=_MODEL
     )
     prompts: int = knob(
-        5,
-        "prompt tokens, per layer for deep (paper: 5 motion prompts)",
-        panel=_MODEL,
-        minimum=1,
-        maximum=1000,
+        5, "prompt tokens, per layer for deep (paper: 5 motion prompts)", panel=_MODEL, minimum=1, maximum=1000
     )
     token_activation: Literal["gelu", "none"] = knob(
         "gelu",
@@ -55,11 +51,7 @@ class TrainConfig:
         panel=_MODEL,
     )
     token_grid: int = knob(
-        1,
-        "pool each frame to G×G (paper: 1; 4 keeps where the face moved)",
-        panel=_MODEL,
-        minimum=1,
-        maximum=14,
+        1, "pool each frame to G×G (paper: 1; 4 keeps where the face moved)", panel=_MODEL, minimum=1, maximum=14
     )
     token_channels: int = knob(
         128, "features per patch of a motion frame (128 fits the paper's counts)", panel=_MODEL, minimum=1
@@ -78,9 +70,22 @@ class TrainConfig:
         panel=_MODEL,
     )
     reduction: int = knob(8, "r, the adapters' reduction factor (paper: 8)", panel=_MODEL, minimum=1)
+
     epochs: int = knob(100, "epochs (the paper gives no number)", panel=_TRAINING, minimum=1)
     lr: float = knob(3e-4, "learning rate of Adam (paper: 3e-4)", panel=_TRAINING, minimum=0)
     batch_size: int = knob(16, "clips per step and fold (paper: 16)", panel=_TRAINING, minimum=1)
+    schedule: Literal["constant", "cosine"] = knob(
+        "constant", "learning rate over a fold's steps (paper: 'initial' 3e-4, nothing more)", panel=_TRAINING
+    )
+    class_weights: Literal["none", "balanced"] = knob(
+        "none", "balanced weighs classes by their inverse frequency in training (paper: plain)", panel=_TRAINING
+    )
+    augment: Literal["none", "flip", "flip+jitter", "crop"] = knob(
+        "none", "random changes, the same for the image and all motion frames (paper: none named)", panel=_TRAINING
+    )
+    amp: Literal["auto", "bf16", "fp32"] = knob(
+        "auto", "arithmetic of the network: auto is bf16 on a GPU and fp32 elsewhere", panel=_TRAINING
+    )
     seed: int = knob(0, "base seed; each fold derives its own from it and its subject", panel=_TRAINING, minimum=0)
     protocol: str | None = knob(None, "classes and clips; by default that of the data set", panel=_EVALUATION)
 
@@ -90,6 +95,14 @@ class TrainConfig:
             raise UsageError("--weights and --random-weights exclude each other; give one of them")
         if self.width and not self.random_weights:
             raise UsageError("--width needs --random-weights: pretrained weights have a width of their own")
+        if self.tuning == "full" and (self.prompt, self.adapter) != ("none", "none"):
+            raise UsageError("--tuning full goes with --prompt none --adapter none; see --preset full")
+
+    def resolved_amp(self, device_type: str) -> Literal["bf16", "fp32"]:
+        """The arithmetic on a device of this type ("cpu", "cuda")."""
+        if self.amp == "auto":
+            return "bf16" if device_type == "cuda" else "fp32"
+        return self.amp
 
     def as_json(self) -> dict[str, Any]:
         """The settings as a JSON object."""
@@ -113,6 +126,18 @@ class Execution:
     folds_at_once: int = knob(
         0, "folds trained in one pass of the backbone; 0 fills the memory", panel=_EXECUTION, minimum=0
     )
+    cache_mode: Literal["auto", "device", "ram", "stream"] = knob(
+        "auto",
+        "where the pixels wait: all on the device, all in this machine's memory, or in the file; auto takes the "
+        "first that fits",
+        panel=_EXECUTION,
+    )
+    workers: int = knob(2, "reading processes for --cache-mode stream", panel=_EXECUTION, minimum=1, maximum=64)
+    compile: bool = knob(False, "compile the model with torch.compile", panel=_EXECUTION)
+    deterministic: bool = knob(False, "only deterministic kernels; slower on a GPU", panel=_EXECUTION)
+    checkpoints: bool = knob(True, "keep the trained weights of each fold (not with --tuning full)", panel=_EXECUTION)
+    subjects: str | None = knob(None, "train only these subjects' folds, such as sub01,sub05", panel=_EXECUTION)
+    folds: str | None = knob(None, "train only folds A:B in natural order, counted from 0", panel=_EXECUTION)
 
     def __post_init__(self) -> None:
         check_knobs(self)
@@ -128,7 +153,7 @@ def resolve(preset: dict[str, Any], file: Path | None, given: dict[str, Any]) ->
     if file is not None:
         try:
             stored = tomllib.loads(file.read_text())
-        except (OSError, tomllib.TOMLDecodeError) as error:
+        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{file} cannot be read as TOML: {error}") from error
         from_mapping(TrainConfig, {**preset, **stored}, str(file))
     return replace(TrainConfig(), **{**preset, **stored, **given})

@@ -1,198 +1,147 @@
-"""A whole run: caches and settings in, a run folder with all folds and the summary out."""
+"""A whole run: a task and settings in, a run folder with all folds and the summary out."""
 
-import platform
-import shlex
-import sys
-import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from importlib.metadata import version
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 
-from data_cache import __version__
 from data_cache.commandline import progress, say
 from data_cache.errors import UsageError
-from data_cache.protocols import Labelling, apply_protocol, choose_protocol, count_differences
+from train.augment import AUGMENTATIONS
 from train.checkpoint import CheckpointCard, save_fold
-from train.clips import ClipSet, open_clips
+from train.clip_pixels import ClipPixels
 from train.config import Execution, TrainConfig
-from train.folds import Fold, Folds, loso_folds
-from train.loop import EpochReport, FoldData, fit, predict
-from train.memory import bytes_per_fold, folds_that_fit
+from train.environment import choose_device, describe_environment, make_deterministic
+from train.folds import Fold
+from train.group import train_group
+from train.loop import EpochReport
+from train.memory import bytes_per_fold, folds_at_once
 from train.model.backbone import Backbone
-from train.model.build import Shape, build_model
-from train.model.mpt import MPT, trained_parameters
+from train.model.build import build_model
+from train.model.mpt import trained_parameters
 from train.model.weights import build_backbone, weights_digest
-from train.runs import FoldResult, RunFolder
-from train.stream import DeviceStream
+from train.ranks import Ranks, join_ranks
+from train.runs import RunFolder
+from train.scalars import Scalars
+from train.stream import open_stream
 from train.summary import summarise
+from train.task import Task
 
 
 @dataclass(frozen=True)
-class Task:
-    """The classification task: clips, their classes, and the folds.
+class _Job:
+    """All that the steps of a run share."""
 
-    Attributes:
-        clips: all clips of the caches.
-        protocol: name of the protocol.
-        labelling: class of each clip.
-        folds: one per subject.
-    """
-
-    clips: ClipSet
-    protocol: str
-    labelling: Labelling
-    folds: Folds
-
-    @property
-    def shape(self) -> Shape:
-        """Classes, frames and size."""
-        return Shape(len(self.labelling.classes), self.clips.frames, self.clips.size)
-
-
-def make_task(caches: Sequence[Path], protocol_name: str | None) -> Task:
-    """Open the caches and divide them into folds; say what is left out and why.
-
-    Raises:
-        UsageError: the caches do not fit together, or the protocol does not fit them.
-        InvalidFile: a cache is damaged.
-    """
-    clips = open_clips(caches)
-    protocol = choose_protocol(protocol_name, clips.datasets, clips.emotions)
-    labelling = apply_protocol(protocol, list(zip(clips.keys, clips.emotions, strict=True)))
-    folds = loso_folds(clips.datasets, clips.subjects, labelling.labels)
-    for reason, count in labelling.left_out.items():
-        say(f"left out, {count} clips: {reason}")
-    for difference in count_differences(protocol, labelling.counts):
-        say(f"note: {difference}")
-    if folds.unused_subjects:
-        say(f"subjects without a clip of these classes: {', '.join(folds.unused_subjects)}")
-    return Task(clips, protocol.name, labelling, folds)
+    task: Task
+    config: TrainConfig
+    execution: Execution
+    folder: RunFolder
+    backbone: Backbone
+    card: CheckpointCard
+    device: torch.device
+    ranks: Ranks
 
 
 def train_run(
-    task: Task, config: TrainConfig, execution: Execution, folder: RunFolder, overwrite: bool
-) -> dict[str, Any]:
-    """Train every fold that is not done yet, write the summary, and return it.
+    task: Task, config: TrainConfig, execution: Execution, folder: RunFolder, overwrite: bool = False
+) -> dict[str, Any] | None:
+    """Train every chosen fold that is not done yet.
+
+    Returns:
+        The summary, once all folds of the task are done; None while some are missing.
 
     Raises:
         StaleFile: the folder holds a run with other settings.
+        UsageError: the choice of folds, the device or the weights cannot be used.
     """
-    device = choose_device(execution.device)
-    backbone = build_backbone(config, task.clips.size)
-    backbone_digest = weights_digest(backbone)
-    card = CheckpointCard(
-        settings=config.as_json(),
-        classes=task.labelling.classes,
-        frames=task.clips.frames,
-        size=task.clips.size,
-        recipe=task.clips.readers[0].attributes.recipe,
-        backbone_digest=backbone_digest,
-    )
-    if folder.start(_description(task, config, card), _environment(device), overwrite):
-        say(f"{folder.path} is already finished")
+    if execution.deterministic:
+        make_deterministic()
+    with join_ranks() as ranks:
+        device = choose_device(execution.device, ranks.local)
+        config = replace(config, amp=config.resolved_amp(device.type))
+        backbone = build_backbone(config, task.clips.size)
+        card = CheckpointCard(
+            settings=config.as_json(),
+            classes=task.labelling.classes,
+            frames=task.clips.frames,
+            size=task.clips.size,
+            recipe=task.clips.readers[0].attributes.recipe,
+            backbone_digest=weights_digest(backbone),
+        )
+        job = _Job(task, config, execution, folder, backbone, card, device, ranks)
+        if ranks.leads and folder.start(_description(task, config, card), describe_environment(device), overwrite):
+            say(f"{folder.path} is already finished")
+        ranks.barrier()
+        mine = choose_folds(task.folds.folds, execution)[ranks.rank :: ranks.count]
+        waiting = [fold for fold in mine if not folder.finished(fold.name)]
+        if waiting:
+            _train_folds(job, waiting)
+        ranks.barrier()
+        missing = [fold.name for fold in task.folds.folds if not folder.finished(fold.name)]
+        if missing:
+            say(f"{len(missing)} of {len(task.folds.folds)} folds are still to be trained: {', '.join(missing[:5])} …")
+            return None
+        if ranks.leads and not folder.is_finished:
+            folder.write_summary(summarise(folder.read_folds(), task.labelling.classes))
+        ranks.barrier()
         return folder.summary
-    waiting = [fold for fold in task.folds.folds if not folder.finished(fold.name)]
-    if waiting:
-        _train_folds(task, waiting, config, execution, backbone, device, folder, card)
-    summary = summarise(folder.read_folds(), task.labelling.classes)
-    folder.write_summary(summary)
-    return summary
 
 
-def choose_device(name: str) -> torch.device:
-    """The device called `name`; "auto" is a GPU where there is one.
+def choose_folds(folds: Sequence[Fold], execution: Execution) -> list[Fold]:
+    """The folds that `--subjects` and `--folds` ask for; all by default.
 
     Raises:
-        UsageError: there is no such device here.
+        UsageError: a subject does not exist, or the range is none.
     """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(
-            f"device {name!r} cannot be used here ({str(error).splitlines()[0]}); try --device cpu"
-        ) from error
-    return device
+    chosen = list(folds)
+    if execution.folds is not None:
+        first, colon, last = execution.folds.partition(":")
+        if not colon or not all(part == "" or part.isdigit() for part in (first, last)):
+            raise UsageError(f"--folds is {execution.folds!r}; expected A:B such as 0:5, counted from 0")
+        chosen = chosen[int(first or 0) : int(last) if last else None]
+    if execution.subjects is not None:
+        wanted = {name.strip() for name in execution.subjects.split(",")}
+        unknown = wanted - {fold.subject for fold in folds} - {fold.name for fold in folds}
+        if unknown:
+            known = ", ".join(fold.subject for fold in folds)
+            raise UsageError(f"no subject {', '.join(sorted(unknown))}; there are {known}")
+        chosen = [fold for fold in chosen if {fold.subject, fold.name} & wanted]
+    if not chosen:
+        raise UsageError("no fold is left to train; check --folds and --subjects")
+    return chosen
 
 
-def _train_folds(
-    task: Task,
-    waiting: Sequence[Fold],
-    config: TrainConfig,
-    execution: Execution,
-    backbone: Backbone,
-    device: torch.device,
-    folder: RunFolder,
-    card: CheckpointCard,
-) -> None:
-    single = build_model(config, backbone, task.shape, [0])
-    trained = sum(parameter.numel() for parameter in trained_parameters(single).values())
-    at_once = execution.folds_at_once or folds_that_fit(
-        bytes_per_fold(config, backbone, task.shape, trained), device, len(waiting)
-    )
-    if config.tuning == "full":
-        at_once = 1  # the backbone itself trains, so it cannot be shared
-    say(
-        f"{trained:,} trained parameters per fold; {len(waiting)} folds, "
-        f"{min(at_once, len(waiting))} at a time, on {device}"
-    )
+def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
+    config, task = job.config, job.task
+    trained = sum(p.numel() for p in trained_parameters(build_model(config, job.backbone, task.shape, [0])).values())
+    per_fold = bytes_per_fold(config, job.backbone, task.shape, trained, job.device)
+    at_once = folds_at_once(config, job.execution, per_fold, job.device, len(waiting))
+    say(f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}")
     used = sorted({clip for fold in waiting for clip in (*fold.train, *fold.test)})
-    stream = DeviceStream(task.clips, used, config.image, config.prompt == "motion", device)
+    needs_motion = config.prompt == "motion"
+    pixels = ClipPixels(task.clips, config.image, needs_motion, AUGMENTATIONS[config.augment] is not None)
+    stream = open_stream(pixels, used, job.device, job.execution)
+    scalars = Scalars(job.folder.path, job.ranks.rank)
     with progress("training", len(waiting) * config.epochs, "fold-epochs") as advance:
         for start in range(0, len(waiting), at_once):
-            group = waiting[start : start + at_once]
-            fresh = backbone if config.tuning == "prompt" else build_backbone(config, task.clips.size)
-            model = build_model(config, fresh, task.shape, [fold.seed(config.seed) for fold in group]).to(device)
-            for fold, result in enumerate(_train_group(task, group, config, model, stream, advance)):
-                if config.tuning == "prompt":
-                    save_fold(folder.checkpoint(result.name), model, fold, card)
-                folder.write_fold(result, task.labelling.classes)
+            group = list(waiting[start : start + at_once])
 
+            def after_epoch(report: EpochReport, speed: float, group: list[Fold] = group) -> None:
+                scalars.write(report, [fold.name for fold in group], speed)
+                loss, accuracy = report.loss.mean(), report.accuracy.mean()
+                note = f"epoch {report.epoch}/{config.epochs}  loss {loss:.3f}  train acc {accuracy:.0%}"
+                advance(len(group), f"{note}  {speed:.0f} clips/s")
 
-def _train_group(
-    task: Task, group: Sequence[Fold], config: TrainConfig, model: MPT, stream: DeviceStream, advance: Any
-) -> list[FoldResult]:
-    """Train some folds together, testing each after every epoch."""
-    labels = np.array(task.labelling.labels)
-    tests = [np.array(fold.test) for fold in group]
-    reports: list[EpochReport] = []
-    logits: list[list[np.ndarray]] = []
-    started = time.monotonic()
-
-    def after_epoch(report: EpochReport) -> None:
-        reports.append(report)
-        logits.append(predict(model, stream, tests, config.batch_size))
-        speed = report.clips * report.epoch / (time.monotonic() - started)
-        note = f"epoch {report.epoch}/{config.epochs}  loss {report.loss.mean():.3f}  "
-        advance(len(group), note + f"train acc {report.accuracy.mean():.0%}  {speed:.0f} clips/s")
-
-    data = [FoldData(np.array(fold.train), labels[list(fold.train)], fold.seed(config.seed)) for fold in group]
-    fit(model, stream, data, config, after_epoch)
-    seconds = (time.monotonic() - started) / len(group)
-    return [
-        FoldResult(
-            name=fold.name,
-            dataset=fold.dataset,
-            subject=fold.subject,
-            clips=tuple(task.clips.keys[clip][2] for clip in fold.test),
-            true=labels[tests[f]],
-            logits=logits[-1][f],
-            epoch_predictions=np.stack([epoch[f].argmax(1) for epoch in logits]),
-            loss=tuple(float(report.loss[f]) for report in reports),
-            accuracy=tuple(float(report.accuracy[f]) for report in reports),
-            train_clips=len(fold.train),
-            seed=fold.seed(config.seed),
-            seconds=seconds,
-        )
-        for f, fold in enumerate(group)
-    ]
+            fresh = job.backbone if config.tuning == "prompt" else build_backbone(config, task.clips.size)
+            model = build_model(config, fresh, task.shape, [fold.seed(config.seed) for fold in group]).to(job.device)
+            if job.execution.compile:
+                model.compile()
+            results = train_group(task, group, config, model, stream, after_epoch)
+            for fold, result in enumerate(results):
+                if job.execution.checkpoints and config.tuning == "prompt":
+                    save_fold(job.folder.checkpoint(result.name), model, fold, job.card)
+                job.folder.write_fold(result, task.labelling.classes)
 
 
 def _description(task: Task, config: TrainConfig, card: CheckpointCard) -> dict[str, Any]:
@@ -202,6 +151,7 @@ def _description(task: Task, config: TrainConfig, card: CheckpointCard) -> dict[
         "protocol": task.protocol,
         "classes": list(task.labelling.classes),
         "clips": dict(task.labelling.counts),
+        "subjects": [fold.name for fold in task.folds.folds],
         "caches": [
             {
                 "dataset": reader.attributes.dataset,
@@ -212,16 +162,4 @@ def _description(task: Task, config: TrainConfig, card: CheckpointCard) -> dict[
             for reader in task.clips.readers
         ],
         "backbone_digest": card.backbone_digest,
-    }
-
-
-def _environment(device: torch.device) -> dict[str, Any]:
-    return {
-        "tool": f"motion-prompt-tuning {__version__}",
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "host": platform.node(),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine() + " CPU",
-        "versions": {name: version(name) for name in ("torch", "timm", "numpy", "h5py")}
-        | {"python": platform.python_version()},
     }

@@ -5,17 +5,19 @@ shared, and it has no state. So any grouping of folds gives the same result, to 
 `fit` is given training clips and their labels; it never sees a test clip.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch.nn import functional as F
 
+from train.augment import AUGMENTATIONS
 from train.config import TrainConfig
 from train.fold_adam import FoldAdam
 from train.model.mpt import MPT, trained_parameters
-from train.stream import DeviceStream
+from train.stream import Request, Stream
 
 
 @dataclass(frozen=True)
@@ -25,12 +27,27 @@ class FoldData:
     Attributes:
         clips: indices of its training clips.
         labels: their classes.
-        seed: decides the order of its batches.
+        seed: decides the order of its batches and its augmentation.
     """
 
     clips: np.ndarray
     labels: np.ndarray
     seed: int
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of all folds.
+
+    Attributes:
+        request: the clips, (F, B).
+        labels: (F, B) classes.
+        present: (F, B), 1 for a clip and 0 for a stand-in where the fold has no clip left.
+    """
+
+    request: Request
+    labels: np.ndarray
+    present: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -52,64 +69,99 @@ class EpochReport:
 
 def fit(
     model: MPT,
-    stream: DeviceStream,
+    stream: Stream,
     folds: Sequence[FoldData],
     config: TrainConfig,
     on_epoch: Callable[[EpochReport], None] = lambda report: None,
 ) -> None:
     """Train `model`, which has as many folds as there are entries in `folds`, in place."""
     optimiser = FoldAdam(list(trained_parameters(model).values()), len(folds), config.lr)
+    schedule = SCHEDULES[config.schedule]
+    sizes = np.array([len(fold.clips) for fold in folds])
+    total_steps = torch.from_numpy(-(-sizes // config.batch_size) * config.epochs).double()
+    class_weights = _class_weights(folds, model.head.weight.shape[-1], config).to(model.head.weight)
     model.train()
     for epoch in range(1, config.epochs + 1):
         losses, hits = np.zeros(len(folds)), np.zeros(len(folds))
-        for clips, labels, weights in batches(folds, config.batch_size, epoch):
-            targets = torch.from_numpy(labels).to(stream.device)  # (F, B)
-            share = torch.from_numpy(weights).to(stream.device)  # (F, B), 0 where a fold has no clip
-            logits = model(stream.inputs(clips))  # (F, B, classes)
-            loss = F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none").view_as(share)
-            present = share.sum(1).clamp(min=1)
+        plan = list(epoch_steps(folds, config, epoch))
+        for step, inputs in zip(plan, stream.steps([step.request for step in plan]), strict=True):
+            labels = torch.from_numpy(step.labels).to(stream.device)  # (F, B)
+            present = torch.from_numpy(step.present).to(class_weights)
+            share = present * class_weights.gather(1, labels)
+            with precision(config, stream.device):
+                logits = model(inputs).to(model.head.weight.dtype)  # (F, B, classes)
+            loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(share)
+            fold_loss = (loss * share).sum(1) / share.sum(1).clamp(min=1e-12)
             optimiser.zero_grad()
-            ((loss * share).sum(1) / present).sum().backward()
-            optimiser.step(torch.from_numpy(weights.any(1)))
-            losses += (loss.detach() * share).sum(1).cpu().numpy()
-            hits += ((logits.detach().argmax(-1) == targets) * share).sum(1).cpu().numpy()
-        sizes = np.array([len(fold.clips) for fold in folds])
+            fold_loss.sum().backward()
+            optimiser.step(torch.from_numpy(step.present.any(1)), schedule(optimiser.steps / total_steps))
+            losses += (fold_loss.detach() * present.sum(1)).cpu().numpy()
+            hits += ((logits.detach().argmax(-1) == labels) * present).sum(1).cpu().numpy()
         on_epoch(EpochReport(epoch, losses / sizes, hits / sizes, int(sizes.sum())))
 
 
-def batches(folds: Sequence[FoldData], batch_size: int, epoch: int) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-    """The steps of an epoch: (clips, labels, weights), each (F, B).
+def epoch_steps(folds: Sequence[FoldData], config: TrainConfig, epoch: int) -> Iterator[Step]:
+    """The steps of one epoch.
 
     Each fold goes through its clips once, in an order drawn from its own seed. Folds differ in
-    length: where one has no clip left, its first clip stands in with weight 0.
+    length: where one has no clip left, its first clip stands in and does not count.
     """
-    orders = [np.random.default_rng([fold.seed, epoch]).permutation(len(fold.clips)) for fold in folds]
-    steps = -(-max(len(order) for order in orders) // batch_size)
-    result = []
-    for step in range(steps):
-        clips = np.stack([np.full(batch_size, fold.clips[0]) for fold in folds])
-        labels = np.zeros((len(folds), batch_size), np.int64)
-        weights = np.zeros((len(folds), batch_size), np.float32)
+    size = config.batch_size
+    generators = [np.random.default_rng([fold.seed, epoch]) for fold in folds]
+    orders = [generator.permutation(len(fold.clips)) for generator, fold in zip(generators, folds, strict=True)]
+    augmentation = AUGMENTATIONS[config.augment]
+    for start in range(0, max(len(order) for order in orders), size):
+        clips = np.stack([np.full(size, fold.clips[0]) for fold in folds])
+        labels = np.zeros((len(folds), size), np.int64)
+        present = np.zeros((len(folds), size), np.float32)
         for f, (fold, order) in enumerate(zip(folds, orders, strict=True)):
-            chosen = order[step * batch_size : (step + 1) * batch_size]
+            chosen = order[start : start + size]
             clips[f, : len(chosen)] = fold.clips[chosen]
             labels[f, : len(chosen)] = fold.labels[chosen]
-            weights[f, : len(chosen)] = 1
-        result.append((clips, labels, weights))
-    return result
+            present[f, : len(chosen)] = 1
+        change = None if augmentation is None else augmentation.draw(generators, size)
+        yield Step(Request(clips, change), labels, present)
 
 
 @torch.no_grad()
-def predict(model: MPT, stream: DeviceStream, clips: Sequence[np.ndarray], batch_size: int) -> list[np.ndarray]:
+def predict(model: MPT, stream: Stream, clips: Sequence[np.ndarray], config: TrainConfig) -> list[np.ndarray]:
     """Logits of clips[f] by fold f: a list of (len(clips[f]), classes) float32 arrays."""
     model.eval()
     logits: list[list[np.ndarray]] = [[] for _ in clips]
-    for start in range(0, max(len(indices) for indices in clips), batch_size):
-        wanted = [indices[start : start + batch_size] for indices in clips]
+    for start in range(0, max(len(indices) for indices in clips), config.batch_size):
+        wanted = [indices[start : start + config.batch_size] for indices in clips]
         width = max(len(part) for part in wanted)
         padded = np.stack([np.r_[part, np.full(width - len(part), clips[f][0])] for f, part in enumerate(wanted)])
-        out = model(stream.inputs(padded.astype(np.intp))).float().cpu().numpy()  # (F, width, classes)
+        with precision(config, stream.device):
+            out = model(stream.inputs(Request(padded.astype(np.intp)))).float().cpu().numpy()  # (F, width, classes)
         for f, part in enumerate(wanted):
             logits[f].append(out[f, : len(part)])
     model.train()
     return [np.concatenate(parts) for parts in logits]
+
+
+def precision(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
+    """The arithmetic that `config.amp` asks for."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=config.resolved_amp(device.type) == "bf16")
+
+
+def _constant(done: torch.Tensor) -> torch.Tensor:
+    return torch.ones_like(done)
+
+
+def _cosine(done: torch.Tensor) -> torch.Tensor:
+    return 0.5 * (1 + torch.cos(torch.pi * done.clamp(max=1)))
+
+
+SCHEDULES = {"constant": _constant, "cosine": _cosine}
+"""Share of a fold's steps done, (F,) → factor on its learning rate."""
+
+
+def _class_weights(folds: Sequence[FoldData], classes: int, config: TrainConfig) -> torch.Tensor:
+    """Weight of each class in each fold's loss, (F, classes): 1, or inverse to its frequency in training."""
+    weights = np.ones((len(folds), classes))
+    if config.class_weights == "balanced":
+        for f, fold in enumerate(folds):
+            counts = np.bincount(fold.labels, minlength=classes)
+            weights[f] = np.where(counts > 0, len(fold.labels) / (classes * np.maximum(counts, 1)), 0)
+    return torch.from_numpy(weights)

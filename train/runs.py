@@ -93,7 +93,7 @@ class RunFolder:
         Raises:
             UsageError: the run is not finished.
         """
-        if not (self.path / "summary.json").is_file():
+        if not self.is_finished:
             raise UsageError(f"{self.path} is not finished (no summary.json); run the same mpt-train command again")
         return self._read_json("summary.json")
 
@@ -116,7 +116,12 @@ class RunFolder:
         else:
             write_json(self.path / "config.json", config)
         write_json(self.path / "env.json", environment)
-        return (self.path / "summary.json").exists()
+        return self.is_finished
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether all folds are done and summed up."""
+        return (self.path / "summary.json").is_file()
 
     def finished(self, name: str) -> bool:
         """Whether a fold is done."""

@@ -36,8 +36,11 @@ class Backbone(nn.Module):
         self.has_class_token: bool = vit.cls_token is not None
         self.pools_class_token: bool = self.has_class_token and vit.global_pool == "token" and vit.attn_pool is None
         config = vit.pretrained_cfg
-        self.register_buffer("mean", torch.tensor(config.get("mean", (0.5, 0.5, 0.5))), persistent=False)
-        self.register_buffer("std", torch.tensor(config.get("std", (0.5, 0.5, 0.5))), persistent=False)
+        self.pixel_mean = tuple(float(value) for value in config.get("mean", (0.5, 0.5, 0.5)))
+        self.pixel_std = tuple(float(value) for value in config.get("std", (0.5, 0.5, 0.5)))
+        # in float64, to be rounded once, to whatever the weights are
+        self.register_buffer("mean", torch.tensor(self.pixel_mean, dtype=torch.float64), persistent=False)
+        self.register_buffer("std", torch.tensor(self.pixel_std, dtype=torch.float64), persistent=False)
         self.requires_grad_(trainable)
         super().train(False)
 
@@ -47,7 +50,8 @@ class Backbone(nn.Module):
 
     def normalise(self, pixels: Tensor) -> Tensor:
         """uint8 (..., 3), 0..255 → float as the pretrained weights expect it."""
-        return (pixels.float() / 255 - self.mean) / self.std
+        dtype = self.vit.patch_embed.proj.weight.dtype
+        return (pixels.to(dtype) / 255 - self.mean.to(dtype)) / self.std.to(dtype)
 
     def embed(self, images: Tensor) -> Tensor:
         """uint8 images (B, H, W, 3) → tokens (B, prefix + n, D), positions added."""

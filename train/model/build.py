@@ -24,7 +24,13 @@ class Shape:
 
 def build_model(config: TrainConfig, backbone: Backbone, shape: Shape, fold_seeds: Sequence[int]) -> MPT:
     """The model for as many folds as there are seeds, on the CPU, freshly started."""
-    folds = len(fold_seeds)
+    model = assemble_model(config, backbone, shape, len(fold_seeds))
+    reset_folds(model, fold_seeds)
+    return model
+
+
+def assemble_model(config: TrainConfig, backbone: Backbone, shape: Shape, folds: int) -> MPT:
+    """The model's parts put together, with weights of zero."""
     prompts = PROMPTS[config.prompt](config, backbone, shape, folds)
     groups = tuple(
         name
@@ -36,9 +42,7 @@ def build_model(config: TrainConfig, backbone: Backbone, shape: Shape, fold_seed
         if present
     )
     adapter = ADAPTERS[config.adapter](config, backbone, groups, folds)
-    model = MPT(backbone, prompts, adapter, folds, shape.classes, config.adapter_position)
-    reset_folds(model, fold_seeds)
-    return model
+    return MPT(backbone, prompts, adapter, folds, shape.classes, config.adapter_position)
 
 
 def _motion(config: TrainConfig, backbone: Backbone, shape: Shape, folds: int) -> MotionPrompt:
@@ -54,8 +58,8 @@ def _motion(config: TrainConfig, backbone: Backbone, shape: Shape, folds: int) -
             channels=config.token_channels,
             grid=config.token_grid,
             activation=config.token_activation,
-            mean=backbone.mean.tolist(),
-            std=backbone.std.tolist(),
+            mean=backbone.pixel_mean,
+            std=backbone.pixel_std,
         )
     )
 

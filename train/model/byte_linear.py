@@ -1,6 +1,6 @@
 """A linear map of pixels that stay bytes: in memory, and for the backward pass too."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -44,16 +44,17 @@ def byte_linear(pixels: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shi
         scale: (in, 1).
         shift: (in, 1).
     """
-    dtype = weight.dtype
-    if torch.is_autocast_enabled(pixels.device.type):
-        dtype = torch.get_autocast_dtype(pixels.device.type)
-    product: Tensor = _ByteLinear.apply(pixels, (weight * scale).to(dtype))
-    return product + (bias + (weight * shift).sum(1, keepdim=True)).to(dtype)
+    device, dtype = pixels.device.type, weight.dtype
+    if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):
+        dtype = torch.get_autocast_dtype(device)
+    product: Tensor = _ByteLinear.apply(pixels, (weight * scale.to(weight)).to(dtype))
+    return product + (bias + (weight * shift.to(weight)).sum(1, keepdim=True)).to(dtype)
 
 
-def normalisation(mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-    """`scale` and `shift` of a pixel for (pixel/255 − mean)/std."""
-    return 1 / (255 * std), (_CENTRE / 255 - mean) / std
+def normalisation(mean: Sequence[float], std: Sequence[float]) -> tuple[Tensor, Tensor]:
+    """`scale` and `shift` of each channel for (pixel/255 − mean)/std, float64 to be rounded once, in use."""
+    means, deviations = torch.tensor(mean, dtype=torch.float64), torch.tensor(std, dtype=torch.float64)
+    return 1 / (255 * deviations), (_CENTRE / 255 - means) / deviations
 
 
 def centred_mean(cells: Tensor, pixels: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ class Prompts(Protocol):
     count: int
     needs_motion: bool
 
-    def tokens(self, layer: int, batch: int, patches: Tensor | None) -> Tensor | None:  # noqa: ARG002
+    def tokens(self, layer: int, batch: int, patches: Tensor | None) -> Tensor | None:
         """The tokens (F, B, P, D) to put in at `layer`, or None to keep those that are there."""
         ...
 

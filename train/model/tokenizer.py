@@ -70,7 +70,7 @@ class GaussianTokenizer(nn.Module):
         self.project = FoldLinear(folds, width, dim)
         self.register_buffer("times", torch.arange(frames, dtype=torch.float32), persistent=False)
         self.register_buffer("cells", _pooling_matrix(size // PATCH, grid), persistent=False)
-        scale, shift = normalisation(torch.tensor(mean), torch.tensor(std))
+        scale, shift = normalisation(mean, std)
         self.register_buffer("scale", scale.repeat(PATCH * PATCH)[:, None], persistent=False)  # (768, 1)
         self.register_buffer("shift", shift.repeat(PATCH * PATCH)[:, None], persistent=False)
 
@@ -87,7 +87,7 @@ class GaussianTokenizer(nn.Module):
         folds, batch, frames, count, width = patches.shape
         if self.activation is None:
             averages = centred_mean(self.cells, patches)  # (F, B, T, G², 768)
-            scaled = averages * self.scale.view(-1) + self.shift.view(-1)
+            scaled = averages * self.scale.view(-1).to(averages) + self.shift.view(-1).to(averages)
             return self.embed(scaled.reshape(folds, -1, width)).view(folds, batch, frames, -1)
         flat = patches.reshape(folds, batch * frames * count, width)
         embedded = byte_linear(flat, self.embed.weight, cast(Tensor, self.embed.bias), self.scale, self.shift)
@@ -95,10 +95,10 @@ class GaussianTokenizer(nn.Module):
         return (self.cells.to(active.dtype) @ active).flatten(3)
 
     def moments(self, features: Tensor) -> tuple[Tensor, Tensor]:
-        """μ in frames, 0..T−1, and σ > 0 in frames (eq. 9, 10), each (F, B, m) in float32."""
-        average = features.mean(2)  # (F, B, width)
-        mu = torch.sigmoid(self.to_mu(average).float()) * self.times[-1]
-        sigma = F.softplus(self.to_sigma(average).float()) + SMALLEST_SIGMA
+        """μ in frames, 0..T−1, and σ > 0 in frames (eq. 9, 10), each (F, B, m); never in half precision."""
+        average, dtype = features.mean(2), self.times.dtype  # (F, B, width)
+        mu = torch.sigmoid(self.to_mu(average).to(dtype)) * self.times[-1]
+        sigma = F.softplus(self.to_sigma(average).to(dtype)) + SMALLEST_SIGMA
         return mu, sigma
 
     def kernels(self, mu: Tensor, sigma: Tensor) -> Tensor:

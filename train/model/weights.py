@@ -1,6 +1,7 @@
 """The backbone's weights: from the hub, from a file, or random and said aloud; never silently random."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,28 +23,38 @@ def build_backbone(config: TrainConfig, size: int) -> Backbone:
         UsageError: timm has no such model, the hub cannot be reached, or the file is missing.
         InvalidFile: the file is damaged or holds the weights of another model.
     """
-    import timm
-
-    extra: dict[str, Any] = {"embed_dim": config.width} if config.width is not None else {}
-    if not timm.is_model(config.backbone.partition(".")[0]):
-        near = timm.list_models(f"*{config.backbone.partition('.')[0].removeprefix('vit_')}*")[:3]
-        raise UsageError(
-            f"timm has no model {config.backbone!r}" + (f"; did you mean {' or '.join(near)}?" if near else "")
-        )
-    if config.weights is None and not config.random_weights:
-        vit = _from_hub(config.backbone, size)
-    elif config.weights is not None:
-        vit = _from_file(config.backbone, Path(config.weights), size)
-    else:
+    if config.random_weights:
         say(f"{config.backbone}: RANDOM weights (--random-weights); results say nothing about the pretrained model")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            vit = _create(config.backbone, size, **extra)
+            vit = create_vit(config, size)
+    elif config.weights is not None:
+        vit = create_vit(config, size, lambda name: _from_file(name, Path(config.weights or ""), size))
+    else:
+        vit = create_vit(config, size, lambda name: _from_hub(name, size))
+    return Backbone(vit, trainable=config.tuning == "full")
+
+
+def create_vit(config: TrainConfig, size: int, load: Callable[[str], Any] | None = None) -> Any:
+    """The timm model that `config` names, cut to its depth; with fresh weights unless `load` makes it.
+
+    Raises:
+        UsageError: timm has no such model, or it has fewer blocks.
+    """
+    import timm
+
+    known, _, _ = config.backbone.partition(".")
+    if not timm.is_model(known):
+        near = timm.list_models(f"*{known.removeprefix('vit_')}*")[:3]
+        hint = f"; did you mean {' or '.join(near)}?" if near else "; see timm.list_models('vit_*')"
+        raise UsageError(f"timm has no model {config.backbone!r}{hint}")
+    options = {} if config.width is None else {"embed_dim": config.width}
+    vit = _create(config.backbone, size, **options) if load is None else load(config.backbone)
     if config.depth is not None:
         if config.depth > len(vit.blocks):
-            raise UsageError(f"--depth {config.depth}, but {config.backbone} has {len(vit.blocks)} blocks")
+            raise UsageError(f"--depth is {config.depth}, but {config.backbone} has {len(vit.blocks)} blocks")
         vit.blocks = nn.Sequential(*vit.blocks[: config.depth])
-    return Backbone(vit, trainable=config.tuning == "full")
+    return vit
 
 
 def weights_digest(backbone: Backbone) -> str:
@@ -82,13 +93,52 @@ def _from_hub(name: str, size: int) -> Any:
 
 
 def _from_file(name: str, path: Path, size: int) -> Any:
+    """A model with the weights of a file; strict, and without running anything that a pickle may hold."""
     if not path.is_file():
         raise UsageError(f"no weights at {path}; check --weights")
+    vit = _create(name, size)
     try:
-        # timm drops the classifier, interpolates positions, and never unpickles code.
-        return _create(name, size, pretrained=True, pretrained_cfg_overlay={"file": str(path)})
-    except UsageError:
-        raise
-    except Exception as error:  # each file format fails in its own way
+        if path.suffix == ".npz":  # as published by Google; timm knows the names
+            vit.load_pretrained(str(path))
+            return vit
+        stored = _read_tensors(path)
+    except Exception as error:  # each format fails in its own way
         reason = " ".join(str(error).split())[:300]
-        raise InvalidFile(f"{path} does not hold the weights of {name} ({type(error).__name__}: {reason})") from error
+        raise InvalidFile(f"{path} cannot be read as weights ({type(error).__name__}: {reason})") from error
+    _load_strictly(vit, stored, name, path)
+    return vit
+
+
+def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
+    if path.suffix == ".safetensors":
+        from safetensors.torch import load_file
+
+        return load_file(path)
+    stored = torch.load(path, map_location="cpu", weights_only=True)
+    for key in ("state_dict", "model", "model_ema"):  # training scripts wrap what they save
+        if isinstance(stored, dict) and isinstance(stored.get(key), dict):
+            stored = stored[key]
+    if not isinstance(stored, dict):
+        raise TypeError(f"it holds a {type(stored).__name__}, expected names and tensors")
+    return stored
+
+
+def _load_strictly(vit: Any, stored: dict[str, torch.Tensor], name: str, path: Path) -> None:
+    from timm.models.vision_transformer import checkpoint_filter_fn
+
+    # renames CLIP's and DINOv2's tensors, and interpolates positions
+    renamed = dict(checkpoint_filter_fn(stored, vit))
+    weights = {key: tensor for key, tensor in renamed.items() if not key.startswith(("head.", "head_dist."))}
+    expected = vit.state_dict()
+    missing, surplus = sorted(set(expected) - set(weights)), sorted(set(weights) - set(expected))
+    shapes = [
+        f"{key} is {tuple(weights[key].shape)}, expected {tuple(expected[key].shape)}"
+        for key in sorted(set(expected) & set(weights))
+        if weights[key].shape != expected[key].shape
+    ]
+    if missing or surplus or shapes:
+        faults = [f"lacks {', '.join(missing[:3])}"] if missing else []
+        faults += [f"also holds {', '.join(surplus[:3])}"] if surplus else []
+        faults += shapes[:1]
+        raise InvalidFile(f"{path} does not hold the weights of {name}: it {'; '.join(faults)}. Check --backbone")
+    vit.load_state_dict(weights)

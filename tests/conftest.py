@@ -1,0 +1,155 @@
+"""Fixtures that several test files share: small images, small caches, commands."""
+
+import importlib
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from timm.models.vision_transformer import VisionTransformer
+
+from data_cache.digest import digest
+from data_cache.schema import CacheAttributes, ClipRecord
+from data_cache.store import merge, write_shard
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+EMOTIONS = ("disgust", "happiness", "others", "repression", "surprise")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(7)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """Small tests on few cores: threads only cost."""
+    cv2.setNumThreads(1)
+
+
+@pytest.fixture
+def write_frames(rng: np.random.Generator) -> Callable[..., Path]:
+    """Write numbered images of smooth noise into a folder."""
+
+    def write(folder: Path, numbers: range, name: str = "reg_img{}.jpg", size: tuple[int, int] = (40, 30)) -> Path:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in numbers:
+            image = cv2.GaussianBlur(rng.integers(0, 256, (*size, 3)).astype(np.float32), (0, 0), 3)
+            cv2.imwrite(str(folder / name.format(number)), image.astype(np.uint8))
+        return folder
+
+    return write
+
+
+@pytest.fixture(scope="session")
+def make_cache() -> Callable[..., Path]:
+    """Write a small cache whose classes differ in brightness over time, so that a model can learn them."""
+
+    def make(
+        path: Path,
+        subjects: dict[str, int],
+        dataset: str = "demo",
+        size: int = 32,
+        frames: int = 8,
+        seed: int = 0,
+        emotions: tuple[str, ...] = EMOTIONS,
+    ) -> Path:
+        rng = np.random.default_rng(seed)
+        recipe = {"frames": frames, "size": size, "alpha": 20.0, "filter": "causal", "motion_form": "additive"}
+        attributes = CacheAttributes(dataset, recipe, digest(recipe), "0" * 64, {"notes": []}, "test data")
+        shards = []
+        for subject, clips in subjects.items():
+            for number in range(clips):
+                label = int(rng.integers(len(emotions)))
+                motion = rng.integers(60, 196, (frames, size, size, 3))
+                rise = np.linspace(0, 60, frames)[:, None, None] * (label - 2) / 2
+                motion[:, : size // 2, :, 0] += rise.astype(np.int64)
+                image = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
+                record = ClipRecord(
+                    subject=subject,
+                    clip=f"EP{number:02d}",
+                    emotion=emotions[label],
+                    onset=1,
+                    apex=-1,
+                    offset=40,
+                    n_frames=40,
+                    fps=200.0,
+                    clipped_fraction=0.0,
+                    dynamic_image=image,
+                    motion=np.clip(motion, 0, 255).astype(np.uint8),
+                )
+                shards.append(path.with_name(f"{path.name}.{subject}.{number}"))
+                write_shard(shards[-1], record, attributes)
+        merge(shards, path)
+        for shard in shards:
+            shard.unlink()
+        return path
+
+    return make
+
+
+COMMANDS = {
+    "mpt-preprocess": "preprocess.cli",
+    "mpt-cache": "data_cache.cli",
+    "mpt-train": "train.cli",
+    "mpt-report": "train.report.cli",
+}
+
+
+@pytest.fixture
+def command(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Callable[..., Outcome]:
+    """Run one of our commands in this process, inside an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(program: str, *arguments: object) -> Outcome:
+        monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            importlib.import_module(COMMANDS[program]).main()
+        out, err = capfd.readouterr()
+        return Outcome(int(ended.value.code or 0), out, err)
+
+    return run
+
+
+VIT_KINDS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "clip": {"pre_norm": True, "act_layer": "quick_gelu", "norm_layer": torch.nn.LayerNorm},
+    "registers": {"reg_tokens": 4, "init_values": 1e-1},
+    "average": {"global_pool": "avg"},
+    "no class token": {"class_token": False, "global_pool": "avg"},
+    "attention pooling": {"class_token": False, "global_pool": "map"},
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_vit() -> Callable[..., VisionTransformer]:
+    """Make a small random ViT of one of the kinds in `VIT_KINDS`: 32 pixels, patches of 8, width 24, 3 blocks."""
+
+    def make(kind: str = "plain", **options: Any) -> VisionTransformer:
+        torch.manual_seed(0)
+        shape = {"img_size": 32, "patch_size": 8, "embed_dim": 24, "depth": 3, "num_heads": 3, "num_classes": 0}
+        vit = VisionTransformer(**{**shape, **VIT_KINDS[kind], **options})
+        vit.pretrained_cfg = {"mean": (0.5, 0.4, 0.3), "std": (0.2, 0.3, 0.4)}
+        for parameter in vit.parameters():  # norms start at 1 and 0, which would hide mistakes
+            parameter.data.add_(torch.randn_like(parameter) * 0.05)
+        return vit
+
+    return make

@@ -1,0 +1,317 @@
+"""The model against plain timm and plain PyTorch; what trains, what stays frozen, what is counted."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import timm
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from data_cache.errors import UsageError
+from train.accounting import TABLE_IX, account, paper_rows
+from train.config import TrainConfig
+from train.fold_adam import FoldAdam
+from train.model.backbone import Backbone
+from train.model.build import Shape, build_model
+from train.model.fold_linear import FoldLinear, reset_folds
+from train.model.mpt import MPT, Inputs, trained_parameters
+from train.model.prompts import LearnedPrompt
+from train.presets import PRESETS
+
+SHAPE = Shape(classes=3, frames=6, size=32)
+KINDS = ("plain", "clip", "registers", "average", "no class token", "attention pooling")
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+def tiny_model(tiny_vit: Make) -> Make:
+    """Make a small model around a small ViT."""
+
+    def make(kind: str = "plain", folds: int = 2, **settings: Any) -> MPT:
+        config = TrainConfig(**{"prompts": 2, "token_channels": 6, "reduction": 4, **settings})
+        return build_model(config, Backbone(tiny_vit(kind), config.tuning == "full"), SHAPE, list(range(folds)))
+
+    return make
+
+
+def tiny_inputs(folds: int = 2, batch: int = 3, seed: int = 0) -> Inputs:
+    generator = torch.Generator().manual_seed(seed)
+    return Inputs(
+        images=torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8, generator=generator),
+        index=torch.randint(0, 4, (folds, batch), generator=generator),
+        patches=torch.randint(0, 256, (folds, batch, 6, 4, 768), dtype=torch.uint8, generator=generator),
+    )
+
+
+VARIANTS = [
+    {"prompt": prompt, "adapter": adapter, **extra}
+    for prompt in ("motion", "shallow", "deep", "none")
+    for adapter, extras in (
+        ("group", ({}, {"adapter_mean": "cross"}, {"adapter_position": "ffn"})),
+        ("primitive", ({}, {"adapter_position": "ffn"})),
+        ("none", ({},)),
+    )
+    for extra in extras
+] + [{"token_activation": "none"}, {"token_grid": 2}, {"tuning": "full", "prompt": "none", "adapter": "none"}]
+
+
+def idle_parameters(model: MPT) -> set[str]:
+    """Trained weights that nothing read by the head depends on (documented in docs/method.md).
+
+    In the last block only the tokens that are pooled matter. Deep prompts are replaced after every
+    block, so what the motion branch makes of them is thrown away.
+    """
+    pooled = "class" if model.backbone.pools_class_token else "visual"
+    idle = {(model.backbone.depth - 1, group) for group in ("class", "visual", "motion") if group != pooled}
+    if isinstance(model.prompts, LearnedPrompt) and model.prompts.prompts.shape[1] == model.backbone.depth:
+        idle |= {(layer, "motion") for layer in range(model.backbone.depth)}
+    prefixes = tuple(f"adapter.layers.{layer}.{group}." for layer, group in idle)
+    return {name for name in trained_parameters(model) if name.startswith(prefixes)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("settings", VARIANTS, ids=lambda s: "-".join(map(str, s.values())))
+def test_every_variant_trains_just_what_it_should(kind: str, settings: dict[str, Any], tiny_model: Make) -> None:
+    full = settings.get("tuning") == "full"
+    model = tiny_model(kind, folds=1 if full else 2, **settings)
+    inputs = tiny_inputs(folds=1 if full else 2)
+    trained = trained_parameters(model)
+    parts = {name.partition(".")[0] for name in trained}
+    expected = {"head"} | ({"backbone"} if full else set())
+    expected |= {"prompts"} if settings.get("prompt", "motion") != "none" else set()
+    expected |= {"adapter"} if settings.get("adapter", "group") != "none" else set()
+    assert parts == expected
+    frozen = {name: value.clone() for name, value in model.backbone.state_dict().items()}
+    before = {name: value.detach().clone() for name, value in trained.items()}
+    folds = inputs.index.shape[0]
+    targets = torch.arange(inputs.index.numel()).remainder(3)
+    optimiser = FoldAdam(list(trained.values()), folds, 1e-2)
+    for _ in range(3):
+        model.train()
+        assert not model.backbone.vit.training and not any(m.training for m in model.backbone.modules())
+        logits = model(inputs)
+        assert logits.shape == (folds, 3, 3)
+        optimiser.zero_grad()
+        F.cross_entropy(logits.flatten(0, 1), targets).backward()
+        optimiser.step(torch.ones(folds, dtype=torch.bool))
+    idle = idle_parameters(model)
+    unread = {n for n in trained if full and ("head." not in n) and trained[n].grad is None}
+    for name, value in trained.items():
+        moved = (value - before[name]).abs().amax(dim=tuple(range(1, value.dim())))
+        if name in idle | unread:
+            assert torch.equal(value, before[name]), name
+        else:
+            assert (moved > 0).all(), f"{name} did not train in every fold"
+    if not full:
+        assert all(torch.equal(value, frozen[name]) for name, value in model.backbone.state_dict().items())
+
+
+def test_the_idle_branches_of_the_last_block_are_known(tiny_model: Make) -> None:
+    assert idle_parameters(tiny_model()) == {
+        f"adapter.layers.2.{group}.{part}.weight" for group in ("visual", "motion") for part in ("down", "up")
+    }
+    assert idle_parameters(tiny_model(adapter="primitive")) == set()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "vit_base_patch16_224.augreg_in21k",
+        "vit_base_patch16_clip_quickgelu_224.openai",
+        "vit_small_patch14_reg4_dinov2",
+    ],
+)
+def test_the_wrapper_adds_nothing_to_timm(name: str) -> None:
+    torch.manual_seed(0)
+    vit = timm.create_model(
+        name, num_classes=0, img_size=56 if "14" in name else 64, embed_dim=96, depth=2, num_heads=3
+    )
+    model = MPT(Backbone(vit), *_nothing(), folds=1, classes=4, shortcut=False)
+    reset_folds(model, [0])
+    head = nn.Linear(96, 4)
+    head.weight.data, head.bias.data = model.head.weight[0].T, model.head.bias[0, 0]  # type: ignore[index]
+    size = vit.patch_embed.img_size[0]
+    images = torch.randint(0, 256, (5, size, size, 3), dtype=torch.uint8)
+    cfg = vit.pretrained_cfg
+    pixels = (images.float() / 255 - torch.tensor(cfg["mean"])) / torch.tensor(cfg["std"])
+    expected = vit.eval()(pixels.permute(0, 3, 1, 2))
+    inputs = Inputs(images, torch.arange(5)[None], None)
+    assert torch.equal(model.features(inputs)[0], expected)
+    torch.testing.assert_close(model(inputs)[0], head(expected), atol=1e-6, rtol=1e-6)
+
+
+def _nothing() -> tuple[Any, Any]:
+    from train.model.adapters import NoAdapter
+    from train.model.prompts import NoPrompt
+
+    return NoPrompt(), NoAdapter()
+
+
+@pytest.mark.parametrize("kind", ["plain", "clip", "registers"])
+@pytest.mark.parametrize("adapter", ["group", "primitive"])
+def test_adapters_start_as_nothing(kind: str, adapter: str, tiny_model: Make) -> None:
+    bare, adapted = (tiny_model(kind, prompt="none", adapter=name) for name in ("none", adapter))
+    bare.shortcut = adapted.shortcut = False
+    assert torch.equal(bare.features(tiny_inputs()), adapted.features(tiny_inputs()))
+
+
+@pytest.mark.parametrize("kind", ["plain", "clip", "registers"])
+@pytest.mark.parametrize("settings", [{}, {"adapter": "primitive"}, {"adapter_position": "ffn"}, {"prompt": "deep"}])
+def test_the_class_token_shortcut_is_exact(kind: str, settings: dict[str, Any], tiny_model: Make) -> None:
+    model = tiny_model(kind, **settings)
+    for parameter in trained_parameters(model).values():
+        parameter.data.add_(torch.randn_like(parameter) * 0.1)
+    assert model.shortcut
+    inputs = tiny_inputs()
+    short = model(inputs)
+    model.shortcut = False
+    torch.testing.assert_close(short, model(inputs), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["average", "no class token", "attention pooling"])
+def test_models_that_pool_otherwise_take_no_shortcut(kind: str, tiny_model: Make) -> None:
+    assert not tiny_model(kind).shortcut
+    assert not tiny_model("plain", adapter_mean="cross").shortcut
+
+
+def plain_forward(vit: VisionTransformer, x: Tensor, adapt: Callable[[Tensor, int], Tensor]) -> Tensor:
+    for layer, block in enumerate(vit.blocks):
+        x = adapt(block(x), layer)
+    return vit.norm(x[:, 0])
+
+
+@pytest.mark.parametrize("mean", ["none", "cross"])
+def test_group_adapters_are_three_bottlenecks_by_token_kind(mean: str, tiny_model: Make) -> None:
+    model = tiny_model(folds=1, adapter_mean=mean, prompt="shallow")
+    model.shortcut = False
+    for parameter in trained_parameters(model).values():
+        parameter.data.add_(torch.randn_like(parameter) * 0.1)
+    inputs = tiny_inputs(folds=1, batch=2)
+    vit = model.backbone.vit
+
+    def adapt(x: Tensor, layer: int) -> Tensor:
+        groups = {"class": x[:, :1], "visual": x[:, 1:17], "motion": x[:, 17:]}
+        out = []
+        for name, tokens in groups.items():
+            branch = model.adapter.layers[layer][name]  # type: ignore[index, union-attr]
+            seen = tokens
+            if mean == "cross":
+                seen = tokens + sum(groups[other].mean(1, keepdim=True) for other in groups if other != name)
+            out.append(tokens + F.gelu(seen @ branch.down.weight[0]) @ branch.up.weight[0])
+        return torch.cat(out, 1)
+
+    images = inputs.images[inputs.index[0]]
+    pixels = (images.float() / 255 - torch.tensor([0.5, 0.4, 0.3])) / torch.tensor([0.2, 0.3, 0.4])
+    tokens = vit._pos_embed(vit.patch_embed(pixels.permute(0, 3, 1, 2)))
+    prompts = model.prompts.prompts[0, 0].expand(2, -1, -1)  # type: ignore[union-attr]
+    expected = plain_forward(vit, torch.cat([tokens, prompts], 1), adapt)
+    torch.testing.assert_close(model.features(inputs)[0], expected, atol=1e-5, rtol=1e-5)
+
+
+def test_prompts_are_not_pooled(tiny_model: Make) -> None:
+    """With averaging, prompts act through attention only: making them huge must not enter the mean."""
+    model = tiny_model("average", prompt="shallow", adapter="none")
+    seen: list[int] = []
+    pool = model.backbone.pool
+    model.backbone.pool = lambda x: seen.append(x.shape[1]) or pool(x)  # type: ignore[method-assign]
+    model(tiny_inputs())
+    assert seen == [17]  # class token and 16 patches, without the 2 prompts
+
+
+def test_a_fold_starts_from_its_own_seed_in_any_company(tiny_vit: Make) -> None:
+    config, backbone = TrainConfig(prompts=2, token_channels=6, reduction=4), Backbone(tiny_vit())
+    together = build_model(config, backbone, SHAPE, [5, 9])
+    alone = build_model(config, backbone, SHAPE, [9])
+    for name, value in trained_parameters(together).items():
+        assert torch.equal(value[1], trained_parameters(alone)[name][0]), name
+
+
+def test_folds_do_not_see_each_other(tiny_model: Make) -> None:
+    model, inputs = tiny_model(), tiny_inputs()
+    before = model(inputs)
+    with torch.no_grad():
+        for value in trained_parameters(model).values():
+            value[1] += 1
+    after = model(inputs)
+    assert torch.equal(before[0], after[0]) and not torch.allclose(before[1], after[1])
+
+
+def test_fold_linear_is_linear_per_fold() -> None:
+    layer = FoldLinear(3, 5, 7)
+    reset_folds(layer, [1, 2, 3])
+    x = torch.randn(3, 4, 5)
+    for fold in range(3):
+        expected = F.linear(x[fold], layer.weight[fold].T, layer.bias[fold, 0])  # type: ignore[index]
+        torch.testing.assert_close(layer(x)[fold], expected)
+    assert layer.weight.abs().max() <= 5**-0.5
+
+
+def test_a_backbone_that_is_no_plain_vit_is_refused(tiny_vit: Make) -> None:
+    with pytest.raises(UsageError, match="ResNet"):
+        Backbone(timm.create_model("resnet10t", num_classes=0))
+    with pytest.raises(UsageError, match="ResPostBlock"):
+        Backbone(tiny_vit(block_fn=timm.models.vision_transformer.ResPostBlock))
+
+
+# ---------------------------------------------------------------------------------------------------
+# The paper's accounting: exact integers, three classes, 224 pixels, 16 frames
+
+COUNTS = {
+    "MPT": 5_509_517,
+    "motion prompt": 201_101,
+    "group adapter, w/o prompt": 3_541_251,
+    "VPT-Shallow (200 prompts)": 5_464_323,
+    "VPT-Deep (50 prompts)": 5_771_523,
+    "primitive adapter": 1_970_573,
+    "partial fine-tuning": 2_307,
+    "w/o pretraining": 85_800_963,
+    "full fine-tuning": 85_800_963,
+    "1 motion prompts": 5_508_485,
+    "3 motion prompts": 5_509_001,
+    "5 motion prompts": 5_509_517,
+    "7 motion prompts": 5_510_033,
+    "r = 4": 10_817_933,
+    "r = 8": 5_509_517,
+    "r = 12": 3_740_045,
+    **dict.fromkeys(TABLE_IX, 5_509_517),
+}
+
+
+@pytest.mark.parametrize("row", paper_rows(), ids=lambda row: row.label)
+def test_trained_parameters_of_the_papers_rows(row: Any) -> None:
+    counted = account(row.config, Shape(3, 16, 224))
+    assert counted.trained_total == COUNTS[row.label]
+    if row.printed and not row.note:
+        digits = len(row.printed.partition(".")[2])
+        assert f"{counted.trained_total / 1e6:.{digits}f}" == row.printed
+    elif row.printed:
+        assert f"{counted.trained_total / 1e6:.1f}" != row.printed
+
+
+def test_multiply_adds_of_the_full_model() -> None:
+    counted = account(TrainConfig(), Shape(3, 16, 224))
+    assert f"{counted.multiply_adds / 1e9:.1f}" == "18.7"
+    # By hand: 202 tokens through 12 blocks, their attention, patches, adapters, and the motion convolution.
+    tokens, dim, depth = 202, 768, 12
+    blocks = 12 * dim * dim * depth * tokens + 2 * tokens * tokens * dim * depth
+    patches, motion = 196 * 768 * dim, 16 * 196 * 768 * 128
+    adapters = 2 * dim * (dim // 8) * depth * tokens
+    assert counted.multiply_adds == pytest.approx(blocks + patches + motion + adapters, rel=1e-4)
+    assert counted.multiply_adds_shortcut < counted.multiply_adds
+
+
+def test_frozen_backbones_have_timms_sizes() -> None:
+    sizes = {"ViT-B/16": 85_798_656, "ViT-B/32": 87_455_232, "CLIP-ViT-B/16": 85_799_424, "CLIP-ViT-B/32": 87_456_000}
+    for label, name in TABLE_IX.items():
+        counted = account(TrainConfig(backbone=name), Shape(3, 16, 224))
+        assert counted.total - counted.trained_total == sizes[label]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_can_be_built(name: str) -> None:
+    config = dataclasses.replace(TrainConfig(), **PRESETS[name].settings)
+    assert account(config, Shape(5, 16, 224)).trained_total > 0

@@ -1,0 +1,66 @@
+"""A group of folds, trained together and tested after every epoch."""
+
+import time
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from train.config import TrainConfig
+from train.folds import Fold
+from train.loop import EpochReport, FoldData, fit, predict
+from train.model.mpt import MPT
+from train.runs import FoldResult
+from train.stream import Stream
+from train.task import Task
+
+
+def train_group(
+    task: Task,
+    group: Sequence[Fold],
+    config: TrainConfig,
+    model: MPT,
+    stream: Stream,
+    on_epoch: Callable[[EpochReport, float], None],
+) -> list[FoldResult]:
+    """Train the folds of `group`, which are those of `model`.
+
+    Test clips are predicted after every epoch, which feeds nothing back: `fit` gets training clips only.
+
+    Args:
+        task: clips and classes.
+        group: the folds.
+        config: the settings.
+        model: as many folds, on the stream's device.
+        stream: serves pixels.
+        on_epoch: called with the report of each epoch and the clips per second so far.
+    """
+    tests = [np.array(fold.test) for fold in group]
+    reports: list[EpochReport] = []
+    logits: list[list[np.ndarray]] = []
+    started = time.monotonic()
+
+    def after_epoch(report: EpochReport) -> None:
+        reports.append(report)
+        logits.append(predict(model, stream, tests, config))
+        on_epoch(report, report.clips * report.epoch / (time.monotonic() - started))
+
+    data = [FoldData(np.array(fold.train), task.labels(fold.train), fold.seed(config.seed)) for fold in group]
+    fit(model, stream, data, config, after_epoch)
+    seconds = (time.monotonic() - started) / len(group)
+    return [
+        FoldResult(
+            name=fold.name,
+            dataset=fold.dataset,
+            subject=fold.subject,
+            clips=tuple(task.clips.keys[clip][2] for clip in fold.test),
+            true=task.labels(fold.test),
+            logits=logits[-1][f],
+            epoch_predictions=np.stack([epoch[f].argmax(1) for epoch in logits]),
+            loss=tuple(float(report.loss[f]) for report in reports),
+            accuracy=tuple(float(report.accuracy[f]) for report in reports),
+            train_clips=len(fold.train),
+            seed=fold.seed(config.seed),
+            seconds=seconds,
+        )
+        for f, fold in enumerate(group)
+    ]
