@@ -17,9 +17,9 @@ from data_cache.errors import ClipsFailed, InvalidFile, MptError, StaleFile
 from data_cache.reader import CacheReader
 from data_cache.schema import CacheAttributes
 from data_cache.store import merge, write_shard
-from preprocess.options import BuildOptions
 from preprocess.datasets.base import Clip, ClipError, Discovery
 from preprocess.fanout import fan_out
+from preprocess.options import BuildOptions
 from preprocess.pipeline import plan_for, process_clip
 from preprocess.recipe import Recipe
 from preprocess.sources import source_digest

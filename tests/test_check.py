@@ -4,18 +4,20 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import official_sets as official
 import pytest
-from commands import mpt_preprocess
 from official_sets import Expression
 
 from preprocess.check import Report, check
 from preprocess.datasets.casme2 import casme2
 from preprocess.datasets.samm import samm
 from preprocess.datasets.smic import smic
+
+Command = Callable[..., Any]
 
 BUILD: dict[str, tuple[Callable[[Path, Sequence[Expression]], object], Callable]] = {
     "casme2": (official.casme2_tree, casme2),
@@ -59,25 +61,27 @@ def test_a_full_release_gives_no_surprise(dataset: str, clips: int, subjects: in
     report.raise_surprises()
 
 
-def test_the_command_prints_and_ends_well_or_with_three(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_command_prints_and_ends_well_or_with_three(tmp_path: Path, command: Command) -> None:
     expressions = official.full_expressions("smic")
     official.smic_tree(tmp_path / "whole", expressions)
     official.smic_tree(tmp_path / "part", expressions[:-1])
-    assert mpt_preprocess("check", "smic", "--root", tmp_path / "whole") == 0
-    shown = capfd.readouterr().out
+    done = command("mpt-preprocess", "check", "smic", "--root", tmp_path / "whole")
+    assert done.code == 0
+    shown = done.out
     assert "164 clips of 16 subjects (full set: 16 with clips of these classes)" in shown
     assert "s13: all its 10 clips are positive" in shown
     assert shown.endswith("as expected\n")
-    assert mpt_preprocess("check", "smic", "--root", tmp_path / "part") == 3
-    captured = capfd.readouterr()
-    assert "surprise: 42 clips, smic-3 has 43" in captured.out
-    assert "1 surprise in" in captured.err
+    done = command("mpt-preprocess", "check", "smic", "--root", tmp_path / "part")
+    assert done.code == 3
+    assert "surprise: 42 clips, smic-3 has 43" in done.out
+    assert "1 surprise in" in done.err
 
 
-def test_the_json_says_the_same(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_json_says_the_same(tmp_path: Path, command: Command) -> None:
     official.samm_tree(tmp_path, official.full_expressions("samm"))
-    assert mpt_preprocess("check", "samm", "--root", tmp_path, "--json") == 0
-    report = json.loads(capfd.readouterr().out)
+    done = command("mpt-preprocess", "check", "samm", "--root", tmp_path, "--json")
+    assert done.code == 0
+    report = json.loads(done.out)
     assert report["as_expected"] is True
     assert report["classes"]["anger"] == {"clips": 57, "full_set": 57}
     assert report["subjects"]["036"] == {}
@@ -177,30 +181,33 @@ def test_corrections_are_listed(tmp_path: Path) -> None:
     assert report.corrections[0].startswith("028/028_4_1: apex 4 → unknown, because ")
 
 
-def test_a_manifest_has_no_full_set_to_compare_with(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_manifest_has_no_full_set_to_compare_with(tmp_path: Path, command: Command) -> None:
     for clip in ("a", "b"):
         official.write_frames(tmp_path / clip, "{}.jpg".format, range(20))
     rows = "1,a,a,joy,200\n1,b,b,joy,200\n"
     (tmp_path / "lab.csv").write_text("subject,clip,path,emotion,fps\n" + rows)
-    assert mpt_preprocess("check", tmp_path / "lab.csv", "--json") == 0
-    report = json.loads(capfd.readouterr().out)
+    done = command("mpt-preprocess", "check", tmp_path / "lab.csv", "--json")
+    assert done.code == 0
+    report = json.loads(done.out)
     assert report["protocol"] == "as-labelled"
     assert [anomaly["kind"] for anomaly in report["anomalies"]] == ["single class"]
 
 
-def test_an_unknown_set_or_camera_is_a_usage_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    assert mpt_preprocess("check", "casme4") == 2
-    assert "choose one of casme2, samm, smic, demo" in capfd.readouterr().err
-    assert mpt_preprocess("check", "smic", "--root", tmp_path, "--camera", "uv") == 2
-    assert "SMIC has hs, vis, nir" in capfd.readouterr().err
+def test_an_unknown_set_or_camera_is_a_usage_error(tmp_path: Path, command: Command) -> None:
+    done = command("mpt-preprocess", "check", "casme4")
+    assert done.code == 2
+    assert "choose one of casme2, samm, smic, demo" in done.err
+    done = command("mpt-preprocess", "check", "smic", "--root", tmp_path, "--camera", "uv")
+    assert done.code == 2
+    assert "SMIC has hs, vis, nir" in done.err
 
 
-def test_where_a_set_is_looked_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_where_a_set_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
     monkeypatch.chdir(tmp_path)
-    assert mpt_preprocess("check", "samm") == 2
-    assert "the samm folder datasets/samm does not exist; put the data set there" in capfd.readouterr().err
+    done = command("mpt-preprocess", "check", "samm")
+    assert done.code == 2
+    assert "the samm folder datasets/samm does not exist; put the data set there" in done.err
     official.samm_tree(tmp_path / "elsewhere", official.full_expressions("samm"))
     monkeypatch.setenv("MPT_SAMM", str(tmp_path / "elsewhere"))
-    assert mpt_preprocess("check", "samm") == 0
+    done = command("mpt-preprocess", "check", "samm")
+    assert done.code == 0

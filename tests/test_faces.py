@@ -2,15 +2,15 @@
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import official_sets as official
 import pytest
-from commands import mpt_preprocess
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +29,8 @@ from preprocess.frames import read_frames
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
 from preprocess.sources import source_digest
+
+Command = Callable[..., Any]
 
 NOISE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
 TINY = Recipe(frames=4, size=16, levels=2)
@@ -150,21 +152,23 @@ def test_a_bad_table_of_boxes_is_one_clear_line(text: str, message: str, tmp_pat
         read_boxes(tmp_path / "boxes.csv")
 
 
-def test_clips_without_a_box_fail_and_the_others_go_on(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_clips_without_a_box_fail_and_the_others_go_on(tmp_path: Path, command: Command) -> None:
     official.casme2_tree(tmp_path, frames="CASME2_RAW_selected")
     rows = [f"{each.subject},{each.clip},1,2,18,18" for each in official.CASME2[1:]]
     boxes = tmp_path / "mine.csv"
     boxes.write_text("subject,clip,x,y,width,height\n" + "\n".join(rows))
     output = tmp_path / "out.h5"
     arguments = ("casme2", "--root", tmp_path, "-o", output, "--face-boxes", boxes, "--allow-missing", *SMALL)
-    assert mpt_preprocess(*arguments) == 3
-    assert "sub01/EP02_01f: " in capfd.readouterr().err
+    done = command("mpt-preprocess", *arguments)
+    assert done.code == 3
+    assert "sub01/EP02_01f: " in done.err
     cache = CacheReader(output)
     assert len(cache) == len(official.CASME2) - 1
     assert cache.attributes.recipe["faces"] == "csv"
     # another box makes other pixels: the cache is stale
     boxes.write_text(boxes.read_text().replace(",1,2,18,18", ",0,2,18,18"))
-    assert mpt_preprocess(*arguments) == 5
+    done = command("mpt-preprocess", *arguments)
+    assert done.code == 5
 
 
 def test_the_identity_of_a_clip_includes_its_box(tmp_path: Path) -> None:
@@ -201,13 +205,15 @@ def test_whole_scenes_go_by_boxes_or_to_the_detector(tmp_path: Path, monkeypatch
 
 
 def test_without_the_extra_the_message_says_how_to_get_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command
 ) -> None:
     official.samm_tree(tmp_path)
     monkeypatch.setitem(sys.modules, "dlib", None)
-    assert mpt_preprocess("samm", "--root", tmp_path, "-o", tmp_path / "out.h5", *SMALL) == 2
-    assert "pip install 'motion-prompt-tuning[faces]'" in capfd.readouterr().err
-    assert mpt_preprocess("samm", "--root", tmp_path, "-o", tmp_path / "out.h5", "--faces", "none", *SMALL) == 0
+    done = command("mpt-preprocess", "samm", "--root", tmp_path, "-o", tmp_path / "out.h5", *SMALL)
+    assert done.code == 2
+    assert "pip install 'motion-prompt-tuning[faces]'" in done.err
+    done = command("mpt-preprocess", "samm", "--root", tmp_path, "-o", tmp_path / "out.h5", "--faces", "none", *SMALL)
+    assert done.code == 0
 
 
 def test_a_clip_is_cropped_alike_in_every_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,6 +284,25 @@ def test_the_detector_finds_none_in_walls_and_noise(scenes: list[np.ndarray]) ->
     assert find_face([np.full((90, 90, 3), 127, np.uint8)] * 8) is None
     for frames in scenes:
         assert find_face(frames[:, :, : -SCENE.left - 10]) is None
+
+
+def test_scenes_of_samm_are_cropped_without_a_word(scenes: list[np.ndarray], tmp_path: Path, command: Command) -> None:
+    pytest.importorskip("dlib")
+    expressions = official.samm_tree(tmp_path / "set")
+    for each, frames in zip(expressions, scenes, strict=True):
+        folder = tmp_path / "set/SAMM" / each.subject / each.clip
+        for path, frame in zip(sorted(folder.iterdir()), frames, strict=False):
+            cv2.imwrite(str(path), cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
+    assert command("mpt-preprocess", "samm", "--root", tmp_path / "set", "-o", "samm.h5", *SMALL).code == 0
+    cache = CacheReader("samm.h5")
+    assert cache.attributes.recipe["faces"] == "auto"
+    done = command("mpt-preprocess", "samm", "--root", tmp_path / "set", "-o", "whole.h5", "--faces", "none", *SMALL)
+    assert done.code == 0
+    whole = CacheReader("whole.h5")
+    assert len(whole) == len(cache) == len(expressions)
+    for row, (subject, clip) in enumerate(zip(cache.clips.subject, cache.clips.clip, strict=True)):
+        assert (subject, clip) == (whole.clips.subject[row], whole.clips.clip[row])
+        assert not np.array_equal(cache.motion(row)[0], whole.motion(row)[0])
 
 
 def test_a_face_must_be_in_one_place(scenes: list[np.ndarray]) -> None:

@@ -4,17 +4,19 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import official_sets as official
 import pytest
-from commands import mpt_preprocess
 from official_sets import Expression
 from test_image_file import png_header
 
 from data_cache import CacheReader
 from preprocess.datasets.casme2 import casme2
+
+Command = Callable[..., Any]
 
 GOOD = [Expression("sub01", "EP01_01", 1, 3, 6, "happiness"), Expression("sub02", "EP01_01", 1, 3, 6, "surprise")]
 SMALL = ("--size", 16, "--frames", 4, "--levels", 2, "-j", 1)
@@ -115,13 +117,13 @@ def everything_below(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-def test_each_gets_its_line_and_the_rest_goes_through(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_each_gets_its_line_and_the_rest_goes_through(tmp_path: Path, command: Command) -> None:
     root, output = tmp_path / "set", tmp_path / "out"
     expected = hostile_set(root)
     before = everything_below(tmp_path)
-    code = mpt_preprocess("casme2", "--root", root, "-o", output / "casme2.h5", "--allow-missing", *SMALL)
-    stderr = capfd.readouterr().err
-    assert code == 3
+    done = command("mpt-preprocess", "casme2", "--root", root, "-o", output / "casme2.h5", "--allow-missing", *SMALL)
+    stderr = done.err
+    assert done.code == 3
     assert "Traceback" not in stderr
     for key, message in expected.items():
         (line,) = [line for line in stderr.splitlines() if line.startswith(f"  {key}: ")]
@@ -134,18 +136,20 @@ def test_each_gets_its_line_and_the_rest_goes_through(tmp_path: Path, capfd: pyt
     assert after == before
 
 
-def test_without_the_word_to_go_on_no_cache_is_written(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_without_the_word_to_go_on_no_cache_is_written(tmp_path: Path, command: Command) -> None:
     hostile_set(tmp_path / "set")
     output = tmp_path / "out/casme2.h5"
-    assert mpt_preprocess("casme2", "--root", tmp_path / "set", "-o", output, *SMALL) == 3
-    assert "No cache was written" in capfd.readouterr().err
+    done = command("mpt-preprocess", "casme2", "--root", tmp_path / "set", "-o", output, *SMALL)
+    assert done.code == 3
+    assert "No cache was written" in done.err
     assert not output.exists()
 
 
-def test_check_lists_them_all(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_check_lists_them_all(tmp_path: Path, command: Command) -> None:
     expected = hostile_set(tmp_path)
-    assert mpt_preprocess("check", "casme2", "--root", tmp_path, "--json") == 3
-    report = json.loads(capfd.readouterr().out)
+    done = command("mpt-preprocess", "check", "casme2", "--root", tmp_path, "--json")
+    assert done.code == 3
+    report = json.loads(done.out)
     found = {anomaly["key"]: anomaly["found"] for anomaly in report["anomalies"] if anomaly["surprise"]}
     for key, message in expected.items():
         assert message in found[key]
@@ -159,13 +163,14 @@ def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
         assert all(path.resolve().is_relative_to(tmp_path / "Cropped") for path in clip.frames)
 
 
-def test_a_preview_stays_in_its_folder(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_preview_stays_in_its_folder(tmp_path: Path, command: Command) -> None:
     root, output = tmp_path / "set", tmp_path / "pictures"
     hostile_set(root)
     before = everything_below(root)
     small = SMALL[:-2]
-    assert mpt_preprocess("preview", "casme2", "sub01", "sub03/EP00", "--root", root, "-o", output, *small) == 3
-    assert "30000×30000" in capfd.readouterr().err
+    done = command("mpt-preprocess", "preview", "casme2", "sub01", "sub03/EP00", "--root", root, "-o", output, *small)
+    assert done.code == 3
+    assert "30000×30000" in done.err
     assert sorted(path.name for path in output.iterdir()) == ["sub01__EP01_01.mp4", "sub01__EP01_01.png"]
     assert everything_below(root) == before
 
@@ -181,12 +186,11 @@ def test_a_preview_stays_in_its_folder(tmp_path: Path, capfd: pytest.CaptureFixt
         (b"subject,clip,path,emotion\ns,c,f,e\ns,c,f,e\n", "line 3: clip s/c is listed twice"),
     ],
 )
-def test_a_hostile_manifest_is_one_line(
-    content: bytes, message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_hostile_manifest_is_one_line(content: bytes, message: str, tmp_path: Path, command: Command) -> None:
     (tmp_path / "own.csv").write_bytes(content)
-    assert mpt_preprocess("manifest", tmp_path / "own.csv", "-o", tmp_path / "own.h5") == 2
-    stderr = capfd.readouterr().err
+    done = command("mpt-preprocess", "manifest", tmp_path / "own.csv", "-o", tmp_path / "own.h5")
+    assert done.code == 2
+    stderr = done.err
     assert message in stderr
     assert len(stderr.splitlines()) == 1
 
@@ -216,7 +220,7 @@ def test_a_hostile_manifest_is_one_line(
         ("a,c,video.avi,joy,2,2000000000,", "video.avi has 6 frames (0 to 5), but frame 2000000000 is asked for"),
     ],
 )
-def test_a_hostile_row_fails_alone(row: str, message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_hostile_row_fails_alone(row: str, message: str, tmp_path: Path, command: Command) -> None:
     official.write_frames(tmp_path / "frames", "{}.png".format, range(1, 7))
     (tmp_path / "empty").mkdir()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
@@ -229,6 +233,7 @@ def test_a_hostile_row_fails_alone(row: str, message: str, tmp_path: Path, capfd
     table = f"subject,clip,path,emotion,onset,offset,fps\ngood,one,frames,joy,,,100\n{row}\n"
     (tmp_path / "own.csv").write_text(table, encoding="utf-8")
     output = tmp_path / "own.h5"
-    assert mpt_preprocess("manifest", tmp_path / "own.csv", "-o", output, "--allow-missing", *SMALL) == 3
-    assert message in capfd.readouterr().err
+    done = command("mpt-preprocess", "manifest", tmp_path / "own.csv", "-o", output, "--allow-missing", *SMALL)
+    assert done.code == 3
+    assert message in done.err
     assert CacheReader(output).clips.keys == ["good/one"]

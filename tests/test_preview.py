@@ -1,12 +1,13 @@
 """Contact sheets and movies: they are whole files of the right clips and moments."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import official_sets as official
 import pytest
-from commands import mpt_preprocess
 from PIL import Image
 
 from preprocess.contact_sheet import _key_frames
@@ -14,6 +15,8 @@ from preprocess.datasets.casme2 import casme2
 from preprocess.movie import REPEATS, side_by_side
 from preprocess.preview import make_scene
 from preprocess.recipe import Recipe
+
+Command = Callable[..., Any]
 
 SMALL = ("--size", 31, "--frames", 5, "--levels", 2)
 RECIPE = Recipe(size=31, frames=5, levels=2)
@@ -44,11 +47,12 @@ def test_the_movie_has_the_original_left_and_the_magnified_right(tmp_path: Path)
 
 
 @pytest.mark.parametrize("movie", ["mp4", "gif", "none"])
-def test_the_command_writes_whole_files(movie: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_whole_files(movie: str, tmp_path: Path, command: Command) -> None:
     official.casme2_tree(tmp_path / "set")
     output = tmp_path / "pictures"
     arguments = ("--root", tmp_path / "set", "-o", output, "--movie", movie, *SMALL)
-    assert mpt_preprocess("preview", "casme2", "sub01/EP02_01f", "sub05", *arguments) == 0
+    done = command("mpt-preprocess", "preview", "casme2", "sub01/EP02_01f", "sub05", *arguments)
+    assert done.code == 0
     stems = ["sub01__EP02_01f", "sub05__EP02_07"]
     suffixes = ["png"] + [movie] * (movie != "none")
     assert sorted(path.name for path in output.iterdir()) == sorted(f"{s}.{e}" for s in stems for e in suffixes)
@@ -63,18 +67,21 @@ def test_the_command_writes_whole_files(movie: str, tmp_path: Path, capfd: pytes
         assert video.get(cv2.CAP_PROP_FRAME_COUNT) == 5 * REPEATS
         assert video.read()[0]
         video.release()
-    assert "2 clips drawn" in capfd.readouterr().err
+    assert "2 clips drawn" in done.err
 
 
-def test_what_cannot_be_drawn_is_said(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_drawn_is_said(tmp_path: Path, command: Command) -> None:
     official.casme2_tree(tmp_path)
     arguments = ("--root", tmp_path, "-o", tmp_path / "pictures", *SMALL)
-    assert mpt_preprocess("preview", "casme2", "sub99/EP01", *arguments) == 2
-    assert "no clip or subject 'sub99/EP01' in casme2; clips are called as in sub01/EP02_01f" in capfd.readouterr().err
-    assert mpt_preprocess("preview", "casme2", "--movie", "avi", *arguments) == 2
-    assert "choose one of mp4, gif, none" in capfd.readouterr().err
+    done = command("mpt-preprocess", "preview", "casme2", "sub99/EP01", *arguments)
+    assert done.code == 2
+    assert "no clip or subject 'sub99/EP01' in casme2; clips are called as in sub01/EP02_01f" in done.err
+    done = command("mpt-preprocess", "preview", "casme2", "--movie", "avi", *arguments)
+    assert done.code == 2
+    assert "choose one of mp4, gif, none" in done.err
     assert not (tmp_path / "pictures").exists()
     (tmp_path / "Cropped/sub01/EP02_01f/reg_img97.jpg").unlink()
-    assert mpt_preprocess("preview", "casme2", "sub01", "sub03", "--movie", "none", *arguments) == 3
-    assert "1 of 10 frames are missing" in capfd.readouterr().err
+    done = command("mpt-preprocess", "preview", "casme2", "sub01", "sub03", "--movie", "none", *arguments)
+    assert done.code == 3
+    assert "1 of 10 frames are missing" in done.err
     assert [path.name for path in (tmp_path / "pictures").iterdir()] == ["sub03__EP01_2.png"]
