@@ -34,7 +34,8 @@ def knob(
         default: its value when nobody says otherwise.
         help: what it does; for a choice that the paper leaves open, what the paper says and why this.
         panel: the heading under which `--help` lists it.
-        flag: the option's name; by default the field's, with dashes. "" hides it from the command line.
+        flag: the option's names, as in "--jobs -j"; by default the field's, with dashes. "" hides it from the
+            command line.
         minimum: smallest value allowed.
         maximum: largest value allowed.
     """
@@ -116,7 +117,7 @@ def with_options(
 def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     _, kind = _unwrap(hint)
     metadata = field.metadata
-    names = [metadata["flag"]] if metadata["flag"] else []
+    names = metadata["flag"].split() if metadata["flag"] else []
     if kind is bool:
         dashed = field.name.replace("_", "-")
         names = names or [f"--{dashed}/--no-{dashed}"]

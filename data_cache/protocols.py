@@ -5,13 +5,31 @@ cache. Class counts come from the published composition of each set (docs/datase
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from data_cache.errors import UsageError
 
 ClipKey = tuple[str, str, str]
 """(data set, subject, clip): the only safe name of a clip, for clip names and subjects repeat across sets."""
+
+
+@dataclass(frozen=True)
+class Composition:
+    """What a full data set gives under a protocol.
+
+    Attributes:
+        counts: clips per class.
+        subjects: subjects with at least one clip of a class; 0 where that is not known.
+        single_class: subjects all of whose clips are of one class; None where that is not known.
+        absent_at_times: clips that some official versions of the data set lack → their class and why.
+    """
+
+    counts: Mapping[str, int]
+    subjects: int = 0
+    single_class: tuple[str, ...] | None = None
+    absent_at_times: Mapping[ClipKey, tuple[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -22,19 +40,32 @@ class Protocol:
         name: as given to `--protocol`.
         classes: class names in index order.
         emotions: for each data set, raw emotion (lower case) → class. The key "*" holds for any data set.
-        expected: clips per class that the full data sets give; empty when that is not known.
+        composition: what each full data set gives; empty when that is not known.
         excluded: clips left out by the protocol, each with the reason.
     """
 
     name: str
     classes: tuple[str, ...]
     emotions: Mapping[str, Mapping[str, str]]
-    expected: Mapping[str, int] = field(default_factory=dict)
+    composition: Mapping[str, Composition] = field(default_factory=dict)
     excluded: Mapping[ClipKey, str] = field(default_factory=dict)
 
     def covers(self, dataset: str) -> bool:
         """Whether this protocol says anything about `dataset`."""
         return dataset in self.emotions or "*" in self.emotions
+
+    @property
+    def expected(self) -> dict[str, int]:
+        """Clips per class over all its full data sets; empty when that is not known."""
+        totals: Counter[str] = Counter()
+        for part in self.composition.values():
+            totals.update(part.counts)
+        return {name: totals[name] for name in self.classes} if totals else {}
+
+    def only(self, dataset: str) -> "Protocol":
+        """The part of this protocol that concerns one data set."""
+        part = {name: value for name, value in self.composition.items() if name == dataset}
+        return replace(self, composition=part)
 
 
 @dataclass(frozen=True)
@@ -69,23 +100,40 @@ _THREE_SMIC = {"negative": "negative", "positive": "positive", "surprise": "surp
 _THREE = ("negative", "positive", "surprise")
 _FIVE_CASME2 = ("disgust", "happiness", "others", "repression", "surprise")
 _FIVE_SAMM = ("anger", "contempt", "happiness", "other", "surprise")
-_MEGC_CASME2_EXCLUDED = {
-    (
-        "casme2",
-        "sub04",
-        "EP12_01f",
-    ): "not among the 145 CASME II clips of the MEGC 2019 list (no apex annotated)",
-    (
-        "casme2",
-        "sub05",
-        "EP09_05f",
-    ): "not among the 145 CASME II clips of the MEGC 2019 list (onset equals apex)",
-    (
-        "casme2",
-        "sub24",
-        "EP02_07",
-    ): "not among the 145 CASME II clips of the MEGC 2019 list (row of later sheets only)",
+
+OFFICIAL_EMOTIONS: Mapping[str, Mapping[str, int]] = {
+    "casme2": {
+        "disgust": 64,
+        "fear": 2,
+        "happiness": 32,
+        "others": 99,
+        "repression": 27,
+        "sadness": 7,
+        "surprise": 25,
+    },
+    "samm": {
+        "anger": 57,
+        "contempt": 12,
+        "disgust": 9,
+        "fear": 8,
+        "happiness": 26,
+        "other": 26,
+        "sadness": 6,
+        "surprise": 15,
+    },
+    "smic": {"negative": 70, "positive": 51, "surprise": 43},
 }
+"""Clips per raw emotion in the full official releases."""
+
+_LATER_ROW: ClipKey = ("casme2", "sub24", "EP02_07")
+_MEGC_CASME2_EXCLUDED: Mapping[ClipKey, str] = {
+    ("casme2", "sub04", "EP12_01f"): "not among the 145 CASME II clips of the MEGC 2019 list (no apex annotated)",
+    ("casme2", "sub05", "EP09_05f"): "not among the 145 CASME II clips of the MEGC 2019 list (onset equals apex)",
+    _LATER_ROW: "not among the 145 CASME II clips of the MEGC 2019 list (row of later sheets only)",
+}
+_CASME2_THREE = Composition({"negative": 88, "positive": 32, "surprise": 25}, subjects=24)
+_SAMM_THREE = Composition({"negative": 92, "positive": 26, "surprise": 15}, subjects=28)
+_SMIC_THREE = Composition(OFFICIAL_EMOTIONS["smic"], subjects=16, single_class=("s13",))
 
 PROTOCOLS = {
     protocol.name: protocol
@@ -94,28 +142,35 @@ PROTOCOLS = {
             "casme2-5",
             _FIVE_CASME2,
             {"casme2": {name: name for name in _FIVE_CASME2}},
-            {"disgust": 64, "happiness": 32, "others": 99, "repression": 27, "surprise": 25},
+            {
+                "casme2": Composition(
+                    {name: OFFICIAL_EMOTIONS["casme2"][name] for name in _FIVE_CASME2},
+                    subjects=26,
+                    single_class=("sub10", "sub18", "sub22"),
+                    absent_at_times={_LATER_ROW: ("disgust", "some versions of the sheet lack its row and give 246")},
+                )
+            },
         ),
-        Protocol(
-            "casme2-3",
-            _THREE,
-            {"casme2": _THREE_CASME2},
-            {"negative": 88, "positive": 32, "surprise": 25},
-            _MEGC_CASME2_EXCLUDED,
-        ),
+        Protocol("casme2-3", _THREE, {"casme2": _THREE_CASME2}, {"casme2": _CASME2_THREE}, _MEGC_CASME2_EXCLUDED),
         Protocol(
             "samm-5",
             _FIVE_SAMM,
             {"samm": {name: name for name in _FIVE_SAMM} | {"others": "other"}},
-            {"anger": 57, "contempt": 12, "happiness": 26, "other": 26, "surprise": 15},
+            {
+                "samm": Composition(
+                    {name: OFFICIAL_EMOTIONS["samm"][name] for name in _FIVE_SAMM},
+                    subjects=27,
+                    single_class=("010", "012", "013", "021", "023", "025", "030", "031", "034"),
+                )
+            },
         ),
-        Protocol("samm-3", _THREE, {"samm": _THREE_SAMM}, {"negative": 92, "positive": 26, "surprise": 15}),
-        Protocol("smic-3", _THREE, {"smic": _THREE_SMIC}, {"negative": 70, "positive": 51, "surprise": 43}),
+        Protocol("samm-3", _THREE, {"samm": _THREE_SAMM}, {"samm": _SAMM_THREE}),
+        Protocol("smic-3", _THREE, {"smic": _THREE_SMIC}, {"smic": _SMIC_THREE}),
         Protocol(
             "megc2019",
             _THREE,
             {"casme2": _THREE_CASME2, "samm": _THREE_SAMM, "smic": _THREE_SMIC},
-            {"negative": 250, "positive": 109, "surprise": 83},
+            {"casme2": _CASME2_THREE, "samm": _SAMM_THREE, "smic": _SMIC_THREE},
             _MEGC_CASME2_EXCLUDED,
         ),
         Protocol("demo-5", _FIVE_CASME2, {"demo": {name: name for name in _FIVE_CASME2}}),
@@ -128,7 +183,8 @@ def choose_protocol(name: str | None, datasets: Sequence[str], emotions: Sequenc
     """The protocol called `name`, or the usual one for `datasets`.
 
     A data set that we do not know gets one class per raw emotion ("as-labelled"). Three known
-    sets together get the MEGC 2019 composite.
+    sets together get the MEGC 2019 composite. A name that ends in .toml is a file with a mapping
+    of one's own (`protocol_file.read_protocol`).
 
     Raises:
         UsageError: no such protocol, or it says nothing about one of the data sets.
@@ -142,14 +198,21 @@ def choose_protocol(name: str | None, datasets: Sequence[str], emotions: Sequenc
     if name == "as-labelled":
         classes = tuple(sorted({emotion for emotion in emotions if emotion}))
         return Protocol(name, classes, {"*": {emotion: emotion for emotion in classes}})
-    if name not in PROTOCOLS:
-        raise UsageError(f"no protocol {name!r}; choose one of {', '.join([*PROTOCOLS, 'as-labelled'])}")
-    protocol = PROTOCOLS[name]
+    if name.lower().endswith(".toml"):
+        from data_cache.protocol_file import read_protocol
+
+        protocol = read_protocol(Path(name))
+    elif name in PROTOCOLS:
+        protocol = PROTOCOLS[name]
+    else:
+        raise UsageError(
+            f"no protocol {name!r}; choose one of {', '.join([*PROTOCOLS, 'as-labelled'])}, or name a file (FILE.toml)"
+        )
     for dataset in distinct:
         if not protocol.covers(dataset):
             raise UsageError(
-                f"protocol {name} says nothing about data set {dataset!r} (it covers {', '.join(protocol.emotions)}); "
-                "pass another --protocol, such as as-labelled"
+                f"protocol {protocol.name} says nothing about data set {dataset!r} (it covers "
+                f"{', '.join(protocol.emotions)}); pass another --protocol, such as as-labelled"
             )
     return protocol
 
@@ -172,10 +235,26 @@ def apply_protocol(protocol: Protocol, clips: Sequence[tuple[ClipKey, str]]) -> 
     return Labelling(protocol.classes, labels, dict(left_out))
 
 
-def count_differences(protocol: Protocol, counts: Mapping[str, int]) -> list[str]:
-    """How `counts` differ from what the protocol's full data sets give; empty when they agree."""
-    return [
+def count_differences(
+    protocol: Protocol, counts: Mapping[str, int], clips: Collection[ClipKey] | None = None
+) -> list[str]:
+    """How `counts` differ from what the protocol's full data sets give; empty when they agree.
+
+    Args:
+        protocol: the protocol.
+        counts: clips per class.
+        clips: the clips that were counted; with them, a clip known to be absent at times is named.
+    """
+    differences = [
         f"{name}: {counts.get(name, 0)} clips, {protocol.name} has {expected}"
         for name, expected in protocol.expected.items()
         if counts.get(name, 0) != expected
+    ]
+    if not differences or clips is None:
+        return differences
+    return differences + [
+        f"{'/'.join(key[1:])} ({emotion}) is missing: {why}"
+        for part in protocol.composition.values()
+        for key, (emotion, why) in part.absent_at_times.items()
+        if key not in clips
     ]

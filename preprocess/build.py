@@ -21,7 +21,7 @@ from preprocess.dry_run import print_forecast
 from preprocess.fanout import Executor, local
 from preprocess.freshness import ABSENT, UP_TO_DATE, state_of
 from preprocess.options import BuildOptions
-from preprocess.provenance import licence_notice, lowered_bands, provenance
+from preprocess.provenance import lowered_bands, provenance
 from preprocess.receipts import ReceiptLog
 from preprocess.recipe import Recipe
 from preprocess.sources import source_digest
@@ -93,15 +93,15 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
 
 def _make(job: _Job, options: BuildOptions) -> None:
     notes = job.found.notes + lowered_bands(job.found.clips, next(iter(job.recipes.values())))
-    made_by = provenance(job.found.root.resolve(), notes)
+    made_by = provenance(job.found.root.resolve(), notes, job.found.corrections)
     plans = {path: _plan(job, recipe, made_by) for path, recipe in job.recipes.items()}
     mine = _mine(job, options)
     missing = _missing(job, mine)
     _require_space(job, len(mine), missing, options)
     for path, plan in plans.items():
         Parts(path).write_plan(plan)
-    for note in notes:
-        say(note)
+    for line in [*notes, *(f"corrected {line}" for line in job.found.corrections)]:
+        say(line)
     failures = _run(job, mine, missing, options)
     if options.share is not None:
         _close_share(job, options, failures, len(mine))
@@ -158,7 +158,7 @@ def _missing(job: _Job, clips: Sequence[Clip]) -> list[Task]:
             recipe_digest=recipe.digest,
             source_digest="",
             provenance={},
-            licence_notice=licence_notice(job.found.dataset),
+            licence_notice=job.found.licence_notice,
         )
         for path, recipe in job.recipes.items()
     }

@@ -1,10 +1,9 @@
 """The command `mpt-preprocess`: one subcommand per data set. Parsing only; the work is in `build`."""
 
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +12,9 @@ from data_cache.errors import UsageError
 from data_cache.options import with_options
 from preprocess.options import BuildOptions
 from preprocess.recipe import Recipe
+
+if TYPE_CHECKING:
+    from preprocess.datasets.base import Discovery
 
 app = make_app(
     "Turn a micro-expression data set into one shareable cache of dynamic images and magnified motion.\n\n"
@@ -38,16 +40,18 @@ Alphas = Annotated[
         show_default=str(Recipe.alpha),
     ),
 ]
-Jobs = Annotated[int, typer.Option("--jobs", "-j", help="Worker processes; -1 is every core.")]
-Force = Annotated[bool, typer.Option("--force", help="Overwrite an existing cache that is stale.")]
-AllowMissing = Annotated[
-    bool,
-    typer.Option("--allow-missing", help="Write the cache without clips that cannot be used (still exit code 3)."),
+FaceBoxes = Annotated[
+    Path | None,
+    typer.Option(
+        help="CSV with a box for each face, for --faces csv: subject, clip, x, y, width, height (docs/datasets.md).",
+        show_default="<root>/face_boxes.csv",
+    ),
 ]
-FailFast = Annotated[bool, typer.Option("--fail-fast", help="Stop at the first clip that cannot be used.")]
-HashSources = Annotated[
-    bool, typer.Option("--hash-sources", help="Identify source files by content instead of size and date.")
+NoCorrections = Annotated[
+    bool, typer.Option("--no-corrections", help="Take the annotation as delivered, known errors included.")
 ]
+CameraName = Annotated[str, typer.Option("--camera", help="Of SMIC: hs, vis or nir.")]
+DatasetName = Annotated[str, typer.Argument(help="casme2, samm, smic or demo, or a manifest (FILE.csv).")]
 
 
 @app.callback()
@@ -61,87 +65,183 @@ def main_options(
 
 
 @app.command()
-@with_options(BuildOptions, into="how")
 @with_options(Recipe, without=("alpha",))
+@with_options(BuildOptions, into="how")
 def casme2(
     root: Root = None,
     output: Output = None,
     alpha: Alphas = None,
-    jobs: Jobs = -1,
-    force: Force = False,
-    allow_missing: AllowMissing = False,
-    fail_fast: FailFast = False,
-    hash_sources: HashSources = False,
+    face_boxes: FaceBoxes = None,
+    no_corrections: NoCorrections = False,
     *,
     given: dict[str, Any],
     how: dict[str, Any],
 ) -> None:
     """CASME II: Cropped (or CASME2_RAW_selected) and its coding sheet."""
-    from preprocess.build import build
-    from preprocess.datasets.casme2 import casme2 as adapter
+    from preprocess.datasets.find import find
 
-    options = BuildOptions(jobs, force, allow_missing, fail_fast, hash_sources, **how)
-    build(adapter(dataset_root("casme2", root)), targets(output or cache_path("casme2"), alpha, given), options)
+    _build(find("casme2", root, corrected=not no_corrections), output, alpha, face_boxes, given, how)
 
 
 @app.command()
-@with_options(BuildOptions, into="how")
 @with_options(Recipe, without=("alpha",))
+@with_options(BuildOptions, into="how")
+def samm(
+    root: Root = None,
+    output: Output = None,
+    alpha: Alphas = None,
+    face_boxes: FaceBoxes = None,
+    no_corrections: NoCorrections = False,
+    *,
+    given: dict[str, Any],
+    how: dict[str, Any],
+) -> None:
+    """SAMM: the scenes as delivered (or your crops) and SAMM_Micro_FACS_Codes_v2.xlsx."""
+    from preprocess.datasets.find import find
+
+    _build(find("samm", root, corrected=not no_corrections), output, alpha, face_boxes, given, how)
+
+
+@app.command()
+@with_options(Recipe, without=("alpha",))
+@with_options(BuildOptions, into="how")
+def smic(
+    root: Root = None,
+    camera: CameraName = "hs",
+    output: Output = None,
+    alpha: Alphas = None,
+    face_boxes: FaceBoxes = None,
+    no_corrections: NoCorrections = False,
+    *,
+    given: dict[str, Any],
+    how: dict[str, Any],
+) -> None:
+    """SMIC: SMIC_all_cropped, SMIC_all_raw, or HS_long and its annotation sheet."""
+    from preprocess.datasets.find import find
+
+    found = find("smic", root, camera=camera, corrected=not no_corrections)
+    _build(found, output, alpha, face_boxes, given, how)
+
+
+@app.command()
+@with_options(Recipe, without=("alpha",))
+@with_options(BuildOptions, into="how")
 def manifest(
     csv_file: Annotated[Path, typer.Argument(help="CSV: subject, clip, path, emotion[, onset, apex, offset, fps].")],
     name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the CSV's name")] = None,
     fps: Annotated[float | None, typer.Option(help="Frame rate of folders without one of their own.")] = None,
     output: Output = None,
     alpha: Alphas = None,
-    jobs: Jobs = -1,
-    force: Force = False,
-    allow_missing: AllowMissing = False,
-    fail_fast: FailFast = False,
-    hash_sources: HashSources = False,
+    face_boxes: FaceBoxes = None,
     *,
     given: dict[str, Any],
     how: dict[str, Any],
 ) -> None:
     """Any other set, or your own recordings: folders of frames or videos that a CSV lists."""
-    from preprocess.build import build
     from preprocess.datasets.manifest import manifest as adapter
 
-    found = adapter(csv_file, name, fps)
-    options = BuildOptions(jobs, force, allow_missing, fail_fast, hash_sources, **how)
-    build(found, targets(output or cache_path(found.dataset), alpha, given), options)
+    _build(adapter(csv_file, name, fps), output, alpha, face_boxes, given, how)
 
 
 @app.command()
-@with_options(BuildOptions, into="how")
 @with_options(Recipe, without=("alpha",))
+@with_options(BuildOptions, into="how")
 def demo(
-    root: Annotated[Path, typer.Option(help="Folder to generate the set in.")] = DEMO_ROOT,
+    root: Annotated[
+        Path | None, typer.Option(help="Folder to generate the set in.", show_default=str(DEMO_ROOT))
+    ] = None,
     subjects: Annotated[int | None, typer.Option(min=2, max=99, help="Number of drawn persons.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every byte of the set.")] = None,
+    raw: Annotated[
+        bool,
+        typer.Option("--raw", help="Draw whole scenes, with face_boxes.csv, to try --faces on (datasets/demo-raw)."),
+    ] = False,
     output: Output = None,
     alpha: Alphas = None,
-    jobs: Jobs = -1,
-    force: Force = False,
+    face_boxes: FaceBoxes = None,
     *,
     given: dict[str, Any],
     how: dict[str, Any],
 ) -> None:
     """Draw a synthetic set in the layout of CASME II and cache it through the same adapter."""
-    from preprocess.build import build
-    from preprocess.datasets.casme2 import casme2 as adapter
+    from preprocess.datasets.find import find
     from preprocess.demo.generate import DemoSet, generate
 
     usual = DemoSet()
-    chosen = replace(usual, subjects=subjects or usual.subjects, seed=usual.seed if seed is None else seed)
-    options = BuildOptions(jobs, force, **how)
+    chosen = replace(usual, subjects=subjects or usual.subjects, seed=usual.seed if seed is None else seed, raw=raw)
+    folder = root or (DEMO_ROOT.with_name(f"{DEMO_ROOT.name}-raw") if raw else DEMO_ROOT)
+    options = BuildOptions(**how)
     if not options.dry_run:
-        generate(root, chosen, jobs)
-    build(adapter(root, "demo"), targets(output or cache_path("demo"), alpha, given), options)
+        generate(folder, chosen, options.jobs)
+    output = output or (cache_path("demo-raw") if raw else None)
+    _build(find("demo", folder), output, alpha, face_boxes, given, how)
 
 
-def dataset_root(dataset: str, root: Path | None) -> Path:
-    """Where a data set is: `--root`, else the environment variable MPT_<SET>, else ./datasets/<set>."""
-    return root or Path(os.environ.get(f"MPT_{dataset.upper()}") or Path("datasets") / dataset)
+@app.command()
+def check(
+    dataset: DatasetName,
+    root: Root = None,
+    camera: CameraName = "hs",
+    protocol: Annotated[
+        str | None, typer.Option(help="Classes to count by, or a TOML file.", show_default="that of the data set")
+    ] = None,
+    no_corrections: NoCorrections = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Look a data set over without computing anything: layout, counts, every anomaly; exit code 3 on surprises."""
+    from preprocess.check import check as examine
+    from preprocess.check_table import print_report
+    from preprocess.datasets.find import find
+
+    report = examine(find(dataset, root, camera=camera, corrected=not no_corrections), protocol)
+    if json:
+        typer.echo(report.as_json())
+    else:
+        print_report(report)
+    report.raise_surprises()
+
+
+@app.command()
+@with_options(Recipe)
+def preview(
+    dataset: DatasetName,
+    clips: Annotated[
+        list[str] | None, typer.Argument(help="Clips as subject/clip, or subjects.", show_default="the first 6")
+    ] = None,
+    root: Root = None,
+    camera: CameraName = "hs",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder for the pictures.", show_default="preview/<set>")
+    ] = None,
+    movie: Annotated[str, typer.Option(help="Movie beside each sheet: mp4, gif or none.")] = "mp4",
+    face_boxes: FaceBoxes = None,
+    no_corrections: NoCorrections = False,
+    *,
+    given: dict[str, Any],
+) -> None:
+    """Draw a contact sheet of some clips, and a movie of each, original beside magnified."""
+    from preprocess.datasets.find import find
+    from preprocess.faces.choose import settle_faces
+    from preprocess.preview import preview as draw
+
+    found = settle_faces(find(dataset, root, camera=camera, corrected=not no_corrections), given, face_boxes)
+    draw(found, clips or [], Recipe(**given), output or Path("preview") / found.dataset, movie)
+
+
+def _build(
+    found: "Discovery",
+    output: Path | None,
+    alpha: list[float] | None,
+    face_boxes: Path | None,
+    given: dict[str, Any],
+    how: Mapping[str, Any],
+) -> None:
+    """Make the caches of what was found; `given` and `how` are the knobs that were typed."""
+    from preprocess.build import build
+    from preprocess.faces.choose import settle_faces
+
+    found = settle_faces(found, given, face_boxes)
+    build(found, targets(output or cache_path(found.dataset), alpha, given), BuildOptions(**how))
 
 
 def cache_path(dataset: str) -> Path:

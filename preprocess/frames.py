@@ -7,10 +7,8 @@ import cv2
 import numpy as np
 
 from preprocess.datasets.base import ClipError, VideoSpan
+from preprocess.image_file import check_image
 from preprocess.video import read_span
-
-_MAGIC = {b"\xff\xd8\xff": "JPEG", b"\x89PNG": "PNG", b"BM": "BMP", b"II*\0": "TIFF", b"MM\0*": "TIFF"}
-_JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 
 
 def read_frames(source: Sequence[Path] | VideoSpan, indices: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -40,20 +38,13 @@ def read_image(path: Path) -> np.ndarray:
     """Decode one JPEG, PNG, BMP or TIFF file to (H, W, 3) uint8 RGB; grey images get three equal channels.
 
     Raises:
-        ClipError: the file is missing, no image, or truncated.
+        ClipError: the file is missing, no image, truncated, or too large (`image_file`).
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ClipError(f"{path} cannot be read ({error.strerror}); copy it again") from error
-    kind = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), None)
-    if kind is None:
-        raise ClipError(
-            f"{path} is no JPEG, PNG, BMP or TIFF image ({len(data)} bytes, starts with {data[:8]!r}); copy it again"
-        )
-    # A JPEG that ends early decodes to grey below the break, with nothing but a warning.
-    if kind == "JPEG" and data.rfind(_JPEG_END) < data.rfind(_JPEG_SCAN):
-        raise ClipError(f"{path} is a truncated JPEG ({len(data)} bytes); copy it again")
+    kind = check_image(data, path).kind
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
     except cv2.error as error:

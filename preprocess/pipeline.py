@@ -7,6 +7,7 @@ import numpy as np
 
 from data_cache.schema import ClipRecord
 from preprocess.datasets.base import Clip, ClipError
+from preprocess.faces.choose import Crop, crop_for
 from preprocess.frames import read_frames
 from preprocess.magnify import render
 from preprocess.recipe import Recipe
@@ -18,11 +19,12 @@ def process_clip(clip: Clip, recipes: Sequence[Recipe]) -> list[ClipRecord]:
     """Decode a clip once and render it with each recipe; the recipes differ in α alone.
 
     Raises:
-        ClipError: the frames cannot be read, or the recipe needs an apex that is not annotated.
+        ClipError: the frames cannot be read, no face is found in them, or the recipe needs an apex that is not
+            annotated.
     """
     cv2.setNumThreads(1)  # workers share the cores; more threads inside each only get in the way
     plan = plan_for(clip, recipes[0])
-    standard = standardise(clip, plan, recipes[0].size)
+    standard = standardise(clip, plan, recipes[0].size, crop_for(clip, recipes[0]))
     records = []
     for recipe in recipes:
         rendered = render(standard, plan_for(clip, recipe), recipe)
@@ -59,14 +61,15 @@ def plan_for(clip: Clip, recipe: Recipe) -> TemporalPlan:
     return temporal_plan(len(clip.frames), clip.fps, recipe, index)
 
 
-def standardise(clip: Clip, plan: TemporalPlan, size: int) -> np.ndarray:
+def standardise(clip: Clip, plan: TemporalPlan, size: int, crop: Crop | None = None) -> np.ndarray:
     """The clip as T frames of size×size: (T, S, S, 3) float32, 0..255 (paper, IV-A).
 
-    Native frames are added to the samples that use them as they are decoded, so memory does not
-    depend on the length of the clip.
+    Every frame is cropped alike, if at all. Native frames are added to the samples that use them as
+    they are decoded, so memory does not depend on the length of the clip.
     """
     samples = np.zeros((len(plan.sampling), size, size, 3), np.float32)
     for index, image in read_frames(clip.frames, plan.needed_frames):
+        image = crop(image) if crop else image
         weights = plan.sampling[:, index]
         users = np.flatnonzero(weights)
         if len(users) == 1 and weights[users[0]] == 1:

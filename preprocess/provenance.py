@@ -12,22 +12,10 @@ from preprocess.datasets.base import Clip, ClipError
 from preprocess.pipeline import plan_for
 from preprocess.recipe import Recipe
 
-LICENCE_NOTICE = (
-    "This file contains face images derived from the data set {dataset}. It is covered by the licence agreement that "
-    "your laboratory signed for that data set: share it only with people whom that agreement covers."
-)
-SYNTHETIC_NOTICE = (
-    "Synthetic: every face in this file was drawn by mpt-preprocess demo; no person is shown. MIT licence."
-)
 _PACKAGES = ("numpy", "scipy", "opencv-python-headless", "h5py")
 
 
-def licence_notice(dataset: str) -> str:
-    """Who may see a cache of `dataset`."""
-    return SYNTHETIC_NOTICE if dataset == "demo" else LICENCE_NOTICE.format(dataset=dataset)
-
-
-def provenance(root: Path, notes: Sequence[str]) -> dict[str, object]:
+def provenance(root: Path, notes: Sequence[str], corrections: Sequence[str]) -> dict[str, object]:
     """The `provenance` attribute of caches made from the data set in `root`."""
     return {
         "tool": f"motion-prompt-tuning {__version__}",
@@ -37,6 +25,7 @@ def provenance(root: Path, notes: Sequence[str]) -> dict[str, object]:
         "source_folder": root.name,
         "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
         "notes": list(notes),
+        "corrections": list(corrections),
     }
 
 

@@ -77,6 +77,15 @@ class Recipe:
         False, "build every pyramid level, as the equations read; slower, equal within rounding", panel=_SPACE
     )
     size: int = knob(224, "side of the square output in pixels (paper: 224)", panel=_SPACE, minimum=8, maximum=2048)
+    faces: Literal["none", "csv", "auto"] = knob(
+        "none",
+        "none uses whole frames; csv crops to boxes from a file; auto to what a detector finds (extra faces). One crop "
+        "per clip, never per frame. By default none where frames are cropped already, else auto",
+        panel=_SPACE,
+    )
+    face_margin: float = knob(
+        0.0, "share of the face's size to add on every side of its box", panel=_SPACE, minimum=-0.4, maximum=2.0
+    )
     algorithm: int = knob(ALGORITHM_VERSION, "version of the arithmetic", flag="")
 
     def __post_init__(self) -> None:

@@ -1,6 +1,7 @@
 """What a clip is made from, as a digest: when sources or annotation change, its shard is stale."""
 
 import hashlib
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ def source_digest(clip: Clip, root: Path, hash_contents: bool = False) -> str:
         files, span = [clip.frames.path], [clip.frames.first, clip.frames.last]
     else:
         files, span = list(clip.frames), []
-    annotation = [
+    annotation: list[Any] = [
         clip.dataset,
         clip.subject,
         clip.clip,
@@ -28,6 +29,8 @@ def source_digest(clip: Clip, root: Path, hash_contents: bool = False) -> str:
         clip.fps,
         clip.emotion,
     ]
+    if clip.face is not None:
+        annotation.append(list(astuple(clip.face)))
     return digest([annotation, span, [_identity(path, root, hash_contents) for path in files]])
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from preprocess.datasets.base import ClipError, VideoSpan
+from preprocess.image_file import MOST_PIXELS
 
 
 def read_span(span: VideoSpan, indices: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -50,6 +51,21 @@ def count_frames(path: Path) -> int:
     return count
 
 
+def check_length(path: Path, last: int) -> None:
+    """Refuse a frame number beyond the end; frames are counted only if the header already says so.
+
+    Raises:
+        ClipError: the video has no frame `last`.
+    """
+    with _opened(path) as video:
+        stated = video.get(cv2.CAP_PROP_FRAME_COUNT)
+    if last >= stated and last >= (count := count_frames(path)):
+        raise ClipError(
+            f"{path} has {count} frames (0 to {count - 1}), but frame {last} is asked for; correct onset and offset "
+            "(frames count from 0)"
+        )
+
+
 def frame_rate(path: Path) -> float | None:
     """Frames per second as the file says, None where it does not say.
 
@@ -67,6 +83,9 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         if not video.isOpened():
             raise ClipError(f"{path} cannot be opened as a video; is it complete?")
+        width, height = (video.get(side) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        if width * height > MOST_PIXELS:
+            raise ClipError(f"{path} has frames of {width:.0f}×{height:.0f} pixels; convert it to a smaller size")
         yield video
     finally:
         video.release()

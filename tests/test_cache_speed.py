@@ -30,9 +30,9 @@ def test_random_reads_keep_up_with_a_memory_map(
     mapped = np.memmap(tmp_path / "flat", np.uint8, "w+", shape=(CLIPS, 16, 224, 224, 3))
     for row in range(CLIPS):
         mapped[row] = reader.motion(row)
-    rounds = []
-    for _ in range(5):  # in turns, because other programs run on this machine too
-        rounds.append((milliseconds(reader.motion, rng), milliseconds(lambda row: np.array(mapped[row]), rng)))
+    rounds = [  # in turns, because other programs run on this machine too
+        (milliseconds(reader.motion, rng), milliseconds(lambda row: np.array(mapped[row]), rng)) for _ in range(5)
+    ]
     ours, flat = min(rounds, key=lambda pair: pair[0] / pair[1])
     Path(os.environ.get("MPT_TEST_FIGURES", os.devnull)).write_text(f"cache {ours:.3f} ms, memory map {flat:.3f} ms\n")
     assert ours <= 2 * flat, f"{ours:.2f} ms against {flat:.2f} ms"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from data_cache.errors import UsageError
-from preprocess.datasets.casme2 import casme2
+from preprocess.datasets.demo import demo as demo_set
 from preprocess.demo.face import draw_identity
 from preprocess.demo.generate import CLASSES, SHEET, DemoSet, generate
 from preprocess.demo.motion import ACTION_UNITS, BLINK, Camera, displacement_fields, film
@@ -65,7 +65,7 @@ def test_it_is_laid_out_as_casme_ii_is_delivered(tiny: Path) -> None:
 
 
 def test_the_casme_ii_adapter_reads_it(tiny: Path) -> None:
-    found = casme2(tiny, "demo")
+    found = demo_set(tiny)
     assert not found.failures
     assert len(found.clips) == 10
     assert {clip.emotion for clip in found.clips} == set(CLASSES)

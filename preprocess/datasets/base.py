@@ -4,16 +4,19 @@ An adapter finds the files of one data set and yields `Clip`s. It reads sheets a
 never pixels.
 """
 
-import re
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from data_cache.errors import ClipsFailed, UsageError
+from preprocess.faces.box import FaceBox
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"})
+
+LICENCE_NOTICE = (
+    "This file contains face images derived from the data set {dataset}. It is covered by the licence agreement that "
+    "your laboratory signed for that data set: share it only with people whom that agreement covers."
+)
 
 
 class ClipError(ClipsFailed):
@@ -33,6 +36,27 @@ class VideoSpan:
 
 
 @dataclass(frozen=True)
+class Annotation:
+    """One micro-expression as a sheet or a folder states it, before its frames are looked for.
+
+    Attributes:
+        subject: subject in the form that the data set's folders use.
+        clip: clip name.
+        onset: annotated frame number, None where the source leaves it open; likewise `apex`, `offset`.
+        emotion: raw emotion label in lower case, "" where unknown.
+        action_units: the AU cell as text, whatever its notation (`4+L10`, `(R6 or R12)+R15`).
+    """
+
+    subject: str
+    clip: str
+    onset: int | None
+    apex: int | None
+    offset: int | None
+    emotion: str
+    action_units: str = ""
+
+
+@dataclass(frozen=True)
 class Clip:
     """One annotated micro-expression.
 
@@ -46,6 +70,8 @@ class Clip:
         offset: annotated frame number of the offset.
         fps: native frame rate in Hz.
         emotion: raw emotion label in lower case, "" where unknown.
+        action_units: the AU annotation as text; for people, nothing is computed from it.
+        face: where the face is, for `--faces csv`; None otherwise.
     """
 
     dataset: str
@@ -57,6 +83,8 @@ class Clip:
     offset: int
     fps: float
     emotion: str
+    action_units: str = ""
+    face: FaceBox | None = None
 
     @property
     def key(self) -> str:
@@ -69,6 +97,25 @@ class Clip:
         return None if self.apex is None else self.apex - self.onset
 
 
+@dataclass(frozen=True)
+class Anomaly:
+    """Something that an adapter noticed and went on from.
+
+    Attributes:
+        key: the clip, subject or folder concerned.
+        kind: a few words that name the sort of anomaly.
+        found: what was found.
+        action: what is done about it.
+        surprise: whether it is absent from the official release as documented, so that `check` fails.
+    """
+
+    key: str
+    kind: str
+    found: str
+    action: str
+    surprise: bool
+
+
 @dataclass
 class Discovery:
     """What an adapter found.
@@ -79,6 +126,10 @@ class Discovery:
         clips: usable clips.
         failures: clip key → why the clip cannot be used.
         notes: what was found and chosen (layout, sheet), for the user and the provenance.
+        corrections: repairs that were made to the annotation, one line each with its reason.
+        anomalies: what was noticed besides.
+        cropped: whether the frames show nothing but the face already.
+        licence_notice: who may see a cache of these clips.
     """
 
     dataset: str
@@ -86,72 +137,29 @@ class Discovery:
     clips: list[Clip] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    corrections: list[str] = field(default_factory=list)
+    anomalies: list[Anomaly] = field(default_factory=list)
+    cropped: bool = True
+    licence_notice: str = ""
+
+    def __post_init__(self) -> None:
+        self.licence_notice = self.licence_notice or LICENCE_NOTICE.format(dataset=self.dataset)
 
 
 class Adapter(Protocol):
-    """A function that finds the clips of one data set below `root`."""
+    """A function that finds the clips of one official data set below `root`."""
 
-    def __call__(self, root: Path) -> Discovery:
+    def __call__(self, root: Path, *, corrected: bool = True) -> Discovery:
         """Find every clip.
+
+        Args:
+            root: the folder as delivered, or the one that holds it.
+            corrected: whether to apply the known corrections of the annotation.
 
         Raises:
             UsageError: the folder or the sheet is missing or is not that data set's.
         """
         ...
-
-
-def numbered_frames(folder: Path) -> dict[int, Path]:
-    """The images of a folder by frame number: the last integer in each name (reg_img46.jpg → 46).
-
-    Numbers have no leading zeros in some sets and many in others, so names must not be sorted as text.
-
-    Raises:
-        ClipError: the folder is missing, or two images have the same number.
-    """
-    if not folder.is_dir():
-        raise ClipError(f"there is no folder {folder}; unpack the frames there, or correct the sheet")
-    frames: dict[int, Path] = {}
-    for path in folder.iterdir():
-        numbers = re.findall(r"\d+", path.stem)
-        if path.suffix.lower() not in IMAGE_SUFFIXES or not numbers:
-            continue
-        number = int(numbers[-1])
-        if number in frames:
-            raise ClipError(
-                f"{folder} has two images with frame number {number}: {frames[number].name} and {path.name}; remove one"
-            )
-        frames[number] = path
-    return frames
-
-
-def frames_between(frames: Mapping[int, Path], onset: int, offset: int, folder: Path) -> tuple[Path, ...]:
-    """The images numbered `onset` to `offset`, both included.
-
-    Raises:
-        ClipError: onset after offset, or some are missing (the message lists which).
-    """
-    if onset > offset:
-        raise ClipError(f"the sheet has onset {onset} after offset {offset}; correct the sheet")
-    missing = [number for number in range(onset, offset + 1) if number not in frames]
-    if missing:
-        found = f"it holds frames {min(frames)} to {max(frames)}" if frames else "it holds no numbered image"
-        raise ClipError(
-            f"{len(missing)} of {offset - onset + 1} frames are missing in {folder}: {ranges(missing)} ({found}); "
-            "unpack the clip again, or correct the sheet"
-        )
-    return tuple(frames[number] for number in range(onset, offset + 1))
-
-
-def ranges(numbers: Sequence[int], most: int = 5) -> str:
-    """Sorted numbers in short: 1–3, 7, 9–12."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    parts = [str(a) if a == b else f"{a}–{b}" for a, b in runs]
-    return ", ".join(parts[:most]) + (", …" if len(parts) > most else "")
 
 
 def find_root(root: Path, dataset: str) -> Path:

@@ -1,31 +1,29 @@
 """Any data set, by a CSV that its owner writes: the documented door for everything but the three official sets.
 
 Columns: subject, clip, path (a folder of frames or a video file, relative to the CSV), emotion, and
-optionally onset, apex, offset (frame numbers, both ends included) and fps. For a folder, numbers are
-those in the file names, and the whole folder counts when onset and offset are empty. For a video,
-frames count from 0, and fps is read from the file when empty.
+optionally onset, apex, offset (frame numbers, both ends included), fps and action_units. For a
+folder, numbers are those in the file names, and the whole folder counts when onset and offset are
+empty. For a video, frames count from 0, and fps is read from the file when empty.
 """
 
 import csv
-from collections.abc import Mapping
+import io
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from data_cache.errors import UsageError
-from preprocess.datasets.base import (
-    IMAGE_SUFFIXES,
-    VIDEO_SUFFIXES,
-    Clip,
-    ClipError,
-    Discovery,
-    VideoSpan,
-    frames_between,
-    numbered_frames,
-)
+from preprocess.datasets.base import VIDEO_SUFFIXES, Clip, ClipError, Discovery, VideoSpan
+from preprocess.datasets.collect import check_name, check_text
+from preprocess.datasets.frame_folder import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
 from preprocess.datasets.sheet import plain_name
-from preprocess.video import count_frames, frame_rate
+from preprocess.video import check_length, count_frames, frame_rate
 
 REQUIRED = ("subject", "clip", "path", "emotion")
-OPTIONAL = ("onset", "apex", "offset", "fps")
+OPTIONAL = ("onset", "apex", "offset", "fps", "action_units")
+LICENCE_NOTICE = (
+    "This file contains face images derived from {dataset}. Share it only as the licence of those recordings, or the "
+    "consent of the persons shown, allows."
+)
 
 
 def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -> Discovery:
@@ -37,48 +35,71 @@ def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -
         fps: frame rate in Hz for folders without an fps of their own.
 
     Raises:
-        UsageError: the file is missing, has no rows, or lacks a column.
+        UsageError: the file is missing, is no CSV, has no rows, lacks a column, or lists a clip twice.
     """
     if not path.is_file():
         raise UsageError(f"no manifest at {path}; write a CSV with the columns {', '.join(REQUIRED + OPTIONAL)}")
-    found = Discovery(dataset or path.stem, path.parent)
-    for line, row in _rows(path):
-        subject, name = row["subject"], row["clip"]
-        key = f"{subject}/{name}"
-        if not subject or not name:
-            raise UsageError(f"{path}, line {line}: subject and clip must not be empty")
-        if any(key == clip.key for clip in found.clips) or key in found.failures:
-            raise UsageError(f"{path}, line {line}: clip {key} is listed twice; give it another name")
+    name = dataset or path.stem
+    found = Discovery(name, path.parent, licence_notice=LICENCE_NOTICE.format(dataset=name))
+    seen: set[str] = set()
+    for line, row in read_csv(path, REQUIRED, OPTIONAL):
+        key = f"line {line}"
         try:
-            found.clips.append(_clip(found.dataset, row, path.parent / row["path"], fps))
-        except (ClipError, ValueError) as error:
-            found.failures[key] = f"line {line}: {error}"
+            check_name("subject", row["subject"])
+            check_name("clip", row["clip"])
+            key = f"{row['subject']}/{row['clip']}"
+            if key in seen:
+                raise UsageError(f"{path}, line {line}: clip {key} is listed twice; give it another name")
+            seen.add(key)
+            found.clips.append(_clip(found.dataset, row, path.parent, fps))
+        except (ClipError, OSError) as error:
+            found.failures[key] = str(error) if key.startswith("line ") else f"line {line}: {error}"
     if not found.clips and not found.failures:
         raise UsageError(f"{path} lists no clips below its header line")
     return found
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, str]]]:
-    text = path.read_text(encoding="utf-8-sig")
-    header = text.partition("\n")[0]
-    delimiter = max(",;\t", key=header.count)
-    reader = csv.DictReader(text.splitlines(), delimiter=delimiter)
-    names = [plain_name(name) for name in reader.fieldnames or []]
-    missing = [name for name in REQUIRED if name not in names]
-    if missing:
-        raise UsageError(
-            f"{path} lacks the column {' and '.join(missing)}; its header reads {header.strip()!r}, expected "
-            f"{','.join(REQUIRED)} and optionally {','.join(OPTIONAL)}"
-        )
-    reader.fieldnames = names
-    return [
-        (number, {name: (value or "").strip() for name, value in row.items() if isinstance(name, str)})
-        for number, row in enumerate(reader, 2)
-    ]
+def read_csv(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file as (line, column → stripped text); columns that the file lacks read "".
+
+    Comma, semicolon or tab, whichever the header has most of; UTF-8 with or without a byte order mark.
+
+    Raises:
+        UsageError: the file cannot be read as CSV, or lacks a required column.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        header = text.partition("\n")[0]
+        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
+        names = [plain_name(name) for name in reader.fieldnames or []]
+        missing = [name for name in required if plain_name(name) not in names]
+        if missing:
+            raise UsageError(
+                f"{path} lacks the column {' and '.join(missing)}; its header reads {header.strip()[:120]!r}, expected "
+                f"{','.join(required)} and optionally {','.join(optional)}"
+            )
+        reader.fieldnames = names
+        for row in reader:
+            cells = {name: (row.get(plain_name(name)) or "").strip() for name in required + optional}
+            if any(cells.values()):
+                yield reader.line_num, cells
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as 'CSV UTF-8'") from error
+    except csv.Error as error:
+        raise UsageError(f"{path} is no CSV file: {error}") from error
 
 
-def _clip(dataset: str, row: Mapping[str, str], source: Path, default_fps: float | None) -> Clip:
-    onset, apex, offset = (_number(row, name) for name in ("onset", "apex", "offset"))
+def _clip(dataset: str, row: Mapping[str, str], folder: Path, default_fps: float | None) -> Clip:
+    if not row["path"]:
+        raise ClipError("path is empty; name a folder of frames or a video file")
+    if not row["path"].isprintable():
+        raise ClipError(f"path {row['path'][:80]!r} holds control characters; correct it")
+    emotion = row["emotion"].lower()
+    check_text("emotion", emotion)
+    source = folder / row["path"]
+    onset, apex, offset = (whole_number(row, name) for name in ("onset", "apex", "offset"))
     frames: tuple[Path, ...] | VideoSpan
     if source.is_dir():
         numbered = numbered_frames(source)
@@ -91,25 +112,33 @@ def _clip(dataset: str, row: Mapping[str, str], source: Path, default_fps: float
     elif source.is_file() and source.suffix.lower() in VIDEO_SUFFIXES:
         onset = 0 if onset is None else onset
         offset = count_frames(source) - 1 if offset is None else offset
-        if onset > offset:
-            raise ClipError(f"onset {onset} lies after offset {offset} (the video's frames count from 0)")
+        check_span(onset, offset)
+        check_length(source, offset)
         frames = VideoSpan(source, onset, offset)
         fps = _rate(row, frame_rate(source))
     elif source.exists():
         raise ClipError(f"{source} is neither a folder of frames nor a video ({', '.join(sorted(VIDEO_SUFFIXES))})")
     else:
         raise ClipError(f"{source} does not exist; paths are relative to the manifest")
-    return Clip(dataset, row["subject"], row["clip"], frames, onset, apex, offset, fps, row["emotion"].lower())
+    if apex is not None:
+        check_span(0, apex)
+    return Clip(
+        dataset, row["subject"], row["clip"], frames, onset, apex, offset, fps, emotion, row.get("action_units", "")
+    )
 
 
-def _number(row: Mapping[str, str], name: str) -> int | None:
+def whole_number(row: Mapping[str, str], name: str) -> int | None:
+    """A cell as a frame number, or None where it is empty, / or \\.
+
+    Raises:
+        ClipError: it holds anything else.
+    """
     text = row.get(name, "")
     if text in ("", "/", "\\"):
         return None
-    try:
-        return int(text)
-    except ValueError as error:
-        raise ClipError(f"{name} is {text!r}, expected a whole number") from error
+    if not text.isdecimal() or len(text) > 18:
+        raise ClipError(f"{name} is {text[:40]!r}, expected a whole number")
+    return int(text)
 
 
 def _rate(row: Mapping[str, str], default: float | None) -> float:
@@ -117,7 +146,7 @@ def _rate(row: Mapping[str, str], default: float | None) -> float:
     try:
         rate = float(text) if text else default
     except ValueError as error:
-        raise ClipError(f"fps is {text!r}, expected a number") from error
+        raise ClipError(f"fps is {text[:40]!r}, expected a number") from error
     if rate is None or not 0 < rate < 1e6:
         raise ClipError("no frame rate is known; fill the column fps, or pass --fps")
     return rate

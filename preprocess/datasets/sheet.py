@@ -26,9 +26,16 @@ class Row:
     cells: Mapping[str, Any]
 
     def text(self, column: str) -> str:
-        """A cell as stripped text; "" where it is empty."""
+        """A cell as stripped text; "" where it is empty.
+
+        Raises:
+            ValueError: the cell holds a formula, whose value the file need not contain.
+        """
         value = self.cells.get(plain_name(column))
-        return "" if value is None else str(value).strip()
+        text = "" if value is None else str(value).strip()
+        if text.startswith("="):
+            raise ValueError(f"line {self.number}: {column} is a formula ({text[:60]!r}); save the sheet with values")
+        return text
 
     def integer(self, column: str) -> int | None:
         """A frame number, or None where the sheet says that it is unknown (empty, / or \\).
@@ -41,8 +48,7 @@ class Row:
             return None
         match = re.fullmatch(r"(\d+)(\.0*)?", text)
         if not match:
-            formula = " (a formula: save the sheet with values)" if text.startswith("=") else ""
-            raise ValueError(f"line {self.number}: {column} is {text!r}{formula}, expected a whole number")
+            raise ValueError(f"line {self.number}: {column} is {text!r}, expected a whole number")
         return int(match[1])
 
 
@@ -58,12 +64,12 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Row]:
     wanted = [plain_name(column) for column in columns]
     first_lines: list[str] = []
     for lines in _sheets(path):
-        for index, line in enumerate(lines[:_HEADER_SEARCH_ROWS]):
+        for index, (_, line) in enumerate(lines[:_HEADER_SEARCH_ROWS]):
             names = [plain_name(cell) for cell in line]
             if set(wanted) <= set(names):
-                return _rows(names, lines[index + 1 :], index + 2)
+                return [Row(number, _cells(names, cells)) for number, cells in lines[index + 1 :]]
         if lines:
-            first_lines.append(", ".join(str(cell) for cell in lines[0] if cell is not None)[:120])
+            first_lines.append(", ".join(str(cell) for cell in lines[0][1] if cell is not None)[:120])
     raise UsageError(
         f"{path} has no line with the columns {', '.join(columns)}; its first line reads: "
         f"{' | '.join(first_lines) or 'nothing'}. Is it the right sheet?"
@@ -75,16 +81,28 @@ def plain_name(name: object) -> str:
     return "" if name is None else re.sub(r"[^a-z0-9]", "", str(name).lower())
 
 
+def subject_number(text: str, prefix: str) -> int | None:
+    """The number of a subject that is written 6, 6.0, '006' or, with its prefix, sub06; None for anything else."""
+    digits = text.strip().lower().removeprefix(prefix).removesuffix(".0")
+    return int(digits) if digits.isdecimal() and len(digits) < 10 else None
+
+
 def find_sheet(root: Path, patterns: Sequence[str], dataset: str) -> Path:
-    """The annotation sheet: the first pattern that matches a file in `root`, or one folder below.
+    """The annotation sheet: the first pattern that matches a file in `root`, or up to two folders below.
+
+    Of several that match one pattern, the last by name is taken: sheets carry their date there.
 
     Raises:
         UsageError: there is none.
     """
     for pattern in patterns:
-        for place in ("", "*/"):
+        for place in ("", "*/", "*/*/"):
             # '~$name.xlsx' is the lock file of a sheet that is open in Excel
-            found = sorted(path for path in root.glob(place + pattern) if not path.name.startswith(("~$", ".")))
+            found = sorted(
+                path
+                for path in root.glob(place + pattern)
+                if path.is_file() and not path.name.startswith(("~$", "."))
+            )
             if found:
                 return found[-1]
     raise UsageError(
@@ -92,25 +110,33 @@ def find_sheet(root: Path, patterns: Sequence[str], dataset: str) -> Path:
     )
 
 
-def _sheets(path: Path) -> list[list[tuple[Any, ...]]]:
+_Line = tuple[int, tuple[Any, ...]]
+"""The number of a line in the sheet, from 1, and its cells."""
+
+
+def _sheets(path: Path) -> list[list[_Line]]:
+    """The lines of each sheet that are not empty; a million formatted but empty ones cost no memory."""
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         book = load_workbook(path, read_only=True)
         try:
-            return [list(sheet.iter_rows(values_only=True)) for sheet in book.worksheets]
+            return [
+                [(number, line) for number, line in enumerate(sheet.iter_rows(values_only=True), 1) if _holds(line)]
+                for sheet in book.worksheets
+            ]
         finally:
             book.close()
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
+    except (InvalidFileException, zipfile.BadZipFile, SyntaxError, KeyError, OSError, ValueError) as error:
+        # SyntaxError is what the XML parser raises
         old = " (an old .xls file: open it and save it as .xlsx)" if path.suffix.lower() == ".xls" else ""
         raise UsageError(f"{path} cannot be read as an Excel sheet{old}: {error}") from error
 
 
-def _rows(names: Sequence[str], lines: Sequence[tuple[Any, ...]], first_number: int) -> list[Row]:
-    rows = []
-    for number, line in enumerate(lines, first_number):
-        cells = {name: cell for name, cell in zip(names, line, strict=False) if name}
-        if any(cell is not None and str(cell).strip() for cell in cells.values()):
-            rows.append(Row(number, cells))
-    return rows
+def _holds(line: tuple[Any, ...]) -> bool:
+    return any(cell is not None and str(cell).strip() for cell in line)
+
+
+def _cells(names: Sequence[str], line: tuple[Any, ...]) -> dict[str, Any]:
+    return {name: cell for name, cell in zip(names, line, strict=False) if name}

@@ -61,16 +61,28 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class Window:
+    """What the camera sees of the plane of the portrait: pixels of a frame, from the portrait's corner."""
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+
+@dataclass(frozen=True)
 class Portrait:
     """A drawn face.
 
     Attributes:
-        image: (SUPERSAMPLING·size, SUPERSAMPLING·size, 3) float32 RGB, 0..255.
+        image: (SUPERSAMPLING·height, SUPERSAMPLING·width, 3) float32 RGB, 0..255.
+        window: the part of the plane that the image covers.
         unit: half the eye distance, in pixels of a frame.
         centre: the point between the eyes, (x, y) in pixels of a frame.
     """
 
     image: np.ndarray
+    window: Window
     unit: float
     centre: tuple[float, float]
 
@@ -103,9 +115,16 @@ def draw_identity(rng: np.random.Generator) -> Identity:
     )
 
 
-def draw_portrait(person: Identity, size: int, light: tuple[float, float]) -> Portrait:
-    """The neutral face of `person` for frames of size×size; `light` is its direction (x, y), each −1..1."""
-    canvas = _Canvas(person, size * SUPERSAMPLING)
+def draw_portrait(person: Identity, size: int, light: tuple[float, float], window: Window) -> Portrait:
+    """The neutral face of `person`, as large as fills size×size.
+
+    Args:
+        person: the face.
+        size: side in pixels of the square that the face fills.
+        light: direction of the light (x, y), each −1..1.
+        window: what to draw; that square alone, or more of the scene.
+    """
+    canvas = _Canvas(person, size * SUPERSAMPLING, window)
     canvas.background(light[0])
     canvas.skin(light)
     for side in (-1, 1):
@@ -120,7 +139,7 @@ def draw_portrait(person: Identity, size: int, light: tuple[float, float]) -> Po
         canvas.glasses()
     image = cv2.GaussianBlur(np.clip(canvas.image, 0, 255), (0, 0), 0.45 * SUPERSAMPLING)
     scale = canvas.unit / SUPERSAMPLING
-    return Portrait(image, scale, (size / 2, size * canvas.EYE_LINE))
+    return Portrait(image, window, scale, (size / 2, size * canvas.EYE_LINE))
 
 
 class _Canvas:
@@ -128,13 +147,16 @@ class _Canvas:
 
     EYE_LINE = 0.40  # height of the eyes, as a share of the image
 
-    def __init__(self, person: Identity, pixels: int) -> None:
+    def __init__(self, person: Identity, pixels: int, window: Window) -> None:
         self.person = person
         self.unit = person.eye_distance / 2 * pixels
-        rows, columns = np.mgrid[0:pixels, 0:pixels].astype(np.float32)
+        left, top, width, height = (
+            SUPERSAMPLING * part for part in (window.left, window.top, window.width, window.height)
+        )
+        rows, columns = np.mgrid[top : top + height, left : left + width].astype(np.float32)
         self.x = (columns - pixels / 2) / self.unit
         self.y = (rows - pixels * self.EYE_LINE) / self.unit
-        self.image = np.zeros((pixels, pixels, 3), np.float32)
+        self.image = np.zeros((height, width, 3), np.float32)
         self.rng = np.random.default_rng(person.texture_seed)
         self.brightness = 1.0
 
@@ -152,10 +174,10 @@ class _Canvas:
 
     def noise(self, grain: float) -> np.ndarray:
         """Smooth noise of unit variance; `grain` in pixels."""
-        pixels = len(self.image)
-        cells = max(2, int(pixels / grain))
-        coarse = self.rng.standard_normal((cells, cells)).astype(np.float32)
-        noise = cv2.resize(coarse, (pixels, pixels), interpolation=cv2.INTER_CUBIC)
+        height, width = self.image.shape[:2]
+        cells = max(2, int(height / grain)), max(2, int(width / grain))
+        coarse = self.rng.standard_normal(cells).astype(np.float32)
+        noise = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
         return np.asarray(noise / (noise.std() + 1e-6))
 
     def blend(self, mask: np.ndarray, colour: np.ndarray | tuple[float, ...] | float) -> None:
@@ -173,13 +195,15 @@ class _Canvas:
         return np.asarray(self.person.face_width * 0.86 * np.where(self.y > 0.6, narrowing, 1))
 
     def background(self, light_x: float) -> None:
-        """A grey wall, the hair behind the head, and the neck."""
+        """A grey wall, the hair behind the head, the neck, and shoulders where they are in the picture."""
         person = self.person
         self.image += (118 + 8 * self.x * light_x)[..., None]
         head = (self.x / (person.face_width * 1.12)) ** 2 + ((self.y - 0.1) / (person.face_height * 0.95)) ** 2
         self.blend(self.inside(head - 1) * self.inside(self.y - 1.6, 0.08), person.hair)
         neck = np.hypot(self.x / (person.face_width * 0.55), (self.y - 3.6) / 1.6)
         self.blend(self.inside(neck - 1, 0.05), person.skin * 0.72)
+        shoulders = np.hypot(self.x / 4.6, (self.y - 7.2) / 3.4)
+        self.blend(self.inside(shoulders - 1, 0.02), 60 + person.iris * 0.5)
 
     def skin(self, light: tuple[float, float]) -> None:
         """The face itself: shading by light and relief, texture at three grains, freckles."""

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,9 @@ import numpy as np
 from data_cache.atomic import write_bytes, write_json
 from data_cache.commandline import progress, say
 from data_cache.errors import UsageError
-from preprocess.demo.face import draw_identity
+from preprocess.demo.face import Window, draw_identity
 from preprocess.demo.motion import Camera, film
+from preprocess.faces.boxes import BOX_FILE
 from preprocess.fanout import fan_out
 
 CLASSES: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -51,7 +52,20 @@ class DemoSet:
     clips_per_class: int = 5
     seed: int = 20140508
     quality: int = 75
+    raw: bool = False
     camera: Camera = field(default_factory=Camera)
+
+
+@dataclass(frozen=True)
+class _Variant:
+    """Where frames go, as in the official release: cropped faces, or whole scenes."""
+
+    folder: str
+    frame_name: str
+
+
+CROPPED = _Variant("Cropped", "reg_img{}.jpg")
+RAW = _Variant("CASME2_RAW_selected", "img{}.jpg")
 
 
 @dataclass(frozen=True)
@@ -64,6 +78,14 @@ class _Task:
 
 
 Row = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A finished clip: its line of the sheet, and where the face is in its frames."""
+
+    row: Row
+    window: Window
 
 
 def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
@@ -81,14 +103,19 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
         raise UsageError(f"{folder} is not empty and holds no demo set; name another folder with --root")
     if marker.exists():
         marker.unlink()
-    shutil.rmtree(folder / "Cropped", ignore_errors=True)
+    for variant in (CROPPED, RAW):
+        shutil.rmtree(folder / variant.folder, ignore_errors=True)
+    (folder / BOX_FILE).unlink(missing_ok=True)
     tasks = list(_tasks(folder, demo))
-    rows: list[Row] = []
+    made: list[_Made] = []
     with progress("drawing the demo set", len(tasks), "clips") as advance:
-        for row in fan_out(_make_clip, tasks, jobs):
-            rows.append(row)
+        for clip in fan_out(_make_clip, tasks, jobs):
+            made.append(clip)
             advance(1, "")
-    _write_sheet(folder / SHEET, sorted(rows))
+    made.sort(key=lambda clip: clip.row[:2])
+    _write_sheet(folder / SHEET, [clip.row for clip in made])
+    if demo.raw:
+        _write_boxes(folder / BOX_FILE, made, demo.camera.size)
     write_json(marker, settings)
 
 
@@ -100,26 +127,46 @@ def _tasks(folder: Path, demo: DemoSet) -> Iterator[_Task]:
             yield _Task(demo, folder, subject, episode, emotions[index])
 
 
-def _make_clip(task: _Task) -> Row:
-    """Film one clip and write its frames; its line of the sheet."""
+def _make_clip(task: _Task) -> _Made:
+    """Film one clip and write its frames."""
     cv2.setNumThreads(1)
     demo = task.demo
     person = draw_identity(np.random.default_rng([demo.seed, task.subject, 0]))
     rng = np.random.default_rng([demo.seed, task.subject, 2, task.episode])
     choices = CLASSES[task.emotion]
     units = choices[np.random.default_rng([demo.seed, task.subject, 3, task.episode]).integers(len(choices))]
-    filmed = film(person, units, demo.camera, rng)
+    window = _window(demo, np.random.default_rng([demo.seed, task.subject, 4, task.episode]))
+    filmed = film(person, units, demo.camera, rng, window)
     onset = int(rng.integers(1, 120))
     name = f"EP{task.episode // 4 + 1:02d}_{task.episode % 4 + 1:02d}f"
-    folder = task.folder / "Cropped" / f"sub{task.subject + 1:02d}" / name
+    variant = RAW if demo.raw else CROPPED
+    folder = task.folder / variant.folder / f"sub{task.subject + 1:02d}" / name
     folder.mkdir(parents=True)
     for number, frame in enumerate(filmed.frames, onset):
         encoded = cv2.imencode(
             ".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, demo.quality]
         )[1]
-        (folder / f"reg_img{number}.jpg").write_bytes(encoded.tobytes())
+        (folder / variant.frame_name.format(number)).write_bytes(encoded.tobytes())
     apex, offset = onset + filmed.apex, onset + len(filmed.frames) - 1
-    return (f"{task.subject + 1:02d}", name, None, onset, apex, offset, None, "+".join(units), task.emotion)
+    row = (f"{task.subject + 1:02d}", name, None, onset, apex, offset, None, "+".join(units), task.emotion)
+    return _Made(row, window)
+
+
+def _window(demo: DemoSet, rng: np.random.Generator) -> Window:
+    """What the camera sees: the face alone or, raw, a scene of 2½ by 1⅞ faces with the face somewhere in it."""
+    size = demo.camera.size
+    if not demo.raw:
+        return Window(0, 0, size, size)
+    width, height = size * 5 // 2, size * 15 // 8
+    left, top = rng.integers(size // 8, width - size * 9 // 8), rng.integers(size // 8, height - size * 9 // 8)
+    return Window(-int(left), -int(top), width, height)
+
+
+def _write_boxes(path: Path, made: Sequence[_Made], size: int) -> None:
+    """The CSV for `--faces csv`: the square that the cropped variant shows."""
+    lines = ["subject,clip,x,y,width,height"]
+    lines += [f"sub{clip.row[0]},{clip.row[1]},{-clip.window.left},{-clip.window.top},{size},{size}" for clip in made]
+    write_bytes(path, ("\n".join(lines) + "\n").encode())
 
 
 def _write_sheet(path: Path, rows: list[Row]) -> None:

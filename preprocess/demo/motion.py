@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocess.demo.face import SUPERSAMPLING, Identity, draw_portrait
+from preprocess.demo.face import SUPERSAMPLING, Identity, Portrait, Window, draw_portrait
 
 BLINK = "45"
 ACTION_UNITS: dict[str, tuple[tuple[str, float, float, float, float], ...]] = {
@@ -56,10 +56,25 @@ class FilmedClip:
     apex: int
 
 
-def film(person: Identity, action_units: Sequence[str], camera: Camera, rng: np.random.Generator) -> FilmedClip:
-    """Film `person` while the given action units rise and fall once, 0.16 to 0.28 s in all."""
+def film(
+    person: Identity,
+    action_units: Sequence[str],
+    camera: Camera,
+    rng: np.random.Generator,
+    window: Window | None = None,
+) -> FilmedClip:
+    """Film `person` while the given action units rise and fall once, 0.16 to 0.28 s in all.
+
+    Args:
+        person: the face.
+        action_units: which of `ACTION_UNITS` move.
+        camera: how it is filmed.
+        rng: decides everything else.
+        window: what is in the picture; by default the face alone, size×size.
+    """
+    window = window or Window(0, 0, camera.size, camera.size)
     light = (rng.uniform(-0.8, 0.8), rng.uniform(-0.7, 0.1))
-    portrait = draw_portrait(person, camera.size, light)
+    portrait = draw_portrait(person, camera.size, light, window)
     fields = displacement_fields(person, portrait.unit, portrait.centre, camera.size)
     n_frames = int(rng.uniform(0.16, 0.28) * camera.fps)
     apex = int(n_frames * rng.uniform(0.35, 0.6))
@@ -71,12 +86,10 @@ def film(person: Identity, action_units: Sequence[str], camera: Camera, rng: np.
     columns = np.arange(camera.size, dtype=np.float32)
     asymmetry = 1 + rng.normal(0, 0.12) * np.sign(columns - portrait.centre[0])
     movement = sum(fields[unit] for unit in action_units) * (strength * asymmetry)
-    frames = np.empty((n_frames, camera.size, camera.size, 3), np.uint8)
+    frames = np.empty((n_frames, window.height, window.width, 3), np.uint8)
     for t in range(n_frames):
         field = disturbance.field(fields, t) + movement * (envelope[t] - 0.5)
-        frames[t] = disturbance.sense(
-            _warp(portrait.image, field.astype(np.float32), *pose.grid(camera.size, t)), t, rng
-        )
+        frames[t] = disturbance.sense(_warp(portrait, field.astype(np.float32), *pose.grid(window, t)), t, rng)
     return FilmedClip(frames, apex)
 
 
@@ -116,11 +129,11 @@ class _Pose:
         extent = np.array([[0.5], [0.5], [0.004], [0.003]]) * rng.uniform(0.3, 1)  # x, y, roll, scale
         self.drift = (np.sin(speed * np.arange(n_frames) + phase) - np.sin(phase)) * extent
 
-    def grid(self, size: int, t: int) -> tuple[np.ndarray, np.ndarray]:
+    def grid(self, window: Window, t: int) -> tuple[np.ndarray, np.ndarray]:
         """For each pixel of frame t, the place in the upright face that it shows: x and y, float32."""
-        rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
-        x = columns - self.centre[0] - self.shift[0] - self.drift[0, t]
-        y = rows - self.centre[1] - self.shift[1] - self.drift[1, t]
+        rows, columns = np.mgrid[0 : window.height, 0 : window.width].astype(np.float32)
+        x = columns + window.left - self.centre[0] - self.shift[0] - self.drift[0, t]
+        y = rows + window.top - self.centre[1] - self.shift[1] - self.drift[1, t]
         cos, sin = np.cos(self.roll + self.drift[2, t]), np.sin(self.roll + self.drift[2, t])
         scale = 1 + self.drift[3, t]
         return (
@@ -160,10 +173,12 @@ class _Disturbance:
         return np.clip(np.rint(image * self.gain[t] + noise), 0, 255).astype(np.uint8)
 
 
-def _warp(portrait: np.ndarray, field: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _warp(portrait: Portrait, field: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Sample the portrait at (x, y) moved back by the displacement there."""
     moved = [cv2.remap(component, x, y, cv2.INTER_LINEAR) for component in field]
+    corner = portrait.window.left, portrait.window.top
     source_x, source_y = (
-        (place - shift + 0.5) * SUPERSAMPLING - 0.5 for place, shift in zip((x, y), moved, strict=True)
+        (place - shift - start + 0.5) * SUPERSAMPLING - 0.5
+        for place, shift, start in zip((x, y), moved, corner, strict=True)
     )
-    return np.asarray(cv2.remap(portrait, source_x, source_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))
+    return np.asarray(cv2.remap(portrait.image, source_x, source_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))

@@ -1,0 +1,100 @@
+"""Known errors of the official annotation: what is corrected, why, and what is only reported.
+
+A correction is keyed by (data set, subject, clip), never by a row number, and is made only where
+the delivered files or the annotation itself leave no other reading. `only_if` is checked first, so
+a copy of a data set that is already right is left alone. Where public code bases contradict each
+other, nothing is corrected: the clip is reported and its annotation kept.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from data_cache.protocols import ClipKey
+from preprocess.datasets.base import Annotation
+from preprocess.datasets.frame_folder import missing_between
+
+
+@dataclass(frozen=True)
+class Correction:
+    """One repair.
+
+    Attributes:
+        field: which frame number is wrong.
+        value: what it becomes; None for unknown.
+        only_if: a condition of `CONDITIONS` that must hold.
+        reason: why nothing else is possible.
+    """
+
+    field: Literal["onset", "apex", "offset"]
+    value: int | None
+    only_if: str
+    reason: str
+
+
+def _frames_are_missing(annotation: Annotation, frames: Collection[int]) -> bool:
+    onset, offset = annotation.onset, annotation.offset
+    if onset is None or offset is None or onset > offset:
+        return True
+    return bool(missing_between(frames, onset, offset))
+
+
+def _apex_lies_outside(annotation: Annotation, frames: Collection[int]) -> bool:
+    onset, apex, offset = annotation.onset, annotation.apex, annotation.offset
+    return onset is not None and apex is not None and offset is not None and not onset <= apex <= offset
+
+
+CONDITIONS: dict[str, Callable[[Annotation, Collection[int]], bool]] = {
+    "frames are missing": _frames_are_missing,
+    "apex lies outside": _apex_lies_outside,
+}
+
+_APEX_OUTSIDE = (
+    "the sheet's apex lies outside onset to offset, and public code bases put it in different places; the paper's "
+    "recipe does not use it"
+)
+
+CORRECTIONS: dict[ClipKey, Correction] = {
+    ("casme2", "sub16", "EP01_08"): Correction(
+        "offset",
+        96,
+        "frames are missing",
+        "the sheet says 110, but the release holds the frames of this clip up to 96 only",
+    ),
+    ("samm", "013", "013_1_9"): Correction(
+        "offset",
+        5739,
+        "frames are missing",
+        "the sheet's offset does not fit the frames, and every public table that was compared reads 5739",
+    ),
+    ("samm", "028", "028_4_1"): Correction("apex", None, "apex lies outside", _APEX_OUTSIDE),
+    ("samm", "032", "032_3_1"): Correction("apex", None, "apex lies outside", _APEX_OUTSIDE),
+}
+
+KNOWN_ANOMALIES: dict[ClipKey, str] = {
+    ("casme2", "sub04", "EP12_01f"): "apex unknown",
+    ("casme2", "sub05", "EP09_05f"): "apex at onset",
+    ("samm", "028", "028_4_1"): "apex outside",
+    ("samm", "032", "032_3_1"): "apex outside",
+    ("smic", "s3", "s3_ne_03"): "short",
+}
+"""What `check` reports about the official releases without counting it as a surprise."""
+
+
+def correct(dataset: str, annotation: Annotation, frames: Collection[int]) -> tuple[Annotation, list[str]]:
+    """The annotation with its known error repaired, and a line that says what was done and why.
+
+    Args:
+        dataset: name of the data set.
+        annotation: as the sheet states it.
+        frames: the frame numbers that the clip's folder holds.
+    """
+    correction = CORRECTIONS.get((dataset, annotation.subject, annotation.clip))
+    if correction is None or not CONDITIONS[correction.only_if](annotation, frames):
+        return annotation, []
+    before, after = (
+        "unknown" if value is None else value for value in (getattr(annotation, correction.field), correction.value)
+    )
+    line = f"{annotation.subject}/{annotation.clip}: {correction.field} {before} → {after}, because {correction.reason}"
+    changed: dict[str, Any] = {correction.field: correction.value}
+    return replace(annotation, **changed), [line]

@@ -1,0 +1,100 @@
+"""Folders of numbered frames: which image is which frame, and which are missing."""
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from preprocess.datasets.base import ClipError
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
+MOST_FRAME_NUMBER = 2**31 - 1
+"""Frame numbers are stored as int32."""
+
+
+def numbered_frames(folder: Path) -> dict[int, Path]:
+    """The images of a folder by frame number: the last integer in each name (006_05562.jpg → 5562).
+
+    Numbers have no leading zeros in some sets and many in others, so names must not be sorted as
+    text. Other files are ignored, and so are hidden ones (macOS leaves a `._x.jpg` beside each x.jpg).
+
+    Raises:
+        ClipError: the folder is missing or unreadable, two images have the same number, or something
+            with an image's name is no file.
+    """
+    if not folder.is_dir():
+        raise ClipError(f"there is no folder {folder}; unpack the frames there, or correct the sheet")
+    frames: dict[int, Path] = {}
+    for entry in _entries(folder):
+        path = folder / entry.name
+        numbers = re.findall(r"[0-9]+", path.stem)
+        if path.suffix.lower() not in IMAGE_SUFFIXES or not numbers or entry.name.startswith("."):
+            continue
+        number = int(numbers[-1])
+        if number in frames:
+            raise ClipError(
+                f"{folder} has two images with frame number {number}: {frames[number].name} and {path.name}; remove one"
+            )
+        if not _is_file(entry):
+            what = "a folder" if path.is_dir() else "no regular file (a link that leads nowhere?)"
+            raise ClipError(f"{path} is {what}, expected an image; remove it, or unpack the clip again")
+        frames[number] = path
+    return frames
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except OSError as error:
+        raise ClipError(f"{folder} cannot be listed ({error.strerror}); mend its permissions") from error
+
+
+def _is_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:  # a loop of symbolic links
+        return False
+
+
+def frames_between(frames: Mapping[int, Path], onset: int, offset: int, folder: Path) -> tuple[Path, ...]:
+    """The images numbered `onset` to `offset`, both included.
+
+    Raises:
+        ClipError: onset after offset, or some are missing (the message lists which).
+    """
+    check_span(onset, offset)
+    gaps = missing_between(frames, onset, offset)
+    if gaps:
+        found = f"it holds frames {min(frames)} to {max(frames)}" if frames else "it holds no numbered image"
+        count = sum(last - first + 1 for first, last in gaps)
+        raise ClipError(
+            f"{count} of {offset - onset + 1} frames are missing in {folder}: {_in_short(gaps)} ({found}); "
+            "unpack the clip again, or correct the sheet"
+        )
+    return tuple(frames[number] for number in range(onset, offset + 1))
+
+
+def check_span(onset: int, offset: int) -> None:
+    """Refuse an interval that cannot be one.
+
+    Raises:
+        ClipError: onset after offset, or a frame number beyond what a cache can store.
+    """
+    if onset > offset:
+        raise ClipError(f"onset {onset} lies after offset {offset}; correct the annotation")
+    if not 0 <= onset <= offset <= MOST_FRAME_NUMBER:
+        raise ClipError(f"frame numbers {onset} to {offset} are outside 0 to {MOST_FRAME_NUMBER}; correct them")
+
+
+def missing_between(frames: Iterable[int], onset: int, offset: int) -> list[tuple[int, int]]:
+    """The frame numbers from `onset` to `offset` that are not in `frames`, as (first, last) of each gap."""
+    present = sorted(number for number in frames if onset <= number <= offset)
+    return [(a + 1, b - 1) for a, b in pairwise([onset - 1, *present, offset + 1]) if b - a > 1]
+
+
+def _in_short(gaps: Sequence[tuple[int, int]], most: int = 5) -> str:
+    """Gaps as 1–3, 7, 9–12."""
+    parts = [str(a) if a == b else f"{a}–{b}" for a, b in gaps]
+    return ", ".join(parts[:most]) + (", …" if len(parts) > most else "")

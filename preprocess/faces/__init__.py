@@ -1,0 +1,1 @@
+"""Raw frames to faces: where the face is, and one crop for the whole clip."""

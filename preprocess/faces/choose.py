@@ -1,0 +1,73 @@
+"""Which crop a clip gets, by the recipe: none, its box from a CSV file, or what the detector finds."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_cache.errors import UsageError
+from preprocess.datasets.base import Clip, ClipError, Discovery
+from preprocess.faces.boxes import BOX_FILE, with_boxes
+from preprocess.faces.crop import square_around
+from preprocess.faces.detect import FIRST_FRAMES, find_face, load_detector
+from preprocess.frames import read_frames
+from preprocess.recipe import Recipe
+
+Crop = Callable[[np.ndarray], np.ndarray]
+
+
+def settle_faces(found: Discovery, given: dict[str, Any], boxes: Path | None) -> Discovery:
+    """Complete the knob `faces` in `given`, and give clips their boxes where it says csv.
+
+    Where the user says nothing, a file of boxes is used when one is named, cropped frames are used as
+    they are, and whole scenes go by the boxes that lie beside them or, without any, to the detector.
+
+    Raises:
+        UsageError: the boxes or the detector cannot be had, or boxes were named for another mode.
+    """
+    beside = found.root / BOX_FILE
+    has_boxes = boxes is not None or (beside.is_file() and not found.cropped)
+    usual = "csv" if has_boxes else "none" if found.cropped else "auto"
+    faces = given.setdefault("faces", usual)
+    if boxes and faces != "csv":
+        raise UsageError(f"--face-boxes goes with --faces csv, not with --faces {faces}")
+    if faces == "csv":
+        return with_boxes(found, boxes or beside)
+    if faces == "auto":
+        load_detector()  # say now that it is missing, not once per clip
+        found.notes.append("faces found by the detector of dlib in the first frames of each clip")
+    return found
+
+
+def crop_for(clip: Clip, recipe: Recipe) -> Crop | None:
+    """The crop of a clip, None where whole frames are used.
+
+    Raises:
+        ClipError: no face was found, or its box is unusable.
+    """
+    return _CHOICES[recipe.faces](clip, recipe)
+
+
+def _whole(_clip: Clip, _recipe: Recipe) -> Crop | None:
+    return None
+
+
+def _boxed(clip: Clip, recipe: Recipe) -> Crop | None:
+    if clip.face is None:
+        raise ClipError("no face box is known for it; pass --face-boxes FILE")
+    return square_around(clip.face, recipe.face_margin)
+
+
+def _detected(clip: Clip, recipe: Recipe) -> Crop | None:
+    count = min(FIRST_FRAMES, len(clip.frames))
+    face = find_face([image for _, image in read_frames(clip.frames, range(count))])
+    if face is None:
+        raise ClipError(
+            f"no face was found in its first {count} frames; give it a box with --faces csv, or leave it out "
+            "with --allow-missing"
+        )
+    return square_around(face, recipe.face_margin)
+
+
+_CHOICES: Mapping[str, Callable[[Clip, Recipe], Crop | None]] = {"none": _whole, "csv": _boxed, "auto": _detected}

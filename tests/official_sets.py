@@ -1,0 +1,283 @@
+"""Small trees in the layouts of the official releases: their names, their sheets' quirks, synthetic frames.
+
+Nothing here is copied from a data set: clips, numbers and pictures are made up. Real are the naming
+rules, and the few clip names that protocols and corrections mention.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from pathlib import Path
+
+import cv2
+import numpy as np
+from openpyxl import Workbook
+
+Value = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A micro-expression as a sheet states it, and as an adapter must read it."""
+
+    subject: str
+    clip: str
+    onset: int
+    apex: int | None
+    offset: int
+    emotion: str
+    units: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"{self.subject}/{self.clip}"
+
+
+def frame_level(number: int) -> int:
+    """The grey level of frame `number`: pictures tell which frame they are."""
+    return 40 + number * 7 % 160
+
+
+def write_frames(folder: Path, names: Callable[[int], str], numbers: Iterable[int], grey: bool = False) -> None:
+    """Frames of 20×24 pixels, written in an order that is not that of their numbers."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in sorted(numbers, key=str, reverse=True):
+        shape = (24, 20) if grey else (24, 20, 3)
+        picture = np.full(shape, frame_level(number), np.uint8)
+        assert cv2.imwrite(str(folder / names(number)), picture)
+
+
+def write_sheet(path: Path, rows: Sequence[Sequence[Value]], title: str = "Sheet1") -> None:
+    book = Workbook()
+    book.active.title = title
+    for row in rows:
+        book.active.append(row)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    book.save(path)
+
+
+# --- CASME II -----------------------------------------------------------------------------------
+
+CASME2 = (
+    Expression("sub01", "EP02_01f", 95, 99, 104, "happiness", "12"),
+    Expression("sub03", "EP01_2", 51, 55, 58, "surprise", "1"),
+    Expression("sub04", "EP12_01f", 261, None, 265, "disgust", "4+7+L10"),
+    Expression("sub05", "EP02_07", 36, 38, 41, "surprise", "1+2"),
+    Expression("sub07", "EP06_02_01", 8, 10, 12, "disgust", "4+R10"),
+    Expression("sub09", "EP09f", 26, 27, 30, "happiness", "?"),
+    Expression("sub24", "EP02_07", 61, 64, 66, "disgust", "R2+15"),
+)
+CASME2_HEADER = (
+    "Subject",
+    "Filename",
+    None,
+    "OnsetFrame",
+    "ApexFrame",
+    "OffsetFrame",
+    None,
+    "Action Units",
+    "Estimated Emotion",
+)
+
+
+def casme2_rows(expressions: Sequence[Expression]) -> list[Sequence[Value]]:
+    """Int subjects, int and text AUs, '/' for an unknown apex, two columns without a name."""
+    return [
+        (
+            int(each.subject.removeprefix("sub")),
+            each.clip,
+            None,
+            each.onset,
+            "/" if each.apex is None else each.apex,
+            each.offset,
+            None,
+            int(each.units) if each.units.isdigit() else each.units,
+            each.emotion,
+        )
+        for each in expressions
+    ]
+
+
+def casme2_tree(
+    root: Path,
+    expressions: Sequence[Expression] = CASME2,
+    frames: str = "Cropped",
+    sheet: str = "CASME2-coding-20140508.xlsx",
+) -> list[Expression]:
+    name = "img{}.jpg" if "RAW" in frames else "reg_img{}.jpg"
+    for each in expressions:
+        write_frames(root / frames / each.subject / each.clip, name.format, range(each.onset, each.offset + 1))
+    write_sheet(root / sheet, [CASME2_HEADER, *casme2_rows(expressions)])
+    return list(expressions)
+
+
+def casme2_2019(root: Path) -> list[Expression]:
+    """The later sheet: other case and spacing, subjects as text, another order of columns."""
+    casme2_tree(root)
+    (root / "CASME2-coding-20140508.xlsx").unlink()
+    rows = [(f"{row[0]:02d}", row[1], row[8], row[3], row[5], row[4], row[7]) for row in casme2_rows(CASME2)]
+    header = ("subject ", "FileName", "Estimated emotion", "Onset Frame", "offset frame", "Apex Frame", "Action units")
+    write_sheet(root / "CASME2-coding-20190701.xlsx", [header, *rows])
+    return list(CASME2)
+
+
+# --- SAMM ---------------------------------------------------------------------------------------
+
+SAMM = (
+    Expression("006", "006_1_2", 5562, 5565, 5568, "anger", "4A/B"),
+    Expression("006", "006_2_4", 98, 100, 103, "other", "L12 or L14"),
+    Expression("016", "016_7_8", 12256, 12258, 12260, "happiness", "(R6 or R12)+R15"),
+    Expression("028", "028_4_3", 370, 372, 375, "surprise", "A/L12"),
+)
+SAMM_HEADER = (
+    "Subject",
+    "Filename",
+    "Inducement Code",
+    "Onset Frame",
+    "Apex Frame",
+    "Offset Frame",
+    "Duration",
+    "Micro",
+    "Action Units",
+    "Estimated Emotion",
+    "Objective Classes",
+    "Notes",
+)
+
+
+def samm_rows(expressions: Sequence[Expression], subject: Callable[[str], Value]) -> list[Sequence[Value]]:
+    return [
+        (
+            subject(each.subject),
+            each.clip,
+            "1",
+            each.onset,
+            each.apex,
+            each.offset,
+            each.offset - each.onset + 1,
+            "Micro - 1/2",
+            each.units,
+            each.emotion.title(),
+            2,
+            None,
+        )
+        for each in expressions
+    ]
+
+
+def samm_tree(
+    root: Path,
+    expressions: Sequence[Expression] = SAMM,
+    frames: str = "SAMM",
+    preamble: int = 13,
+    subject: Callable[[str], Value] = int,
+) -> list[Expression]:
+    """Grey frames; the width of the zero-padding differs from clip to clip."""
+    for each, width in zip(expressions, cycle((5, 4, 6)), strict=False):
+        names = f"{each.subject}_{{:0{width}d}}.jpg"
+        folder = root / frames / each.subject / each.clip
+        write_frames(folder, names.format, range(each.onset, each.offset + 1), grey=True)
+    text = [(f"SAMM release text, line {line}", *(None,) * 11) for line in range(preamble)]
+    name = "SAMM_Micro_FACS_Codes_v2.xlsx"
+    write_sheet(root / name, [*text, SAMM_HEADER, *samm_rows(expressions, subject)], "MICRO_ONLY")
+    return list(expressions)
+
+
+# --- SMIC ---------------------------------------------------------------------------------------
+
+SMIC_TOKENS = {"negative": "ne", "positive": "po", "surprise": "sur"}
+SMIC = (
+    Expression("s1", "s1_ne_01", 559740, None, 559746, "negative"),
+    Expression("s2", "s2_po_01", 76518, None, 76523, "positive"),
+    Expression("s2", "s2_sur_01", 99998, None, 100003, "surprise"),
+    Expression("s20", "s20_sur_05", 17771577, None, 17771581, "surprise"),
+)
+
+
+def smic_tree(
+    root: Path,
+    expressions: Sequence[Expression] = SMIC,
+    frames: str = "SMIC_all_cropped/HS",
+    name: str = "reg_image{:06d}.bmp",
+) -> list[Expression]:
+    for each in expressions:
+        subject = root / frames / each.subject
+        folder = subject / "micro" / each.emotion / each.clip
+        write_frames(folder, name.format, range(each.onset, each.offset + 1))
+        write_frames(subject / "non_micro" / f"{each.subject}_non_01", name.format, range(3))
+    return list(expressions)
+
+
+SMIC_LONG = (
+    Expression("s1", "s1_ne_01", 1003, None, 1008, "negative"),
+    Expression("s3", "s3_po_02", 2002, None, 2006, "positive"),
+    Expression("s3", "s3_po_02_2", 2010, None, 2013, "positive"),
+    Expression("s3", "s3_po_02_3", 2016, None, 2020, "positive"),
+)
+
+
+def smic_long_tree(root: Path) -> list[Expression]:
+    """Long videos: subjects padded in the folders, not in the clips; three micro-expressions in one row."""
+    folder = root / "SMIC-E_raw image" / "HS_long" / "SMIC-HS-E"
+    write_frames(folder / "s01" / "s1_ne_01", "image{:06d}.jpg".format, range(1000, 1015))
+    write_frames(folder / "s03" / "s3_po_02", "image{:06d}.jpg".format, range(2000, 2025))
+    header = ("Subject", "Filename", "OnsetF", "OffsetF", "Onset2F", "Offset2F", "Onset3F", "Offset3F")
+    header += ("TotalMF1", "TotalMF2", "TotalMF3", "Emotion", "FirstF", "LastF", "TotalVL", None, None)
+    rows = [
+        (1, "s1_ne_01", 1003, 1008, None, None, None, None, 6, None, None, "negative", 1000, 1014, 15, None, None),
+        (3, "s3_po_02", 2002, 2006, 2010, 2013, 2016, 2020, 5, 4, 5, "positive", 2000, 2024, 25, None, None),
+    ]
+    write_sheet(root / "SMIC-E_raw image" / "SMIC-HS-E_annotation_2019.xlsx", [header, *rows])
+    return list(SMIC_LONG)
+
+
+# --- tables of the official size ------------------------------------------------------------------
+
+Label = tuple[str, str, str]
+"""Subject, clip and raw emotion."""
+
+
+def full_table(dataset: str) -> list[Label]:
+    """A table with the class and subject structure of a full release; all names but three are made up."""
+    return {"casme2": _full_casme2, "samm": _full_samm, "smic": _full_smic}[dataset]()
+
+
+def _spread(fixed: Sequence[tuple[str, str, int]], rest: dict[str, int], subjects: Sequence[str]) -> list[Label]:
+    """Some subjects with fixed clips; the rest of each emotion dealt out to the others in turn."""
+    table = [(subject, emotion) for subject, emotion, count in fixed for _ in range(count)]
+    turns = cycle(subjects)
+    table += [(next(turns), emotion) for emotion, count in rest.items() for _ in range(count)]
+    return [(subject, f"X{number:03d}", emotion) for number, (subject, emotion) in enumerate(table)]
+
+
+def _full_casme2() -> list[Label]:
+    fixed = [("sub10", "others", 10), ("sub18", "others", 3), ("sub22", "repression", 2)]
+    subjects = [f"sub{number:02d}" for number in range(1, 27) if number not in (10, 18, 22)]
+    rest = {"others": 86, "disgust": 61, "happiness": 32, "repression": 25, "surprise": 25, "sadness": 7, "fear": 2}
+    named = [("sub04", "EP12_01f", "disgust"), ("sub05", "EP09_05f", "disgust"), ("sub24", "EP02_07", "disgust")]
+    return [*_spread(fixed, rest, subjects), *named]
+
+
+def _full_samm() -> list[Label]:
+    angry = {"010": 4, "013": 6, "021": 2, "023": 1, "030": 3, "031": 1, "034": 3}
+    fixed = [(subject, "anger", count) for subject, count in angry.items()]
+    fixed += [("012", "surprise", 1), ("012", "fear", 2), ("025", "other", 4), ("024", "disgust", 1)]
+    fixed += [("036", "disgust", 1)]
+    alone = {subject for subject, _, _ in fixed}
+    subjects = [f"{n:03d}" for n in range(6, 38) if n not in (8, 27, 29) and f"{n:03d}" not in alone]
+    rest = {"anger": 37, "other": 22, "happiness": 26, "surprise": 14, "contempt": 12}
+    return _spread(fixed, {**rest, "disgust": 7, "fear": 6, "sadness": 6}, subjects)
+
+
+def _full_smic() -> list[Label]:
+    subjects = [f"s{number}" for number in range(1, 21) if number not in (7, 10, 13, 16, 17)]
+    table = _spread([("s13", "positive", 10)], {"negative": 70, "positive": 41, "surprise": 43}, subjects)
+    return [(subject, f"{subject}_{SMIC_TOKENS[emotion]}_{clip[1:]}", emotion) for subject, clip, emotion in table]
+
+
+def full_expressions(dataset: str) -> list[Expression]:
+    """The full table with intervals of 16 frames, as small as a sound copy can be."""
+    return [
+        Expression(subject, clip, 11, None if dataset == "smic" else 15, 26, emotion)
+        for subject, clip, emotion in full_table(dataset)
+    ]
