@@ -193,8 +193,7 @@ def _run(job: _Job, mine: Sequence[Clip], tasks: Sequence[Task], options: BuildO
     """Run the tasks under one progress bar; clip key → failure."""
     failures: dict[str, str] = {}
     waiting = {task.clip.key for task in tasks}
-    if options.scheduler is not None:
-        tasks = [task.absolute() for task in tasks]
+    tasks = [task.absolute() for task in tasks]  # workers may have been started in other folders
     with (
         ReceiptLog(options.log_file) as log,
         progress(f"preprocessing {job.found.dataset}", len(mine), "clips") as advance,

@@ -158,8 +158,9 @@ def test_interrupted_it_finishes_what_is_in_hand(
     assert "interrupted" in last and f"preprocess.cli casme2 --root {drawn_set}" in last
     for shard in kept:
         assert validate(shard) == []
-    assert not list(tmp_path.rglob("*.tmp-*")) and not list(tmp_path.glob("*.lock"))
-    if number == signal.SIGINT:
+    assert not list(tmp_path.glob("*.tmp-*")) and not list(tmp_path.glob("*.lock"))
+    if number == signal.SIGINT:  # SIGTERM ends the workers of the group at once, in the middle of a shard perhaps
+        assert not list(tmp_path.rglob("*.tmp-*"))
         assert f"; {len(kept)} of 20 clips are done" in last
 
 
