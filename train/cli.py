@@ -47,7 +47,8 @@ def train(
     study: Annotated[
         str | None,
         typer.Option(
-            help="Run a table of the paper: strategies, prompts, num-prompts, adapters, backbones, alpha, reduction."
+            help="Run a table of the paper: strategies, prompts, num-prompts, adapters, backbones, alpha, reduction; "
+            "or variants, for the parts one by one."
         ),
     ] = None,
     seeds: Annotated[
@@ -77,7 +78,7 @@ def train(
     from train.task import make_task
 
     if study is not None:
-        train_study(study, cache, settings, execution, name, overwrite)
+        train_study(study, cache, settings, execution, name, seeds, overwrite)
         return
     task = make_task(cache, settings.protocol)
     if dry_run:
@@ -103,7 +104,13 @@ def train(
 
 
 def train_study(
-    study: str, caches: list[Path], settings: TrainConfig, execution: Execution, name: str | None, overwrite: bool
+    study: str,
+    caches: list[Path],
+    settings: TrainConfig,
+    execution: Execution,
+    name: str | None,
+    seeds: int,
+    overwrite: bool,
 ) -> None:
     """Run what is missing of a study and print its table."""
     from data_cache.reader import CacheReader
@@ -113,12 +120,13 @@ def train_study(
     from train.studies import StudyRow, run_study
     from train.task import make_task
 
-    def run_row(row: StudyRow, fitting: Sequence[Path], folder: Path) -> dict[str, Any] | None:
+    def run_row(row: StudyRow, fitting: Sequence[Path], folder: Path, seed: int) -> dict[str, Any] | None:
         task = make_task(fitting, settings.protocol)
-        return train_run(task, replace(settings, **row.settings), execution, RunFolder(folder), overwrite)
+        chosen = replace(settings, **row.settings, seed=settings.seed + seed)
+        return train_run(task, chosen, execution, RunFolder(folder), overwrite)
 
     prefix = name or "+".join(sorted({CacheReader(path).attributes.dataset for path in caches}))
-    run_study(study, caches, RUNS, prefix, run_row)
+    run_study(study, caches, RUNS, prefix, run_row, seeds)
     print_study(*study_table(study, RUNS, prefix))
 
 

@@ -35,7 +35,7 @@ class StudyRow:
 
 @dataclass(frozen=True)
 class Study:
-    """A table of the paper; all of them were measured on SMIC, three classes."""
+    """A table of runs. Those of the paper were measured on SMIC, three classes; "variants" is ours."""
 
     table: str
     about: str
@@ -45,6 +45,7 @@ class Study:
 _NOTHING = {"prompt": "none", "adapter": "none"}
 _FULL = {**_NOTHING, "tuning": "full"}
 _MPT = (86.59, 86.01)
+_FLAT = {"token_activation": "none"}
 STUDIES = {
     "strategies": Study(
         "VI",
@@ -117,16 +118,38 @@ STUDIES = {
             for r, accuracy, f1 in ((4, 85.98, 85.32), (8, *_MPT), (12, 84.76, 84.05))
         ),
     ),
+    "variants": Study(
+        "of variants",
+        "what each part adds; not in the paper",
+        (
+            StudyRow("mpt", "MPT: motion prompts, group adapters"),
+            StudyRow("grid2", "token grid 2", {"token_grid": 2}),
+            StudyRow("grid4", "token grid 4", {"token_grid": 4}),
+            StudyRow("flat", "no token activation", _FLAT),
+            StudyRow("flat-grid2", "no token activation, token grid 2", {**_FLAT, "token_grid": 2}),
+            StudyRow("flat-grid4", "no token activation, token grid 4", {**_FLAT, "token_grid": 4}),
+            StudyRow("cross", "adapters with the other groups' means", {"adapter_mean": "cross"}),
+            StudyRow("primitive", "primitive adapter", {"adapter": "primitive"}),
+            StudyRow("motion-prompt", "motion prompts without adapters", {"adapter": "none"}),
+            StudyRow("group-adapter", "group adapters without prompts", {"prompt": "none"}),
+            StudyRow("vpt-shallow", "VPT-Shallow, 50 prompts, group adapters", {"prompt": "shallow", "prompts": 50}),
+            StudyRow("vpt-deep", "VPT-Deep, 50 prompts, group adapters", {"prompt": "deep", "prompts": 50}),
+            StudyRow("head", "head alone", _NOTHING),
+            StudyRow("full", "full tuning", _FULL),
+            StudyRow("still", "onset frame, no prompts (control)", {"prompt": "none", "image": "onset"}),
+        ),
+    ),
 }
 
-RunRow = Callable[[StudyRow, Sequence[Path], Path], dict[str, Any] | None]
-"""Trains one row from caches into a folder; its summary, or None while folds are missing."""
+RunRow = Callable[[StudyRow, Sequence[Path], Path, int], dict[str, Any] | None]
+"""Trains one row from caches into a folder, as the n-th seed; its summary, or None while folds are missing."""
 
 
-def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_row: RunRow) -> Path:
+def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_row: RunRow, seeds: int = 1) -> Path:
     """Run every row of a study that is not done yet, and write an index of where each is.
 
     A row that cannot run (no weights, no cache of its α) is recorded with the reason; the others go on.
+    The first seed of all rows comes before the second of any, so that a table is there early.
 
     Args:
         name: of the study.
@@ -134,6 +157,7 @@ def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_ro
         runs: folder of all runs.
         prefix: start of the names of the study's runs.
         run_row: does the work.
+        seeds: runs per row.
 
     Returns:
         The index: a JSON file with an entry per row.
@@ -142,20 +166,22 @@ def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_ro
         UsageError: no such study.
     """
     study = find_study(name)
-    entries: list[dict[str, Any]] = []
-    for row in study.rows:
-        folder = runs / f"{prefix}-{name}-{row.name}"
-        entry: dict[str, Any] = {"row": row.name, "run": folder.name, "missing": None}
-        say(f"study {name}: {row.label}")
-        try:
-            if run_row(row, _caches_for(row, caches), folder) is None:
-                entry["missing"] = "some folds are not trained yet"
-        except MptError as error:
-            say(f"  not run: {error}")
-            entry["missing"] = str(error)
-        entries.append(entry)
     index = runs / f"{prefix}-{name}.json"
-    write_json(index, {"study": name, "rows": entries})
+    entries: dict[str, dict[str, Any]] = {}
+    for seed in range(seeds):
+        for row in study.rows:
+            suffix = f"-seed{seed}" if seeds > 1 else ""
+            folder = runs / f"{prefix}-{name}-{row.name}{suffix}"
+            entry = entries.setdefault(row.name, {"row": row.name, "runs": [], "missing": None})
+            say(f"study {name}: {row.label}{suffix}")
+            try:
+                done = run_row(row, _caches_for(row, caches), folder, seed) is not None
+                entry["missing"] = None if done else "some folds are not trained yet"
+                entry["runs"] += [folder.name] if done else []
+            except MptError as error:
+                say(f"  not run: {error}")
+                entry["missing"] = str(error)
+            write_json(index, {"study": name, "rows": list(entries.values())})
     return index
 
 

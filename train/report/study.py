@@ -1,7 +1,9 @@
 """A study's table: what the paper prints, what we found, and the difference, side by side."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import mean, stdev
 
 from data_cache.errors import InvalidFile, UsageError
 from train.report.tables import Row, Table
@@ -27,20 +29,21 @@ def study_table(name: str, runs: Path, prefix: str | None) -> tuple[Table, list[
         entries = {entry["row"]: entry for entry in json.loads(index.read_text())["rows"]}
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidFile(f"{index} is no index of a study ({error}); run mpt-train --study {name} again") from error
-    rows, missing, protocols = [], [], set()
+    rows, missing, protocols, seeds = [], [], set(), set()
     for row in study.rows:
-        entry = entries.get(row.name, {"missing": "never started", "run": ""})
-        folder = RunFolder(runs / entry["run"])
-        if entry["missing"] is None and folder.is_finished:
-            protocols.add(f"{folder.config['protocol']}, {folder.summary['clips']} clips")
-            found = folder.summary["final_epoch"]
-            rows.append(Row(_cells(row, 100 * found["accuracy"], 100 * found["macro_f1"])))
-        else:
+        entry = entries.get(row.name, {"missing": "never started", "runs": []})
+        folders = [folder for folder in (RunFolder(runs / run) for run in entry["runs"]) if folder.is_finished]
+        if not folders or entry["missing"] is not None:
             missing.append(f"{row.label}: {entry['missing'] or 'its run is not finished'}")
-            rows.append(Row(_cells(row, None, None)))
+        protocols |= {f"{folder.config['protocol']}, {folder.summary['clips']} clips" for folder in folders}
+        seeds.add(len(folders))
+        found = [folder.summary["final_epoch"] for folder in folders]
+        rows.append(Row(_cells(row, [100 * f["accuracy"] for f in found], [100 * f["macro_f1"] for f in found])))
+    seeds.discard(0)
+    counts = " to ".join(str(count) for count in sorted({min(seeds), max(seeds)})) if seeds else "0"
     caption = (
         f"Table {study.table}, {study.about}. Paper: SMIC, 3 classes, epoch choice not stated. "
-        f"Ours: {'; '.join(sorted(protocols)) or 'nothing yet'}, final epoch, pooled."
+        f"Ours: {'; '.join(sorted(protocols)) or 'nothing yet'}, final epoch, pooled; runs per row: {counts}."
     )
     headings = ("", "paper Acc", "our Acc", "difference", "paper F1", "our F1", "difference")
     return Table(f"study-{name}", caption, headings, tuple(rows)), missing
@@ -61,9 +64,10 @@ def _index(name: str, runs: Path, prefix: str | None) -> Path:
     return found[0]
 
 
-def _cells(row: StudyRow, accuracy: float | None, f1: float | None) -> tuple[str, ...]:
-    def pair(printed: float | None, ours: float | None) -> tuple[str, str, str]:
-        difference = "–" if printed is None or ours is None else f"{ours - printed:+.2f}"
-        return ("–" if printed is None else f"{printed:.2f}", "–" if ours is None else f"{ours:.2f}", difference)
+def _cells(row: StudyRow, accuracy: Sequence[float], f1: Sequence[float]) -> tuple[str, ...]:
+    def triple(printed: float | None, ours: Sequence[float]) -> tuple[str, str, str]:
+        difference = "–" if printed is None or not ours else f"{mean(ours) - printed:+.2f}"
+        spread = f" ± {stdev(ours):.2f}" if len(ours) > 1 else ""
+        return ("–" if printed is None else f"{printed:.2f}", f"{mean(ours):.2f}{spread}" if ours else "–", difference)
 
-    return (row.label, *pair(row.accuracy, accuracy), *pair(row.f1, f1))
+    return (row.label, *triple(row.accuracy, accuracy), *triple(row.f1, f1))
