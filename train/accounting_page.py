@@ -30,8 +30,8 @@ _READINGS = """
 
 The paper's text leaves the sizes of the layers open. These readings fit its tables, and others that we tried do not:
 
-- **Adapters without biases.** Two branches then count 3,541,251 with the head, printed as 3.5. With biases in both layers
-  it would be 3.56 million, which prints as 3.6.
+- **Adapters without biases.** Two branches then count 3,541,251 with the head, printed as 3.5. With biases in both
+  layers it would be 3.56 million, which prints as 3.6.
 - **A 16 × 16 convolution to 128 channels** for the motion frames, pooled to one value per channel. Of the plain patch
   convolutions, which cut frames as the ViT does, it is the one that gives both 5.5 M and 18.7 G. Some unusual ones
   (14 × 14 patches, 3 × 3 kernels with a stride of 4 and 224 or 256 channels) fit as well.
@@ -86,8 +86,8 @@ def _parts(mpt: Account) -> Iterator[str]:
     yield f"\nThe frozen backbone has {mpt.total - mpt.trained_total:,}."
     yield (
         f"\nThe forward pass of a clip takes {mpt.multiply_adds / 1e9:.2f} G multiply–adds as the equations read (the "
-        f"paper: 18.7 GFLOPs), and {mpt.multiply_adds_shortcut / 1e9:.2f} G as we compute it: after the last block only "
-        "the class token is read, so only that one is computed there. This is exact."
+        f"paper: 18.7 GFLOPs), and {mpt.multiply_adds_shortcut / 1e9:.2f} G as we compute it: after the last block "
+        "only the class token is read, so only that one is computed there. This is exact."
     )
 
 

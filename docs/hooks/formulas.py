@@ -8,7 +8,7 @@ _MARKED = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>
 
 
 def on_page_content(page_html: str, **_: Any) -> str:
-    """Replace what the arithmatex extension marked, `\\(…\\)` or `\\[…\\]`."""
+    """Replace what the arithmatex extension marked: LaTeX in escaped round or square brackets."""
     return with_formulas(page_html)
 
 
