@@ -118,7 +118,8 @@ def _plain(text: str) -> str:
 
 def _cell(text: str) -> str:
     """Text as it is, inside a table: its special characters mean nothing."""
-    return re.sub(r"([|<>*_`\[\]$\\])", r"\\\1", " ".join(text.split()))
+    escaped = re.sub(r"([|*_`\[\]$\\])", r"\\\1", " ".join(text.split()))
+    return escaped.replace("<", "&lt;").replace(">", "&gt;")
 
 
 if __name__ == "__main__":
