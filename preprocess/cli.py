@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from data_cache.commandline import make_app, run, version_option
-from data_cache.errors import UsageError
 from data_cache.options import with_options
 from preprocess.options import BuildOptions
 from preprocess.recipe import Recipe
+from preprocess.recipe_file import read_recipe
+from preprocess.targets import cache_path, targets
 
 if TYPE_CHECKING:
     from preprocess.datasets.base import Discovery
@@ -21,7 +22,6 @@ app = make_app(
     "[bold]Example[/bold]: mpt-preprocess casme2 --root ~/CASME2 --alpha 20   →   data_cache/casme2.h5"
 )
 
-CACHE_FOLDER = Path("data_cache")
 DEMO_ROOT = Path("datasets/demo")
 
 Root = Annotated[
@@ -45,6 +45,14 @@ FaceBoxes = Annotated[
     typer.Option(
         help="CSV with a box for each face, for --faces csv: subject, clip, x, y, width, height (docs/datasets.md).",
         show_default="<root>/face_boxes.csv",
+    ),
+]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        help="JSON file with a recipe, as a cache stores it; options that are typed win over it.",
+        show_default="the defaults",
     ),
 ]
 NoCorrections = Annotated[
@@ -132,6 +140,7 @@ def manifest(
     fps: Annotated[float | None, typer.Option(help="Frame rate of folders without one of their own.")] = None,
     output: Output = None,
     alpha: Alphas = None,
+    recipe: RecipeFile = None,
     face_boxes: FaceBoxes = None,
     *,
     given: dict[str, Any],
@@ -140,7 +149,7 @@ def manifest(
     """Any other set, or your own recordings: folders of frames or videos that a CSV lists."""
     from preprocess.datasets.manifest import manifest as adapter
 
-    _build(adapter(csv_file, name, fps), output, alpha, face_boxes, given, how)
+    _build(adapter(csv_file, name, fps), output, alpha, face_boxes, read_recipe(recipe, given), how)
 
 
 @app.command()
@@ -214,6 +223,7 @@ def preview(
         Path | None, typer.Option("--output", "-o", help="Folder for the pictures.", show_default="preview/<set>")
     ] = None,
     movie: Annotated[str, typer.Option(help="Movie beside each sheet: mp4, gif or none.")] = "mp4",
+    recipe: RecipeFile = None,
     face_boxes: FaceBoxes = None,
     no_corrections: NoCorrections = False,
     *,
@@ -224,6 +234,7 @@ def preview(
     from preprocess.faces.choose import settle_faces
     from preprocess.preview import preview as draw
 
+    given = read_recipe(recipe, given)
     found = settle_faces(find(dataset, root, camera=camera, corrected=not no_corrections), given, face_boxes)
     draw(found, clips or [], Recipe(**given), output or Path("preview") / found.dataset, movie)
 
@@ -242,29 +253,6 @@ def _build(
 
     found = settle_faces(found, given, face_boxes)
     build(found, targets(output or cache_path(found.dataset), alpha, given), BuildOptions(**how))
-
-
-def cache_path(dataset: str) -> Path:
-    """Where a cache goes when nobody says otherwise."""
-    return CACHE_FOLDER / f"{dataset}.h5"
-
-
-def targets(output: Path, alphas: list[float] | None, given: Mapping[str, Any]) -> dict[Path, Recipe]:
-    """Cache path → recipe; with several α, each cache has its α in its name.
-
-    Raises:
-        UsageError: the same α twice, or an output that is a folder.
-    """
-    if output.is_dir():
-        raise UsageError(f"{output} is a folder; name a file in it, such as -o {output / 'cache.h5'}")
-    recipe = Recipe(**given)
-    if not alphas:
-        return {output: recipe}
-    if len(set(alphas)) != len(alphas):
-        raise UsageError(f"--alpha was given twice with the same value: {alphas}")
-    if len(alphas) == 1:
-        return {output: recipe.with_alpha(alphas[0])}
-    return {output.with_stem(f"{output.stem}-alpha{alpha:g}"): recipe.with_alpha(alpha) for alpha in alphas}
 
 
 def main() -> None:
