@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from data_cache.commandline import make_app, run, version_option
+from data_cache.commandline import example, make_app, run, version_option
 from data_cache.errors import UsageError
 from data_cache.options import with_options
 from train.config import Execution, TrainConfig, resolve
@@ -15,7 +15,7 @@ from train.terminal import print_json, print_pairs, print_seeds, print_study, pr
 
 app = make_app(
     "Train a frozen, prompt-tuned ViT on a cache and evaluate it leave-one-subject-out.\n\n"
-    "[bold]Example[/bold]: mpt-train --cache data_cache/casme2.h5"
+    + example("mpt-train --cache data_cache/casme2.h5")
 )
 RUNS = Path("runs")
 
