@@ -49,8 +49,8 @@ def test_a_default_a_choice_and_a_demand_are_stated() -> None:
     assert "| `--reduction` integer | r, the adapters' reduction factor (paper: 8). Default: 8. |" in text
     assert "| `--adapter-mean` none, cross |" in text
     assert (
-        "| `--cache` path, repeatable | Cache from mpt-preprocess; several for a composite protocol. Required. |"
-        in text
+        "| `--cache` text, repeatable | Cache from mpt-preprocess, a path or a URL; several for a composite protocol. "
+        "Required. |" in text
     )
     assert re.search(r"\| `--checkpoints`, `--no-checkpoints` \| .* Default: on\. \|", text)
     assert re.search(r"\| `--seeds` integer \| .* Default: 1\. \|", text)
