@@ -32,6 +32,11 @@ def make_app(help: str) -> typer.Typer:
     )
 
 
+def example(command: str) -> str:
+    """The line at the end of a command's help that shows how it is typed."""
+    return f"[bold]Example[/bold]: {command}"
+
+
 def version_option(value: bool) -> None:
     """Callback of `--version`."""
     if value:
@@ -41,6 +46,7 @@ def version_option(value: bool) -> None:
 
 def run(app: typer.Typer, program: str) -> NoReturn:
     """Run an application; print an expected error as one clear line and leave with its exit code."""
+    _show_text_of_single_command(app)
     try:
         app(prog_name=program)
     except MptError as error:
@@ -56,6 +62,12 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         say(f"{program}: disk full ({error}); free some space and run the same command again")
         sys.exit(NoSpace.exit_code)
     sys.exit(0)
+
+
+def _show_text_of_single_command(app: typer.Typer) -> None:
+    """Put an application's text below its command's: with one command, Typer shows the command's alone."""
+    if app.registered_callback is None and len(app.registered_commands) == 1:
+        app.registered_commands[0].epilog = app.info.help
 
 
 def typed_command() -> str:

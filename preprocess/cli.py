@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from data_cache.commandline import make_app, run, version_option
+from data_cache.commandline import example, make_app, run, version_option
 from data_cache.options import with_options
 from preprocess.options import BuildOptions
 from preprocess.recipe import Recipe
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 app = make_app(
     "Turn a micro-expression data set into one shareable cache of dynamic images and magnified motion.\n\n"
-    "[bold]Example[/bold]: mpt-preprocess casme2 --root ~/CASME2 --alpha 20   →   data_cache/casme2.h5"
+    + example("mpt-preprocess casme2 --root ~/CASME2 --alpha 20   →   data_cache/casme2.h5")
 )
 
 DEMO_ROOT = Path("datasets/demo")
@@ -72,45 +72,32 @@ def main_options(
     """Options before the subcommand."""
 
 
-@app.command()
-@with_options(Recipe, without=("alpha",))
-@with_options(BuildOptions, into="how")
-def casme2(
-    root: Root = None,
-    output: Output = None,
-    alpha: Alphas = None,
-    face_boxes: FaceBoxes = None,
-    no_corrections: NoCorrections = False,
-    *,
-    given: dict[str, Any],
-    how: dict[str, Any],
-) -> None:
-    """CASME II: Cropped (or CASME2_RAW_selected) and its coding sheet."""
-    from preprocess.datasets.find import find
+def add_dataset(name: str, about: str) -> None:
+    """Add the subcommand that caches a data set of the table `ADAPTERS` (preprocess/datasets/find.py)."""
 
-    _build(find("casme2", root, corrected=not no_corrections), output, alpha, face_boxes, given, how)
+    @app.command(name, help=about, epilog=example(f"mpt-preprocess {name} --root ~/{name} --alpha 20"))
+    @with_options(Recipe, without=("alpha",))
+    @with_options(BuildOptions, into="how")
+    def dataset(
+        root: Root = None,
+        output: Output = None,
+        alpha: Alphas = None,
+        face_boxes: FaceBoxes = None,
+        no_corrections: NoCorrections = False,
+        *,
+        given: dict[str, Any],
+        how: dict[str, Any],
+    ) -> None:
+        from preprocess.datasets.find import find
 
-
-@app.command()
-@with_options(Recipe, without=("alpha",))
-@with_options(BuildOptions, into="how")
-def samm(
-    root: Root = None,
-    output: Output = None,
-    alpha: Alphas = None,
-    face_boxes: FaceBoxes = None,
-    no_corrections: NoCorrections = False,
-    *,
-    given: dict[str, Any],
-    how: dict[str, Any],
-) -> None:
-    """SAMM: the scenes as delivered (or your crops) and SAMM_Micro_FACS_Codes_v2.xlsx."""
-    from preprocess.datasets.find import find
-
-    _build(find("samm", root, corrected=not no_corrections), output, alpha, face_boxes, given, how)
+        _build(find(name, root, corrected=not no_corrections), output, alpha, face_boxes, given, how)
 
 
-@app.command()
+add_dataset("casme2", "CASME II: Cropped (or CASME2_RAW_selected) and its coding sheet.")
+add_dataset("samm", "SAMM: the scenes as delivered (or your crops) and SAMM_Micro_FACS_Codes_v2.xlsx.")
+
+
+@app.command(epilog=example("mpt-preprocess smic --camera hs"))
 @with_options(Recipe, without=("alpha",))
 @with_options(BuildOptions, into="how")
 def smic(
@@ -131,7 +118,7 @@ def smic(
     _build(found, output, alpha, face_boxes, given, how)
 
 
-@app.command()
+@app.command(epilog=example("mpt-preprocess manifest recordings.csv --faces auto"))
 @with_options(Recipe, without=("alpha",))
 @with_options(BuildOptions, into="how")
 def manifest(
@@ -152,7 +139,7 @@ def manifest(
     _build(adapter(csv_file, name, fps), output, alpha, face_boxes, read_recipe(recipe, given), how)
 
 
-@app.command()
+@app.command(epilog=example("mpt-preprocess demo --subjects 4 --size 112"))
 @with_options(Recipe, without=("alpha",))
 @with_options(BuildOptions, into="how")
 def demo(
@@ -186,7 +173,7 @@ def demo(
     _build(find("demo", folder), output, alpha, face_boxes, given, how)
 
 
-@app.command()
+@app.command(epilog=example("mpt-preprocess check casme2"))
 def check(
     dataset: DatasetName,
     root: Root = None,
@@ -210,7 +197,7 @@ def check(
     report.raise_surprises()
 
 
-@app.command()
+@app.command(epilog=example("mpt-preprocess preview casme2 sub01 sub05/EP02_07 --alpha 20"))
 @with_options(Recipe)
 def preview(
     dataset: DatasetName,

@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from data_cache.commandline import make_app, run, version_option
+from data_cache.commandline import example, make_app, run, version_option
 
 app = make_app(
     "Compare two finished runs clip by clip: McNemar's exact test, and an interval of the difference.\n\n"
-    "[bold]Example[/bold]: mpt-compare runs/casme2-mpt runs/casme2-head"
+    + example("mpt-compare runs/casme2-mpt runs/casme2-head")
 )
 
 
