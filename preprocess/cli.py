@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from data_cache.commandline import example, make_app, run, version_option
-from data_cache.errors import UsageError
+from data_cache.commandline import Version, example, make_app, run
 from data_cache.options import with_options
 from preprocess.options import BuildOptions
 from preprocess.recipe import Recipe
+from preprocess.targets import cache_path, targets
 
 if TYPE_CHECKING:
     from preprocess.datasets.base import Discovery
@@ -21,7 +21,6 @@ app = make_app(
     + example("mpt-preprocess casme2 --root ~/CASME2 --alpha 20   →   data_cache/casme2.h5")
 )
 
-CACHE_FOLDER = Path("data_cache")
 DEMO_ROOT = Path("datasets/demo")
 
 Root = Annotated[
@@ -55,12 +54,7 @@ DatasetName = Annotated[str, typer.Argument(help="casme2, samm, smic or demo, or
 
 
 @app.callback()
-def main_options(
-    version: Annotated[
-        bool | None,
-        typer.Option("--version", callback=version_option, is_eager=True, help="Show the version."),
-    ] = None,
-) -> None:
+def main_options(version: Version = None) -> None:
     """Options before the subcommand."""
 
 
@@ -229,29 +223,6 @@ def _build(
 
     found = settle_faces(found, given, face_boxes)
     build(found, targets(output or cache_path(found.dataset), alpha, given), BuildOptions(**how))
-
-
-def cache_path(dataset: str) -> Path:
-    """Where a cache goes when nobody says otherwise."""
-    return CACHE_FOLDER / f"{dataset}.h5"
-
-
-def targets(output: Path, alphas: list[float] | None, given: Mapping[str, Any]) -> dict[Path, Recipe]:
-    """Cache path → recipe; with several α, each cache has its α in its name.
-
-    Raises:
-        UsageError: the same α twice, or an output that is a folder.
-    """
-    if output.is_dir():
-        raise UsageError(f"{output} is a folder; name a file in it, such as -o {output / 'cache.h5'}")
-    recipe = Recipe(**given)
-    if not alphas:
-        return {output: recipe}
-    if len(set(alphas)) != len(alphas):
-        raise UsageError(f"--alpha was given twice with the same value: {alphas}")
-    if len(alphas) == 1:
-        return {output: recipe.with_alpha(alphas[0])}
-    return {output.with_stem(f"{output.stem}-alpha{alpha:g}"): recipe.with_alpha(alpha) for alpha in alphas}
 
 
 def main() -> None:
