@@ -11,6 +11,7 @@ from data_cache.commandline import Version, example, make_app, run
 from data_cache.options import with_options
 from preprocess.options import BuildOptions
 from preprocess.recipe import Recipe
+from preprocess.recipe_file import read_recipe
 from preprocess.targets import cache_path, targets
 
 if TYPE_CHECKING:
@@ -44,6 +45,14 @@ FaceBoxes = Annotated[
     typer.Option(
         help="CSV with a box for each face, for --faces csv: subject, clip, x, y, width, height (docs/datasets.md).",
         show_default="<root>/face_boxes.csv",
+    ),
+]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        help="JSON file with a recipe, as a cache stores it; options that are typed win over it.",
+        show_default="the defaults",
     ),
 ]
 NoCorrections = Annotated[
@@ -113,6 +122,7 @@ def manifest(
     fps: Annotated[float | None, typer.Option(help="Frame rate of folders without one of their own.")] = None,
     output: Output = None,
     alpha: Alphas = None,
+    recipe: RecipeFile = None,
     face_boxes: FaceBoxes = None,
     *,
     given: dict[str, Any],
@@ -121,7 +131,7 @@ def manifest(
     """Any other set, or your own recordings: folders of frames or videos that a CSV lists."""
     from preprocess.datasets.manifest import manifest as adapter
 
-    _build(adapter(csv_file, name, fps), output, alpha, face_boxes, given, how)
+    _build(adapter(csv_file, name, fps), output, alpha, face_boxes, read_recipe(recipe, given), how)
 
 
 @app.command(epilog=example("mpt-preprocess demo --subjects 4 --size 112"))
@@ -195,6 +205,7 @@ def preview(
         Path | None, typer.Option("--output", "-o", help="Folder for the pictures.", show_default="preview/<set>")
     ] = None,
     movie: Annotated[str, typer.Option(help="Movie beside each sheet: mp4, gif or none.")] = "mp4",
+    recipe: RecipeFile = None,
     face_boxes: FaceBoxes = None,
     no_corrections: NoCorrections = False,
     *,
@@ -205,6 +216,7 @@ def preview(
     from preprocess.faces.choose import settle_faces
     from preprocess.preview import preview as draw
 
+    given = read_recipe(recipe, given)
     found = settle_faces(find(dataset, root, camera=camera, corrected=not no_corrections), given, face_boxes)
     draw(found, clips or [], Recipe(**given), output or Path("preview") / found.dataset, movie)
 

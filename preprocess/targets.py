@@ -1,4 +1,4 @@
-"""Which caches a command makes, and with which recipe each."""
+"""Which cache files a command makes, and with which recipe each."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -103,6 +103,27 @@ def test_every_flipped_bit_is_found_or_lies_in_an_unused_byte(
     assert counts["clip named"] > 20
 
 
+@pytest.mark.parametrize("mode", ["device", "ram", "stream"])
+def test_training_on_a_flipped_bit_names_the_clip_and_goes_on_with_a_sound_copy(
+    command: Command, make_cache: MakeCache, tmp_path: Path, mode: str
+) -> None:
+    path = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2})
+    place, key = stored_pixels(path)[-1]
+    assert key == "s2/EP01"
+    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--token-channels", 4, "--prompts", 1)
+    arguments = ("--cache", path, *tiny, "--epochs", 1, "--device", "cpu", "--cache-mode", mode, "--workers", 1)
+    bit = 8 * (place.start + len(place) // 2) + 3
+    flip(path, bit)
+    refused = command("mpt-train", *arguments)
+    assert refused.code == 4, refused.err
+    last = refused.err.strip().splitlines()[-1]
+    assert last.startswith(f"mpt-train: {path}: clip {key} is corrupt") and "mpt-cache verify" in last
+    assert "Traceback" not in refused.err and not list(tmp_path.rglob("folds/*"))
+    flip(path, bit)
+    done = command("mpt-train", *arguments)
+    assert done.code == 0 and "final epoch" in done.out, done.err
+
+
 def test_flips_outside_the_pixels_too(sound: Path, copy: Path, rng: np.random.Generator) -> None:
     outside = np.ones(sound.stat().st_size, bool)
     for place, _ in stored_pixels(sound):

@@ -34,7 +34,12 @@ def list_presets(value: bool) -> None:
 @with_options(TrainConfig)
 def train(
     cache: Annotated[
-        list[Path], typer.Option("--cache", help="Cache from mpt-preprocess; several for a composite protocol.")
+        list[str],
+        typer.Option(
+            "--cache",
+            metavar="CACHE",
+            help="Cache from mpt-preprocess, a path or a URL; several for a composite protocol.",
+        ),
     ],
     preset: Annotated[str, typer.Option(help="Named settings: a row of the paper's tables, and more.")] = "mpt",
     presets: Annotated[
@@ -71,14 +76,17 @@ def train(
     execution = Execution(**how)
     if name is not None and (Path(name).name != name or name in (".", "..")):
         raise UsageError(f"--name is {name!r}; expected a plain name, for runs go to {RUNS}/NAME")
+    from data_cache.remote import local_copy
     from train.job import train_run
+    from train.ranks import leads
     from train.runs import RunFolder
     from train.task import make_task
 
+    caches = [local_copy(each) for each in cache]
     if study is not None:
-        train_study(study, cache, settings, execution, name, seeds, overwrite)
+        train_study(study, caches, settings, execution, name, seeds, overwrite)
         return
-    task = make_task(cache, settings.protocol)
+    task = make_task(caches, settings.protocol)
     if dry_run:
         from train.plan import plan_run
 
@@ -91,6 +99,8 @@ def train(
         train_run(task, replace(settings, seed=settings.seed + number), execution, RunFolder(place), overwrite)
         for number, place in enumerate(paths)
     ]
+    if not leads():
+        return
     finished = [(summary, place) for summary, place in zip(summaries, paths, strict=True) if summary is not None]
     for summary, place in finished:
         if not json_output:
@@ -113,6 +123,7 @@ def train_study(
     """Run what is missing of a study and print its table."""
     from data_cache.reader import CacheReader
     from train.job import train_run
+    from train.ranks import leads
     from train.report.study import study_table
     from train.runs import RunFolder
     from train.studies import StudyRow, run_study
@@ -125,7 +136,8 @@ def train_study(
 
     prefix = name or "+".join(sorted({CacheReader(path).attributes.dataset for path in caches}))
     run_study(study, caches, RUNS, prefix, run_row, seeds)
-    print_study(*study_table(study, RUNS, prefix))
+    if leads():
+        print_study(*study_table(study, RUNS, prefix))
 
 
 def main() -> None:

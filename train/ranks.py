@@ -33,6 +33,11 @@ class Ranks:
             torch.distributed.barrier()
 
 
+def leads() -> bool:
+    """Whether this is the process that prints and writes what exists once: the only one, or torchrun's first."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 @contextmanager
 def join_ranks() -> Iterator[Ranks]:
     """Join the processes that torchrun started; alone otherwise."""
