@@ -42,21 +42,29 @@ def page() -> str:
 
 def commands() -> dict[str, Any]:
     """Name → click command of each command that `pyproject.toml` declares and whose module is there."""
-    from typer.main import get_command
-
     scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
     modules = {program: entry.partition(":")[0] for program, entry in scripts.items()}
     return {
-        program: get_command(importlib.import_module(module).app)
+        program: _with_text(importlib.import_module(module).app)
         for program, module in modules.items()
         if find_spec(module) is not None
     }
 
 
+def _with_text(app: Any) -> Any:
+    """The click command of an app. With one command only, Typer leaves out the text of the app, so it is put back."""
+    from typer.main import get_command
+
+    command = get_command(app)
+    if not getattr(command, "commands", {}):
+        command.epilog = app.info.help
+    return command
+
+
 def _described(title: str, command: Any, level: int, tables: dict[str, str]) -> Iterator[str]:
     """Sections of a command and its subcommands; `tables` are those printed already, and below which heading."""
     yield f"{'#' * level} {title}\n"
-    yield f"{_plain(command.help or '')}\n"
+    yield from (f"{_plain(text)}\n" for text in (command.help, command.epilog) if text)
     subcommands = getattr(command, "commands", {})
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     options = [each for each in command.params if each.param_type_name == "option" and each.name not in _NOT_OURS]
