@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from data_cache.commandline import available_jobs, example, make_app, progress, run, say, version_option
+from data_cache.commandline import Version, available_jobs, example, make_app, progress, run, say
 from data_cache.errors import ClipsFailed, InvalidFile, StaleFile, UsageError
 
 app = make_app(
@@ -21,12 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
-def main_options(
-    version: Annotated[
-        bool | None,
-        typer.Option("--version", callback=version_option, is_eager=True, help="Show the version."),
-    ] = None,
-) -> None:
+def main_options(version: Version = None) -> None:
     """Options before the subcommand."""
 
 

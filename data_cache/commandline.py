@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -42,6 +42,12 @@ def version_option(value: bool) -> None:
     if value:
         typer.echo(f"motion-prompt-tuning {__version__}")
         raise typer.Exit
+
+
+Version = Annotated[
+    bool | None, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version.")
+]
+"""The option that every command has."""
 
 
 def run(app: typer.Typer, program: str) -> NoReturn:

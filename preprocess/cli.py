@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from data_cache.commandline import example, make_app, run, version_option
+from data_cache.commandline import Version, example, make_app, run
 from data_cache.options import with_options
 from preprocess.options import BuildOptions
 from preprocess.recipe import Recipe
@@ -63,12 +63,7 @@ DatasetName = Annotated[str, typer.Argument(help="casme2, samm, smic or demo, or
 
 
 @app.callback()
-def main_options(
-    version: Annotated[
-        bool | None,
-        typer.Option("--version", callback=version_option, is_eager=True, help="Show the version."),
-    ] = None,
-) -> None:
+def main_options(version: Version = None) -> None:
     """Options before the subcommand."""
 
 

@@ -1,6 +1,5 @@
 """What the documentation site does to its pages: formulas without scripts, and no request to another host."""
 
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -56,13 +55,3 @@ def test_what_asks_nobody_passes(text: str) -> None:
 def test_styles_are_read_too() -> None:
     assert requests("@font-face { src: url('https://example.org/f.woff2') }", ".css") == ["https://example.org/f.woff2"]
     assert requests("a { background: url(images/a.png) }", ".css") == []
-
-
-@pytest.mark.parametrize(
-    ("page", "example"), [("adding-a-data-set", "add_a_dataset"), ("adding-a-prompt-or-adapter", "custom_adapter")]
-)
-def test_a_page_includes_its_example_and_does_not_copy_it(page: str, example: str) -> None:
-    root = Path(__file__).parents[1]
-    # As a block: the formatter takes the form on one line for Python, and spoils it.
-    assert f"\n--8<--\nexamples/{example}.py\n--8<--\n" in (root / f"docs/{page}.md").read_text(encoding="utf-8")
-    assert (root / f"examples/{example}.py").is_file()

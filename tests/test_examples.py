@@ -60,6 +60,13 @@ def test_it_takes_fewer_than_forty_lines(script: str) -> None:
     assert 10 < lines_of_code((EXAMPLES / script).read_text()) < 40
 
 
+@pytest.mark.parametrize("script", SHORT)
+def test_the_documentation_includes_it(script: str) -> None:
+    """In the form of two lines: a formatter of code in Markdown reads the form of one line as arithmetic."""
+    pages = [path.read_text() for path in (ROOT / "docs").glob("adding-*.md")]
+    assert any(f"\n--8<--\nexamples/{script}\n--8<--\n" in page for page in pages)
+
+
 def test_the_list_of_examples_is_complete() -> None:
     listed = (EXAMPLES / "README.md").read_text()
     assert all(f"`{path.name}`" in listed for path in EXAMPLES.glob("*.py"))

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from data_cache.commandline import example, make_app, run, version_option
+from data_cache.commandline import Version, example, make_app, run
 from data_cache.errors import UsageError
 from data_cache.options import with_options
 from train.config import Execution, TrainConfig, resolve
@@ -64,9 +64,7 @@ def train(
         bool, typer.Option("--dry-run", help="Say what would be done and what it costs; write nothing.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    version: Annotated[
-        bool | None, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version.")
-    ] = None,
+    version: Version = None,
     *,
     given: dict[str, Any],
     how: dict[str, Any],
