@@ -211,6 +211,31 @@ def test_other_files_under_the_name_of_a_cache(command: Command, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        ("mpt-cache", "info", "page.h5"),
+        ("mpt-cache", "merge", "page.h5", "-o", "out.h5"),
+        ("mpt-cache", "export", "page.h5", "--no-images"),
+        ("mpt-cache", "export", "page.h5", "--compression", "gzip"),
+        ("mpt-cache", "export", "page.h5", "--card", "out"),
+        ("mpt-cache", "preview", "page.h5"),
+        ("mpt-train", "--cache", "page.h5"),
+        ("mpt-train", "--cache", "page.h5", "--dry-run"),
+        ("mpt-train", "--cache", "page.h5", "--study", "alpha"),
+    ],
+    ids=" ".join,
+)
+def test_every_command_refuses_with_the_same_code_and_leaves_nothing(
+    command: Command, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "page.h5").write_text("<html>Sign in</html>")
+    done = command(*words)
+    assert done.code == 4 and len(done.err.strip().splitlines()) == 1
+    assert done.err.startswith(f"{words[0]}: page.h5 is not an HDF5 file")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.h5"]
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda file: file.attrs.__delitem__("complete"), "not a finished cache"),
@@ -281,6 +306,9 @@ def test_verify_finds_what_opening_cannot(
     assert done.code == 4 and where in done.out, done.out + done.err
     with pytest.raises(InvalidFile):
         require_valid(copy)
+    if where not in ("s1/EP02", "s2/EP01"):  # those two are in the pixels
+        with pytest.raises(InvalidFile, match=where):
+            open_clips([copy])
 
 
 def test_bytes_after_the_end_deserve_a_warning(command: Command, copy: Path) -> None:

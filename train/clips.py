@@ -69,9 +69,9 @@ def open_clips(paths: Sequence[Path]) -> ClipSet:
         UsageError: a file is missing, or two caches hold the same data set or differ in recipe.
         InvalidFile: a file is no sound cache.
     """
+    readers = [CacheReader(path) for path in paths]
     for path in paths:
         require_valid(path, pixels=False)  # the pixels of a clip are checked when it is read first
-    readers = [CacheReader(path) for path in paths]
     first = readers[0]
     for reader in readers[1:]:
         knobs = sorted(set(first.attributes.recipe) | set(reader.attributes.recipe))
