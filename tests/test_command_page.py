@@ -46,12 +46,9 @@ def test_a_section_names_all_options_and_no_other(name: str, command: Any) -> No
 
 def test_a_default_a_choice_and_a_demand_are_stated() -> None:
     text = section("mpt-train")
-    assert "| `--reduction` integer | r, the adapters' reduction factor (paper: 8). Default: 8. |" in text
-    assert "| `--adapter-mean` none, cross |" in text
-    assert (
-        "| `--cache` text, repeatable | Cache from mpt-preprocess, a path or a URL; several for a composite protocol. "
-        "Required. |" in text
-    )
+    assert re.search(r"\| `--reduction` integer \| .* Default: 8\. \|", text)
+    assert re.search(r"\| `--adapter-mean` none, cross \| .* Default: none\. \|", text)
+    assert re.search(r"\| `--cache` \w+, repeatable \| .* Required\. \|", text)
     assert re.search(r"\| `--checkpoints`, `--no-checkpoints` \| .* Default: on\. \|", text)
     assert re.search(r"\| `--seeds` integer \| .* Default: 1\. \|", text)
 

@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tarfile
 import zipfile
-from email import message_from_bytes
+from email import message_from_string
 from pathlib import Path
 
 import pytest
@@ -48,7 +48,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_wheel_holds_exactly_the_three_packages(built: Path) -> None:
     with zipfile.ZipFile(built / f"{STEM}-py3-none-any.whl") as wheel:
         names = set(wheel.namelist())
-        metadata = message_from_bytes(wheel.read(f"{STEM}.dist-info/METADATA"))
+        metadata = message_from_string(wheel.read(f"{STEM}.dist-info/METADATA").decode())
         entry_points = wheel.read(f"{STEM}.dist-info/entry_points.txt").decode()
     info = {name for name in names if name.startswith(f"{STEM}.dist-info/")}
     assert names - info == package_files()

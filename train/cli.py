@@ -17,7 +17,6 @@ app = make_app(
     "Train a frozen, prompt-tuned ViT on a cache and evaluate it leave-one-subject-out.\n\n"
     + example("mpt-train --cache data_cache/casme2.h5")
 )
-RUNS = Path("runs")
 
 
 def list_presets(value: bool) -> None:
@@ -75,11 +74,11 @@ def train(
     settings = resolve(find_preset(preset).settings, config, given)
     execution = Execution(**how)
     if name is not None and (Path(name).name != name or name in (".", "..")):
-        raise UsageError(f"--name is {name!r}; expected a plain name, for runs go to {RUNS}/NAME")
+        raise UsageError(f"--name is {name!r}; expected a plain name, for runs go to runs/NAME")
     from data_cache.remote import local_copy
     from train.job import train_run
     from train.ranks import leads
-    from train.runs import RunFolder
+    from train.runs import RUNS, RunFolder
     from train.task import make_task
 
     caches = [local_copy(each) for each in cache]
@@ -125,7 +124,7 @@ def train_study(
     from train.job import train_run
     from train.ranks import leads
     from train.report.study import study_table
-    from train.runs import RunFolder
+    from train.runs import RUNS, RunFolder
     from train.studies import StudyRow, run_study
     from train.task import make_task
 

@@ -52,8 +52,8 @@ def report(
 
 def report_study(study: str, name: str | None) -> None:
     """Print a study's table and write it as CSV and LaTeX."""
-    from train.cli import RUNS
     from train.report.study import study_table
+    from train.runs import RUNS
     from train.terminal import print_study
 
     table, missing = study_table(study, RUNS, name)
