@@ -52,7 +52,7 @@ def stored(lab: Path, subject: str) -> dict[str, np.ndarray]:
 def test_frames_of_a_left_out_subject_get_the_logits_of_the_run(
     ask: Callable[..., Any], lab: Path, drawn_set: Path
 ) -> None:
-    for clip, logits in stored(lab, "sub02").items():
+    for clip, logits in list(stored(lab, "sub02").items())[:2]:
         said = ask(drawn_set / "Cropped" / "sub02" / clip, "--fold", "sub02", "--fps", 200)
         (answer,) = said["clips"]
         (found,) = answer["logits"].values()
