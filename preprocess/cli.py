@@ -47,6 +47,14 @@ FaceBoxes = Annotated[
         show_default="<root>/face_boxes.csv",
     ),
 ]
+RecipeFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--recipe",
+        help="JSON file to take the knobs from, such as the recipe of a cache; those typed here win.",
+        show_default="the defaults",
+    ),
+]
 NoCorrections = Annotated[
     bool, typer.Option("--no-corrections", help="Take the annotation as delivered, known errors included.")
 ]
@@ -133,13 +141,17 @@ def manifest(
     output: Output = None,
     alpha: Alphas = None,
     face_boxes: FaceBoxes = None,
+    recipe: RecipeFile = None,
     *,
     given: dict[str, Any],
     how: dict[str, Any],
 ) -> None:
     """Any other set, or your own recordings: folders of frames or videos that a CSV lists."""
     from preprocess.datasets.manifest import manifest as adapter
+    from preprocess.recipe_file import read_recipe
 
+    if recipe is not None:
+        given = read_recipe(recipe) | given
     _build(adapter(csv_file, name, fps), output, alpha, face_boxes, given, how)
 
 
