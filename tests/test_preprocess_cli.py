@@ -79,6 +79,20 @@ def test_several_alphas_give_one_cache_each(command: Command, official: Path, tm
     assert CacheReader("ten.h5").content_digest == CacheReader("data_cache/casme2-alpha10.h5").content_digest
 
 
+def test_several_alphas_decode_every_frame_once(
+    command: Command, official: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import preprocess.frames as frames
+
+    decoded: list[Path] = []
+    read_image = frames.read_image
+    monkeypatch.setattr(frames, "read_image", lambda path: decoded.append(path) or read_image(path))
+    alphas = [word for alpha in (0, 10, 20, 30, 50) for word in ("--alpha", alpha)]
+    assert command("mpt-preprocess", "casme2", "--root", official, *FAST, *alphas).code == 0
+    assert len(list(Path("data_cache").glob("*.h5"))) == 5
+    assert len(decoded) == len(set(decoded)) == 10 * 16
+
+
 def test_a_second_run_has_nothing_to_do(command: Command, official: Path) -> None:
     command("mpt-preprocess", "casme2", "--root", official, *FAST)
     before = Path("data_cache/casme2.h5").stat()
