@@ -40,7 +40,15 @@ def write_bytes(path: Path, data: bytes | memoryview, *, durable: bool = True) -
 
 def write_json(path: Path, value: Any) -> None:
     """Put `value` at `path` as indented JSON, atomically."""
-    write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+    write_bytes(path, json_bytes(value, indent=2))
+
+
+def json_bytes(value: Any, indent: int | None = None) -> bytes:
+    """One JSON text and a line break, in UTF-8.
+
+    A file name that is no UTF-8 comes as lone surrogates; replaced by backslashes, they are what JSON writes for them.
+    """
+    return (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
 @contextmanager

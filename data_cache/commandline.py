@@ -3,6 +3,7 @@
 Results go to stdout, progress and messages to stderr, so that `--json` output can be piped.
 """
 
+import io
 import os
 import shlex
 import sys
@@ -53,6 +54,8 @@ Version = Annotated[
 def run(app: typer.Typer, program: str) -> NoReturn:
     """Run an application; print an expected error as one clear line and leave with its exit code."""
     _show_text_of_single_command(app)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a file's name may be in any encoding
     try:
         app(prog_name=program)
     except MptError as error:
@@ -90,7 +93,14 @@ def available_jobs(jobs: int) -> int:
 
 def say(message: str) -> None:
     """One line for the person at the terminal, on stderr."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201
+    print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def visible(text: str) -> str:
+    """Text with control characters written out: a file's name must not be able to command a terminal."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t\xa0" else repr(character)[1:-1] for character in text
+    )
 
 
 @contextmanager

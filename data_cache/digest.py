@@ -19,8 +19,11 @@ def canonical_json(value: Any) -> str:
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of the canonical JSON of `value`, as 64 hex digits."""
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    """SHA-256 of the canonical JSON of `value`, as 64 hex digits.
+
+    File names that are no UTF-8 (old archives have them) come as lone surrogates, which must not stop a build.
+    """
+    return hashlib.sha256(canonical_json(value).encode(errors="backslashreplace")).hexdigest()
 
 
 def digest_arrays(arrays: Iterable[np.ndarray]) -> str:

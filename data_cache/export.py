@@ -1,11 +1,10 @@
 """Hand a cache on: without its images, compressed, or as a folder that explains itself."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-from data_cache.atomic import replacing, write_bytes
+from data_cache.atomic import json_bytes, replacing, write_bytes
 from data_cache.card import write_card
 from data_cache.errors import InvalidFile, UsageError
 from data_cache.lock import writer_lock
@@ -21,7 +20,7 @@ Advance = Callable[[int, str], None]
 def manifest_bytes(cache: Path) -> bytes:
     """The manifest of a cache as a JSON file."""
     with CacheReader(cache) as reader:
-        return (json.dumps(make_manifest(reader), indent=1, ensure_ascii=False) + "\n").encode()
+        return json_bytes(make_manifest(reader), indent=1)
 
 
 def export_gzip(cache: Path, output: Path, advance: Advance | None = None) -> None:

@@ -74,6 +74,7 @@ def from_mapping(settings_class: type[Settings], values: Mapping[str, Any], wher
     Raises:
         UsageError: an unknown name (with the nearest known one) or a bad value; `where` names the source.
     """
+    hints = get_type_hints(settings_class)
     known = [field.name for field in dataclasses.fields(settings_class)]  # type: ignore[arg-type]
     for name in values:
         if name not in known:
@@ -82,7 +83,10 @@ def from_mapping(settings_class: type[Settings], values: Mapping[str, Any], wher
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
             raise UsageError(f"{where}: unknown setting {name!r}{hint}")
-    return settings_class(**values)
+    try:
+        return settings_class(**{name: _as_float(value, hints[name]) for name, value in values.items()})
+    except UsageError as error:
+        raise UsageError(f"{where}: {error}") from error
 
 
 def with_options(
@@ -112,6 +116,11 @@ def with_options(
         return run
 
     return decorate
+
+
+def _as_float(value: Any, hint: Any) -> Any:
+    """A whole number that stands for a float, as JSON written by hand has it: 20 and 20.0 must give one digest."""
+    return float(value) if hint is float and type(value) is int and abs(value) < 2**53 else value
 
 
 def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:

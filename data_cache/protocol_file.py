@@ -39,7 +39,8 @@ def read_protocol(path: Path) -> Protocol:
     if unknown:
         raise UsageError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}")
     classes = values.get("classes")
-    if not isinstance(classes, list) or len(set(map(str, classes))) != len(classes) or len(classes) < 2:
+    names = [name for name in classes if isinstance(name, str) and name] if isinstance(classes, list) else []
+    if names != classes or len(set(names)) != len(names) or len(names) < 2:
         raise UsageError(f"{path}: classes is {classes!r}; expected a list of two or more different names")
     emotions = _tables(path, values, "emotions", str)
     expected = _tables(path, values, "expected", int)
@@ -51,7 +52,7 @@ def read_protocol(path: Path) -> Protocol:
         _check_classes(path, f"[expected.{dataset}]", counts, classes)
     return Protocol(
         name=str(values.get("name", path.stem)),
-        classes=tuple(map(str, classes)),
+        classes=tuple(classes),
         emotions={
             dataset: {emotion.lower(): name for emotion, name in mapping.items()}
             for dataset, mapping in emotions.items()

@@ -51,7 +51,7 @@ RecipeFile = Annotated[
     Path | None,
     typer.Option(
         "--recipe",
-        help="JSON file with a recipe, as a cache stores it; options that are typed win over it.",
+        help="JSON file to take the knobs from, such as the recipe of a cache; those typed here win.",
         show_default="the defaults",
     ),
 ]
@@ -131,7 +131,7 @@ def manifest(
     """Any other set, or your own recordings: folders of frames or videos that a CSV lists."""
     from preprocess.datasets.manifest import manifest as adapter
 
-    _build(adapter(csv_file, name, fps), output, alpha, face_boxes, read_recipe(recipe, given), how)
+    _build(adapter(csv_file, name, fps), output, alpha, face_boxes, read_recipe(recipe) | given, how)
 
 
 @app.command(epilog=example("mpt-preprocess demo --subjects 4 --size 112"))
@@ -216,7 +216,7 @@ def preview(
     from preprocess.faces.choose import settle_faces
     from preprocess.preview import preview as draw
 
-    given = read_recipe(recipe, given)
+    given = read_recipe(recipe) | given
     found = settle_faces(find(dataset, root, camera=camera, corrected=not no_corrections), given, face_boxes)
     draw(found, clips or [], Recipe(**given), output or Path("preview") / found.dataset, movie)
 

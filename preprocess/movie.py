@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from data_cache.errors import UsageError
+from preprocess.video import is_utf8
 
 if TYPE_CHECKING:
     from preprocess.preview import Scene
@@ -39,6 +40,8 @@ def write_mp4(scene: "Scene", path: Path) -> None:
     Raises:
         UsageError: this build of OpenCV cannot write it.
     """
+    if not is_utf8(path):
+        raise UsageError(f"OpenCV cannot write to {path}, whose name is no UTF-8; rename it, or pass --movie gif")
     frames = side_by_side(scene)
     size = (frames.shape[2], frames.shape[1])
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), RATE, size)

@@ -1,11 +1,11 @@
 """The log of a build: one line of JSON per clip."""
 
-import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
+from data_cache.atomic import json_bytes
 from data_cache.errors import UsageError
 
 
@@ -33,4 +33,4 @@ class ReceiptLog:
         """Append one receipt, with the time."""
         if self._file is not None:
             line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **receipt}
-            self._file.write(json.dumps(line, ensure_ascii=False) + "\n")
+            self._file.write(json_bytes(line).decode())

@@ -1,35 +1,36 @@
-"""A recipe from a file: that of a cache or of a trained model, to treat other clips in the same way."""
+"""A recipe from a file, so that other recordings get exactly the pixels of a cache that exists."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from data_cache.errors import UsageError
-from data_cache.options import from_mapping
-from preprocess.recipe import Recipe
+from preprocess.recipe import ALGORITHM_VERSION, Recipe
 
 
-def read_recipe(path: Path | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Knobs from a recipe file, and over them those that were typed.
+def read_recipe(path: Path | None) -> dict[str, Any]:
+    """The knobs that a JSON file sets, as a cache holds them in its attribute `recipe`; none without a file.
+
+    A file may set some of the knobs only; the others keep their defaults.
 
     Raises:
-        UsageError: the file is missing, is no JSON object, names an unknown knob, or is of another version.
+        UsageError: the file cannot be read, is no JSON object, names an unknown knob, has a bad value, or is of
+            another version of the arithmetic.
     """
     if path is None:
-        return dict(given)
+        return {}
     try:
-        stored = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise UsageError(f"--recipe {path} cannot be read as JSON: {error}") from error
-    if not isinstance(stored, dict):
+        values = json.loads(path.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"--recipe {path} cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"--recipe {path} is no JSON file: {error}") from error
+    if not isinstance(values, dict):
+        raise UsageError(f'--recipe {path} holds no JSON object; expected one such as {{"alpha": 20.0}}')
+    recipe = Recipe.from_json(values, str(path))
+    if recipe.algorithm != ALGORITHM_VERSION:
         raise UsageError(
-            f"--recipe {path} holds no JSON object; expected the recipe of a cache, as mpt-cache info --json"
+            f"--recipe {path} is of version {recipe.algorithm} of the arithmetic, and this program computes version "
+            f"{ALGORITHM_VERSION}; take the recipe of a cache that this version made"
         )
-    recipe = from_mapping(Recipe, stored, f"--recipe {path}")
-    if recipe.algorithm != Recipe.algorithm:
-        raise UsageError(
-            f"--recipe {path} is of version {recipe.algorithm} of the arithmetic, this program has {Recipe.algorithm}; "
-            "install the version of motion-prompt-tuning that made the cache"
-        )
-    return stored | dict(given)
+    return {name: value for name, value in recipe.as_json().items() if name in values}

@@ -77,8 +77,15 @@ def frame_rate(path: Path) -> float | None:
     return rate if 0 < rate < 1e5 else None
 
 
+def is_utf8(path: Path) -> bool:
+    """Whether OpenCV may be given this path: it ends the whole process when a name is in another encoding."""
+    return not any("\ud800" <= character <= "\udfff" for character in str(path))
+
+
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
+    if not is_utf8(path):
+        raise ClipError(f"{path} cannot be opened, as its name is no UTF-8; rename it or its folder")
     video = cv2.VideoCapture(str(path))
     try:
         if not video.isOpened():

@@ -37,7 +37,7 @@ def equations(clip: np.ndarray, recipe: Recipe, rate: float, band: tuple[float, 
         x = np.stack(band_frames)
         if recipe.filter == "filtfilt":
             sos = signal.butter(recipe.order, band, "bandpass", fs=rate, output="sos")
-            filtered = signal.sosfiltfilt(sos, x, axis=0)
+            filtered = signal.sosfiltfilt(sos, x, axis=0, padlen=min(9, len(x) - 1))  # scipy's 9 where there is room
         elif recipe.filter == "causal":
             sos = signal.butter(recipe.order, band, "bandpass", fs=rate, output="sos")
             start = signal.sosfilt_zi(sos).reshape(len(sos), 2, *[1] * (x.ndim - 1)) * x[0]

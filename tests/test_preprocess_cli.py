@@ -1,6 +1,5 @@
 """`mpt-preprocess` as a user meets it: caches that are right, errors of one clear line."""
 
-import json
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -78,6 +77,20 @@ def test_several_alphas_give_one_cache_each(command: Command, official: Path, tm
     assert names == ["casme2-alpha0.h5", "casme2-alpha10.h5"]
     assert command("mpt-preprocess", "casme2", "--root", official, *FAST, "--alpha", 10, "-o", "ten.h5").code == 0
     assert CacheReader("ten.h5").content_digest == CacheReader("data_cache/casme2-alpha10.h5").content_digest
+
+
+def test_several_alphas_decode_every_frame_once(
+    command: Command, official: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import preprocess.frames as frames
+
+    decoded: list[Path] = []
+    read_image = frames.read_image
+    monkeypatch.setattr(frames, "read_image", lambda path: decoded.append(path) or read_image(path))
+    alphas = [word for alpha in (0, 10, 20, 30, 50) for word in ("--alpha", alpha)]
+    assert command("mpt-preprocess", "casme2", "--root", official, *FAST, *alphas).code == 0
+    assert len(list(Path("data_cache").glob("*.h5"))) == 5
+    assert len(decoded) == len(set(decoded)) == 10 * 16
 
 
 def test_a_second_run_has_nothing_to_do(command: Command, official: Path) -> None:
@@ -223,33 +236,3 @@ def test_a_bad_manifest_is_explained(
     done = command("mpt-preprocess", "manifest", "own.csv", *FAST)
     assert done.code in (2, 3) and words in done.err and "Traceback" not in done.err
     assert not Path("data_cache/own.h5").exists()
-
-
-def test_a_recipe_file_gives_the_knobs_and_typed_ones_win(command: Command, official: Path) -> None:
-    assert command("mpt-preprocess", "casme2", "--root", official, *FAST, "--order", 2, "-o", "a.h5").code == 0
-    Path("recipe.json").write_text(json.dumps(CacheReader("a.h5").attributes.recipe))
-    clip = next((official / "Cropped" / "sub01").iterdir())
-    Path("m.csv").write_text(f"subject,clip,path,emotion,fps\nsub01,{clip.name},{clip},happiness,200\n")
-    arguments = ("mpt-preprocess", "manifest", "m.csv", "--recipe", "recipe.json", "-j", 1)
-    assert command(*arguments, "-o", "b.h5").code == 0
-    one, other = CacheReader("a.h5"), CacheReader("b.h5")
-    assert other.attributes.recipe == one.attributes.recipe
-    assert (other.motion(0) == one.motion(one.clips.keys.index(f"sub01/{clip.name}"))).all()
-    assert command(*arguments, "--order", 1, "-o", "c.h5").code == 0
-    assert CacheReader("c.h5").attributes.recipe == one.attributes.recipe | {"order": 1}
-
-
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("{", "cannot be read as JSON"),
-        ("[]", "holds no JSON object"),
-        ('{"alfa": 3}', "did you mean 'alpha'"),
-        ('{"algorithm": 99}', "is of version 99 of the arithmetic"),
-    ],
-)
-def test_a_foreign_recipe_file_is_refused(command: Command, tmp_path: Path, text: str, reason: str) -> None:
-    (tmp_path / "m.csv").write_text("subject,clip,path,emotion\ns,c,frames,x\n")
-    (tmp_path / "r.json").write_text(text)
-    done = command("mpt-preprocess", "manifest", "m.csv", "--recipe", "r.json")
-    assert done.code == 2 and reason in done.err and done.err.count("\n") == 1

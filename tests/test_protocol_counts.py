@@ -128,6 +128,8 @@ def test_a_protocol_of_ones_own(tmp_path: Path) -> None:
         ("classes = [", "cannot be read as TOML"),
         ("clases = ['a', 'b']", "unknown key 'clases'"),
         ("classes = ['a']", "two or more different names"),
+        ("classes = [1, 2]\n[emotions.x]\njoy = '1'", "two or more different names"),
+        ("classes = ['a', '']", "two or more different names"),
         ("classes = ['a', 'b']", r"no \[emotions"),
         ("classes = ['a', 'b']\n[emotions]\njoy = 'a'", "expected a table of dict values"),
         ("classes = ['a', 'b']\n[emotions.x]\njoy = 'c'", "'c' is no class"),

@@ -153,7 +153,7 @@ class Adapter(Protocol):
         """Find every clip.
 
         Args:
-            root: the folder as delivered, or the one that holds it.
+            root: the folder as delivered.
             corrected: whether to apply the known corrections of the annotation.
 
         Raises:

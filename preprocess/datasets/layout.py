@@ -1,5 +1,6 @@
 """Which of the layouts about a copy of a data set has, and whether its frames are cropped already."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from preprocess.datasets.base import Anomaly, Discovery
 
 _MOST_LISTED = 5
+_CROP = re.compile(r"(?<!un)(?<!not_)(?<!not)crop", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -40,7 +42,7 @@ def find_layout(root: Path, candidates: Iterable[str], clips: str) -> Layout | N
 def _is_cropped(root: Path, folder: Path, clip: Path) -> bool:
     """By the name of a folder (Cropped, SAMM_CROP), or of its images (official crops are called reg_…)."""
     names = [root.name, *folder.relative_to(root).parts]
-    return any("crop" in name.lower() for name in names) or any(clip.glob("reg_*"))
+    return any(_CROP.search(name) for name in names) or any(clip.glob("reg_*"))
 
 
 def unlisted_clips(found: Discovery, folder: Path, clips: str) -> list[Anomaly]:

@@ -40,6 +40,10 @@ def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -
     if not path.is_file():
         raise UsageError(f"no manifest at {path}; write a CSV with the columns {', '.join(REQUIRED + OPTIONAL)}")
     name = dataset or path.stem
+    try:
+        check_name("the name of the data set", name)
+    except ClipError as error:
+        raise UsageError(f"{error}, or pass --name") from error
     found = Discovery(name, path.parent, licence_notice=LICENCE_NOTICE.format(dataset=name))
     seen: set[str] = set()
     for line, row in read_csv(path, REQUIRED, OPTIONAL):

@@ -103,6 +103,8 @@ def _from_folder(row: _FolderRow, subject: str, clip: str) -> list[Annotation]:
     emotion = _emotion(clip)
     if emotion != row.emotion:
         raise ClipError(f"{row.folder} is {emotion} by its name and {row.emotion} by its place; move or rename it")
+    if (owner := _subject(clip.partition("_")[0])) != subject:
+        raise ClipError(f"{row.folder} is of {owner} by its name and of {subject} by its place; move or rename it")
     numbers = numbered_frames(row.folder)
     if not numbers:
         raise ClipError(f"{row.folder} holds no numbered image; unpack the clip again")
