@@ -25,17 +25,21 @@ demo: $(READY)  ## the whole product on a generated set: draw, preprocess, train
 	$(BIN)/mpt-train --cache data_cache/demo.h5 --preset demo-still --name demo-still
 	$(BIN)/mpt-report runs/demo
 
-test: $(READY)  ## the core tests (under 3 minutes)
-	$(BIN)/python -m pytest
+test: $(READY)  ## the core tests, on all cores (under 3 minutes on two)
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-slow: $(READY)  ## every test that needs no licensed data, the slow ones too
 	$(BIN)/python -m pytest -m 'not data'
 
-check: $(READY)  ## style, types and the direction of imports
+check: $(READY)  ## style, types, the direction of imports, and the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+docs: $(READY)  ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(READY)  ## measure the speed of preprocessing, as ratios in one run
 	$(BIN)/python benchmarks/preprocess.py

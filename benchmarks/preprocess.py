@@ -40,7 +40,7 @@ from scipy import signal  # noqa: E402
 from data_cache.schema import CacheAttributes  # noqa: E402
 from data_cache.store import write_shard  # noqa: E402
 from preprocess.datasets.base import Clip  # noqa: E402
-from preprocess.demo.face import draw_identity  # noqa: E402
+from preprocess.demo.identity import draw_identity  # noqa: E402
 from preprocess.demo.motion import Camera, film  # noqa: E402
 from preprocess.fanout import fan_out  # noqa: E402
 from preprocess.pipeline import process_clip  # noqa: E402

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from data_cache.commandline import available_jobs, make_app, progress, run, say, version_option
+from data_cache.commandline import Version, available_jobs, example, make_app, progress, run, say
 from data_cache.errors import ClipsFailed, InvalidFile, StaleFile, UsageError
 
 app = make_app(
     "Look at a cache, check it, join several, hand one on.\n\n"
     "CACHE is a path, or a URL with http(s):// or s3://, which is copied to this machine once.\n\n"
-    "[bold]Example[/bold]: mpt-cache verify data_cache/casme2.h5"
+    + example("mpt-cache verify data_cache/casme2.h5")
 )
 _PROBLEMS_SHOWN = 20
 
@@ -21,16 +21,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 @app.callback()
-def main_options(
-    version: Annotated[
-        bool | None,
-        typer.Option("--version", callback=version_option, is_eager=True, help="Show the version."),
-    ] = None,
-) -> None:
+def main_options(version: Version = None) -> None:
     """Options before the subcommand."""
 
 
-@app.command()
+@app.command(epilog=example("mpt-cache info data_cache/casme2.h5"))
 def info(cache: Cache, json_output: AsJson = False) -> None:
     """Show what is in a cache, how it was made, and who may see it."""
     from data_cache.info import describe, print_description
@@ -43,7 +38,7 @@ def info(cache: Cache, json_output: AsJson = False) -> None:
         print_description(described)
 
 
-@app.command()
+@app.command(epilog=example("mpt-cache verify data_cache/casme2.h5 --against other-lab.manifest.json"))
 def verify(
     cache: Cache,
     quick: Annotated[bool, typer.Option("--quick", help="Structure and annotation only; reads no pixels.")] = False,
@@ -84,7 +79,7 @@ def verify(
         typer.echo(f"{path}: sound" + (f", and the same as {against}" if against else ""))
 
 
-@app.command()
+@app.command(epilog=example("mpt-cache merge first.h5 second.h5 -o data_cache/casme2.h5"))
 def merge(
     parts: Annotated[list[str], typer.Argument(metavar="CACHE...", help="Caches of one data set and recipe.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Cache to write.")],
@@ -109,7 +104,7 @@ def merge(
     typer.echo(f"{output}: {clips} clips")
 
 
-@app.command("merge-parts")
+@app.command("merge-parts", epilog=example("mpt-cache merge-parts data_cache/casme2.h5"))
 def merge_parts(
     cache: Annotated[Path, typer.Argument(help="The cache that 'mpt-preprocess --shard K/N' was asked for.")],
     allow_missing: Annotated[
@@ -131,7 +126,7 @@ def merge_parts(
         raise ClipsFailed(failure_report(failures, clips + len(failures), written=[cache]))
 
 
-@app.command()
+@app.command(epilog=example("mpt-cache export data_cache/casme2.h5 --no-images"))
 def export(
     cache: Cache,
     output: Annotated[
@@ -181,7 +176,7 @@ def export(
     say("no image is in it" if no_images else described["licence_notice"])
 
 
-@app.command()
+@app.command(epilog=example("mpt-cache preview data_cache/casme2.h5 'sub01/*'"))
 def preview(
     cache: Cache,
     clips: Annotated[

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -33,6 +33,11 @@ def make_app(help: str) -> typer.Typer:
     )
 
 
+def example(command: str) -> str:
+    """The line at the end of a command's help that shows how it is typed."""
+    return f"[bold]Example[/bold]: {command}"
+
+
 def version_option(value: bool) -> None:
     """Callback of `--version`."""
     if value:
@@ -40,8 +45,15 @@ def version_option(value: bool) -> None:
         raise typer.Exit
 
 
+Version = Annotated[
+    bool | None, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version.")
+]
+"""The option that every command has."""
+
+
 def run(app: typer.Typer, program: str) -> NoReturn:
     """Run an application; print an expected error as one clear line and leave with its exit code."""
+    _show_text_of_single_command(app)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a file's name may be in any encoding
     try:
@@ -59,6 +71,12 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         say(f"{program}: disk full ({error}); free some space and run the same command again")
         sys.exit(NoSpace.exit_code)
     sys.exit(0)
+
+
+def _show_text_of_single_command(app: typer.Typer) -> None:
+    """Put an application's text below its command's: with one command, Typer shows the command's alone."""
+    if app.registered_callback is None and len(app.registered_commands) == 1:
+        app.registered_commands[0].epilog = app.info.help
 
 
 def typed_command() -> str:

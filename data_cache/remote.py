@@ -14,14 +14,15 @@ from typing import Any
 from data_cache.atomic import is_disk_full, replacing, sync_file, write_json
 from data_cache.commandline import progress, say
 from data_cache.digest import digest
-from data_cache.errors import InvalidFile, MptError, UsageError
-from data_cache.lock import writer_lock
+from data_cache.errors import InvalidFile, Locked, MptError, UsageError
+from data_cache.lock import lock_path, read_holder, writer_lock
 from data_cache.sidecar import checksum_in, file_sha256, write_sidecar
 from data_cache.space import readable, require_space
 from data_cache.validate import require_valid
 
 _MEGABYTE = 1_000_000
 _SHOWN = 8
+_WAIT_SECONDS = 0.5
 
 
 def local_copy(cache: str | os.PathLike[str]) -> Path:
@@ -29,12 +30,12 @@ def local_copy(cache: str | os.PathLike[str]) -> Path:
 
     A path is returned as it is. A URL is copied once, into `$MPT_DOWNLOADS` or `~/.cache/mpt`, and
     checked: its size, the checksum file beside it if there is one, and else every clip's own hash. Later
-    calls use the copy as long as the remote file is the same, also when the network is away.
+    calls use the copy as long as the remote file is the same, also when the network is away. While another
+    process copies the same file (ranks of torchrun, jobs of an array), this one waits for it.
 
     Raises:
         UsageError: the URL cannot be read, or the extra `remote` is not installed.
         InvalidFile: what arrived is incomplete, or no sound cache.
-        Locked: another process is downloading the same file.
         NoSpace: it does not fit on the disk.
     """
     url = os.fspath(cache)
@@ -49,10 +50,20 @@ def local_copy(cache: str | os.PathLike[str]) -> Path:
             raise
         say(f"{error}. Using the copy from {_note(target).get('date', 'earlier')}")
         return target
-    if _is_finished(target) and _note(target).get("state") == state:
-        return target
-    with writer_lock(target):
-        _download(remote, state, target)
+    waiting = False
+    while not (_is_finished(target) and _note(target).get("state") == state):
+        try:
+            with writer_lock(target):
+                _download(remote, state, target)
+        except Locked:
+            if not waiting:
+                lock = lock_path(target)
+                say(
+                    f"waiting for {read_holder(lock) or 'another process'}, which copies {url}; "
+                    f"if it has ended, delete {lock}"
+                )
+            waiting = True
+            time.sleep(_WAIT_SECONDS)
     return target
 
 

@@ -7,21 +7,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from data_cache.commandline import make_app, run, version_option
-from data_cache.errors import UsageError
+from data_cache.commandline import Version, example, make_app, run
 from data_cache.options import with_options
 from preprocess.options import BuildOptions
 from preprocess.recipe import Recipe
+from preprocess.recipe_file import read_recipe
+from preprocess.targets import cache_path, targets
 
 if TYPE_CHECKING:
     from preprocess.datasets.base import Discovery
 
 app = make_app(
     "Turn a micro-expression data set into one shareable cache of dynamic images and magnified motion.\n\n"
-    "[bold]Example[/bold]: mpt-preprocess casme2 --root ~/CASME2 --alpha 20   →   data_cache/casme2.h5"
+    + example("mpt-preprocess casme2 --root ~/CASME2 --alpha 20   →   data_cache/casme2.h5")
 )
 
-CACHE_FOLDER = Path("data_cache")
 DEMO_ROOT = Path("datasets/demo")
 
 Root = Annotated[
@@ -63,54 +63,36 @@ DatasetName = Annotated[str, typer.Argument(help="casme2, samm, smic or demo, or
 
 
 @app.callback()
-def main_options(
-    version: Annotated[
-        bool | None,
-        typer.Option("--version", callback=version_option, is_eager=True, help="Show the version."),
-    ] = None,
-) -> None:
+def main_options(version: Version = None) -> None:
     """Options before the subcommand."""
 
 
-@app.command()
-@with_options(Recipe, without=("alpha",))
-@with_options(BuildOptions, into="how")
-def casme2(
-    root: Root = None,
-    output: Output = None,
-    alpha: Alphas = None,
-    face_boxes: FaceBoxes = None,
-    no_corrections: NoCorrections = False,
-    *,
-    given: dict[str, Any],
-    how: dict[str, Any],
-) -> None:
-    """CASME II: Cropped (or CASME2_RAW_selected) and its coding sheet."""
-    from preprocess.datasets.find import find
+def add_dataset(name: str, about: str) -> None:
+    """Add the subcommand that caches a data set of the table `ADAPTERS` (preprocess/datasets/find.py)."""
 
-    _build(find("casme2", root, corrected=not no_corrections), output, alpha, face_boxes, given, how)
+    @app.command(name, help=about, epilog=example(f"mpt-preprocess {name} --root ~/{name} --alpha 20"))
+    @with_options(Recipe, without=("alpha",))
+    @with_options(BuildOptions, into="how")
+    def dataset(
+        root: Root = None,
+        output: Output = None,
+        alpha: Alphas = None,
+        face_boxes: FaceBoxes = None,
+        no_corrections: NoCorrections = False,
+        *,
+        given: dict[str, Any],
+        how: dict[str, Any],
+    ) -> None:
+        from preprocess.datasets.find import find
 
-
-@app.command()
-@with_options(Recipe, without=("alpha",))
-@with_options(BuildOptions, into="how")
-def samm(
-    root: Root = None,
-    output: Output = None,
-    alpha: Alphas = None,
-    face_boxes: FaceBoxes = None,
-    no_corrections: NoCorrections = False,
-    *,
-    given: dict[str, Any],
-    how: dict[str, Any],
-) -> None:
-    """SAMM: the scenes as delivered (or your crops) and SAMM_Micro_FACS_Codes_v2.xlsx."""
-    from preprocess.datasets.find import find
-
-    _build(find("samm", root, corrected=not no_corrections), output, alpha, face_boxes, given, how)
+        _build(find(name, root, corrected=not no_corrections), output, alpha, face_boxes, given, how)
 
 
-@app.command()
+add_dataset("casme2", "CASME II: Cropped (or CASME2_RAW_selected) and its coding sheet.")
+add_dataset("samm", "SAMM: the scenes as delivered (or your crops) and SAMM_Micro_FACS_Codes_v2.xlsx.")
+
+
+@app.command(epilog=example("mpt-preprocess smic --camera hs"))
 @with_options(Recipe, without=("alpha",))
 @with_options(BuildOptions, into="how")
 def smic(
@@ -131,7 +113,7 @@ def smic(
     _build(found, output, alpha, face_boxes, given, how)
 
 
-@app.command()
+@app.command(epilog=example("mpt-preprocess manifest recordings.csv --faces auto"))
 @with_options(Recipe, without=("alpha",))
 @with_options(BuildOptions, into="how")
 def manifest(
@@ -140,22 +122,19 @@ def manifest(
     fps: Annotated[float | None, typer.Option(help="Frame rate of folders without one of their own.")] = None,
     output: Output = None,
     alpha: Alphas = None,
-    face_boxes: FaceBoxes = None,
     recipe: RecipeFile = None,
+    face_boxes: FaceBoxes = None,
     *,
     given: dict[str, Any],
     how: dict[str, Any],
 ) -> None:
     """Any other set, or your own recordings: folders of frames or videos that a CSV lists."""
     from preprocess.datasets.manifest import manifest as adapter
-    from preprocess.recipe_file import read_recipe
 
-    if recipe is not None:
-        given = read_recipe(recipe) | given
-    _build(adapter(csv_file, name, fps), output, alpha, face_boxes, given, how)
+    _build(adapter(csv_file, name, fps), output, alpha, face_boxes, read_recipe(recipe) | given, how)
 
 
-@app.command()
+@app.command(epilog=example("mpt-preprocess demo --subjects 4 --size 112"))
 @with_options(Recipe, without=("alpha",))
 @with_options(BuildOptions, into="how")
 def demo(
@@ -189,7 +168,7 @@ def demo(
     _build(find("demo", folder), output, alpha, face_boxes, given, how)
 
 
-@app.command()
+@app.command(epilog=example("mpt-preprocess check casme2"))
 def check(
     dataset: DatasetName,
     root: Root = None,
@@ -213,7 +192,7 @@ def check(
     report.raise_surprises()
 
 
-@app.command()
+@app.command(epilog=example("mpt-preprocess preview casme2 sub01 sub05/EP02_07 --alpha 20"))
 @with_options(Recipe)
 def preview(
     dataset: DatasetName,
@@ -226,6 +205,7 @@ def preview(
         Path | None, typer.Option("--output", "-o", help="Folder for the pictures.", show_default="preview/<set>")
     ] = None,
     movie: Annotated[str, typer.Option(help="Movie beside each sheet: mp4, gif or none.")] = "mp4",
+    recipe: RecipeFile = None,
     face_boxes: FaceBoxes = None,
     no_corrections: NoCorrections = False,
     *,
@@ -236,6 +216,7 @@ def preview(
     from preprocess.faces.choose import settle_faces
     from preprocess.preview import preview as draw
 
+    given = read_recipe(recipe) | given
     found = settle_faces(find(dataset, root, camera=camera, corrected=not no_corrections), given, face_boxes)
     draw(found, clips or [], Recipe(**given), output or Path("preview") / found.dataset, movie)
 
@@ -254,29 +235,6 @@ def _build(
 
     found = settle_faces(found, given, face_boxes)
     build(found, targets(output or cache_path(found.dataset), alpha, given), BuildOptions(**how))
-
-
-def cache_path(dataset: str) -> Path:
-    """Where a cache goes when nobody says otherwise."""
-    return CACHE_FOLDER / f"{dataset}.h5"
-
-
-def targets(output: Path, alphas: list[float] | None, given: Mapping[str, Any]) -> dict[Path, Recipe]:
-    """Cache path → recipe; with several α, each cache has its α in its name.
-
-    Raises:
-        UsageError: the same α twice, or an output that is a folder.
-    """
-    if output.is_dir():
-        raise UsageError(f"{output} is a folder; name a file in it, such as -o {output / 'cache.h5'}")
-    recipe = Recipe(**given)
-    if not alphas:
-        return {output: recipe}
-    if len(set(alphas)) != len(alphas):
-        raise UsageError(f"--alpha was given twice with the same value: {alphas}")
-    if len(alphas) == 1:
-        return {output: recipe.with_alpha(alphas[0])}
-    return {output.with_stem(f"{output.stem}-alpha{alpha:g}"): recipe.with_alpha(alpha) for alpha in alphas}
 
 
 def main() -> None:

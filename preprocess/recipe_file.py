@@ -8,8 +8,8 @@ from data_cache.errors import UsageError
 from preprocess.recipe import ALGORITHM_VERSION, Recipe
 
 
-def read_recipe(path: Path) -> dict[str, Any]:
-    """The knobs that a JSON file sets, as a cache holds them in its attribute `recipe`.
+def read_recipe(path: Path | None) -> dict[str, Any]:
+    """The knobs that a JSON file sets, as a cache holds them in its attribute `recipe`; none without a file.
 
     A file may set some of the knobs only; the others keep their defaults.
 
@@ -17,6 +17,8 @@ def read_recipe(path: Path) -> dict[str, Any]:
         UsageError: the file cannot be read, is no JSON object, names an unknown knob, has a bad value, or is of
             another version of the arithmetic.
     """
+    if path is None:
+        return {}
     try:
         values = json.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:

@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from commands import COMMANDS
 from timm.models.vision_transformer import VisionTransformer
 
 from data_cache.digest import digest
@@ -108,14 +109,6 @@ def make_cache() -> Callable[..., Path]:
     return make
 
 
-COMMANDS = {
-    "mpt-preprocess": "preprocess.cli",
-    "mpt-cache": "data_cache.cli",
-    "mpt-train": "train.cli",
-    "mpt-report": "train.report.cli",
-}
-
-
 @pytest.fixture
 def command(
     capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
@@ -167,6 +160,23 @@ def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("drawn")
     generate(folder, DemoSet(subjects=4, clips_per_class=1, seed=5, camera=Camera(size=48)), jobs=1)
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_run() -> Callable[..., None]:
+    """Run one of our commands as a process in a folder; for fixtures that many tests share."""
+
+    def make(folder: Path, program: str, *arguments: object) -> None:
+        done = subprocess.run(
+            [sys.executable, "-m", COMMANDS[program], *map(str, arguments)],
+            cwd=folder,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+
+    return make
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+from commands import COMMANDS
 
 HEAVY = ("torch", "timm", "cv2", "joblib", "scipy", "sklearn", "openpyxl", "matplotlib")
 
@@ -44,7 +45,7 @@ def test_the_block_itself_works() -> None:
     assert import_without("data_cache.store", "h5py").returncode != 0
 
 
-@pytest.mark.parametrize("module", ["preprocess.cli", "data_cache.cli", "train.cli", "train.report.cli"])
+@pytest.mark.parametrize("module", sorted(COMMANDS.values()))
 def test_help_waits_for_no_heavy_library(module: str) -> None:
     done = import_without(module, *HEAVY)
     assert done.returncode == 0, done.stderr

@@ -103,6 +103,27 @@ def test_every_flipped_bit_is_found_or_lies_in_an_unused_byte(
     assert counts["clip named"] > 20
 
 
+@pytest.mark.parametrize("mode", ["device", "ram", "stream"])
+def test_training_on_a_flipped_bit_names_the_clip_and_goes_on_with_a_sound_copy(
+    command: Command, make_cache: MakeCache, tmp_path: Path, mode: str
+) -> None:
+    path = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2})
+    place, key = stored_pixels(path)[-1]
+    assert key == "s2/EP01"
+    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--token-channels", 4, "--prompts", 1)
+    arguments = ("--cache", path, *tiny, "--epochs", 1, "--device", "cpu", "--cache-mode", mode, "--workers", 1)
+    bit = 8 * (place.start + len(place) // 2) + 3
+    flip(path, bit)
+    refused = command("mpt-train", *arguments)
+    assert refused.code == 4, refused.err
+    last = refused.err.strip().splitlines()[-1]
+    assert last.startswith(f"mpt-train: {path}: clip {key} is corrupt") and "mpt-cache verify" in last
+    assert "Traceback" not in refused.err and not list(tmp_path.rglob("folds/*"))
+    flip(path, bit)
+    done = command("mpt-train", *arguments)
+    assert done.code == 0 and "final epoch" in done.out, done.err
+
+
 def test_flips_outside_the_pixels_too(sound: Path, copy: Path, rng: np.random.Generator) -> None:
     outside = np.ones(sound.stat().st_size, bool)
     for place, _ in stored_pixels(sound):
@@ -190,6 +211,31 @@ def test_other_files_under_the_name_of_a_cache(command: Command, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
+    "words",
+    [
+        ("mpt-cache", "info", "page.h5"),
+        ("mpt-cache", "merge", "page.h5", "-o", "out.h5"),
+        ("mpt-cache", "export", "page.h5", "--no-images"),
+        ("mpt-cache", "export", "page.h5", "--compression", "gzip"),
+        ("mpt-cache", "export", "page.h5", "--card", "out"),
+        ("mpt-cache", "preview", "page.h5"),
+        ("mpt-train", "--cache", "page.h5"),
+        ("mpt-train", "--cache", "page.h5", "--dry-run"),
+        ("mpt-train", "--cache", "page.h5", "--study", "alpha"),
+    ],
+    ids=" ".join,
+)
+def test_every_command_refuses_with_the_same_code_and_leaves_nothing(
+    command: Command, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "page.h5").write_text("<html>Sign in</html>")
+    done = command(*words)
+    assert done.code == 4 and len(done.err.strip().splitlines()) == 1
+    assert done.err.startswith(f"{words[0]}: page.h5 is not an HDF5 file")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.h5"]
+
+
+@pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda file: file.attrs.__delitem__("complete"), "not a finished cache"),
@@ -260,6 +306,9 @@ def test_verify_finds_what_opening_cannot(
     assert done.code == 4 and where in done.out, done.out + done.err
     with pytest.raises(InvalidFile):
         require_valid(copy)
+    if where not in ("s1/EP02", "s2/EP01"):  # those two are in the pixels
+        with pytest.raises(InvalidFile, match=where):
+            open_clips([copy])
 
 
 def test_bytes_after_the_end_deserve_a_warning(command: Command, copy: Path) -> None:

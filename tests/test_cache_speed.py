@@ -23,6 +23,7 @@ def milliseconds(read: Callable[[int], object], rng: np.random.Generator) -> flo
     return float(np.median(times)) * 1e3
 
 
+@pytest.mark.slow
 def test_random_reads_keep_up_with_a_memory_map(
     make_cache: Callable[..., Path], tmp_path: Path, rng: np.random.Generator
 ) -> None:

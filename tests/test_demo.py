@@ -8,8 +8,8 @@ import pytest
 
 from data_cache.errors import UsageError
 from preprocess.datasets.demo import demo as demo_set
-from preprocess.demo.face import draw_identity
 from preprocess.demo.generate import CLASSES, SHEET, DemoSet, generate
+from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import ACTION_UNITS, BLINK, Camera, displacement_fields, film
 from preprocess.frames import read_image
 

@@ -18,7 +18,8 @@ from data_cache import CacheReader
 from data_cache.errors import UsageError
 from preprocess.datasets.base import Clip, ClipError
 from preprocess.datasets.casme2 import casme2
-from preprocess.demo.face import Window, draw_identity
+from preprocess.demo.face import Window
+from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import Camera, film
 from preprocess.faces import choose
 from preprocess.faces.box import FaceBox, median_box

@@ -1,20 +1,27 @@
 """Caches behind http:// and s3://: copied once, checked, and then no longer asked for. Real servers, on loopback."""
 
 import importlib.util
+import os
 import shutil
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from data_cache.errors import InvalidFile, NoSpace, UsageError
 from data_cache.reader import CacheReader
 from data_cache.remote import download_folder, is_url, local_copy
+from train.report.heat import find_caches
+from train.report.loaded import load_run
+from train.runs import RunFolder
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("aiohttp") is None, reason="the extra 'remote'")
 
@@ -27,6 +34,7 @@ class Store:
         self.requests: list[str] = []
         self.cut_to: int | None = None  # end each body early, as a bad connection does
         self.forbidden = False
+        self.pause = 0.0  # seconds before each body of a cache
 
 
 @pytest.fixture
@@ -63,6 +71,7 @@ def server(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
                 self.send_header("Last-Modified", formatdate(path.stat().st_mtime, usegmt=True))
             self.end_headers()
             if body:
+                time.sleep(store.pause if name.endswith(".h5") else 0)
                 self.wfile.write(data[: store.cut_to])
             if store.cut_to is not None:
                 self.close_connection = True
@@ -131,6 +140,59 @@ def test_commands_take_urls(command: Callable[..., Any], server: str) -> None:
     assert command("mpt-cache", "merge", url, "-o", "merged.h5").code == 0
     missing = command("mpt-cache", "info", f"{server}/other.h5")
     assert missing.code == 2 and "is not there" in missing.err and "Traceback" not in missing.err
+
+
+TINY = ("--backbone", "test_vit", "--random-weights", "--depth", 2, "--token-channels", 8, "--prompts", 2)
+QUICK = (*TINY, "--epochs", 2, "--device", "cpu")
+
+
+def test_training_on_a_url_is_training_on_the_cache(
+    command: Callable[..., Any], server: str, store: Store, make_cache: Callable[..., Path]
+) -> None:
+    original = make_cache(store.folder / "two.h5", {"s1": 3, "s2": 2})
+    url = f"{server}/two.h5"
+    assert command("mpt-train", "--cache", original, *QUICK, "--name", "by-path").code == 0
+    begun = command("mpt-train", "--cache", url, *QUICK, "--name", "by-url", "--subjects", "s1")
+    assert begun.code == 0 and f"copying {url}" in begun.err and "1 of 2 folds are still" in begun.err
+    store.requests.clear()
+    resumed = command("mpt-train", "--cache", url, *QUICK, "--name", "by-url")
+    assert resumed.code == 0 and "1 folds" in resumed.err, resumed.err
+    assert "GET two.h5" not in store.requests
+    by_path, by_url = RunFolder(Path("runs/by-path")), RunFolder(Path("runs/by-url"))
+    assert by_url.config == by_path.config
+    assert by_url.config["caches"][0]["content_digest"] == CacheReader(original).content_digest
+    assert url in by_url.environment["command"]
+    for ours, theirs in zip(by_url.read_folds(), by_path.read_folds(), strict=True):
+        np.testing.assert_allclose(ours.logits, theirs.logits, atol=1e-4)
+    assert find_caches(load_run(by_url.path), []) == [local_copy(url)], "the report finds the copy by itself"
+    make_cache(original, {"s1": 3, "s2": 2}, seed=1)
+    other = command("mpt-train", "--cache", url, *QUICK, "--name", "by-url")
+    assert other.code == 5 and "caches" in other.err, "another file at the address is another run"
+    missing = command("mpt-train", "--cache", f"{server}/absent.h5", *QUICK)
+    assert missing.code == 2 and f"{server}/absent.h5 is not there" in missing.err and "Traceback" not in missing.err
+
+
+@pytest.mark.slow
+def test_a_report_takes_its_pictures_from_a_url(
+    command: Callable[..., Any], server: str, store: Store, make_cache: Callable[..., Path], tmp_path: Path
+) -> None:
+    original = make_cache(tmp_path / "gone.h5", {"s1": 3, "s2": 2})
+    assert command("mpt-train", "--cache", original, *QUICK, "--name", "run").code == 0
+    original.rename(store.folder / "moved.h5")
+    done = command("mpt-report", "runs/run", "--cache", f"{server}/moved.h5")
+    assert done.code == 0 and "moved.h5" in done.err
+    assert "no pictures of clips" not in Path("runs/run/report/index.html").read_text()
+
+
+def test_several_processes_copy_once(server: str, store: Store, capsys: Any) -> None:
+    """As the ranks of torchrun or the jobs of an array do: one copies, the others wait for it."""
+    store.pause = 1.0
+    with ThreadPoolExecutor(3) as pool:  # locks exclude threads as they exclude processes
+        copies = list(pool.map(local_copy, [f"{server}/demo.h5"] * 3))
+    assert len(set(copies)) == 1 and copies[0].read_bytes() == (store.folder / "demo.h5").read_bytes()
+    assert store.requests.count("GET demo.h5") == 1
+    said = capsys.readouterr().err
+    assert said.count("waiting for process") == 2 and str(os.getpid()) in said
 
 
 def assert_refused(url: str, error: type[Exception], words: str) -> None:

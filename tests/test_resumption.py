@@ -116,15 +116,16 @@ def test_thirty_kills_at_random_moments(spawn: Spawn, command: Command, tmp_path
     random.seed(1)
     kills = absent = whole = recomputed = 0
     log = tmp_path / "log.jsonl"
-    while kills < 30:
+    while kills < 30 or whole == 0:
         program = spawn("mpt-preprocess", *arguments, "--log-file", log)
-        try:
-            program.wait(timeout=random.uniform(0.2, 1.05) * takes)
+        try:  # the last run is left alone, for on a busy machine none of the others may have come to its end
+            program.wait(timeout=random.uniform(0.2, 1.05) * takes if kills < 30 else None)
         except subprocess.TimeoutExpired:
             os.killpg(program.pid, signal.SIGKILL)
             program.wait()
             kills += 1
         if not (tmp_path / "c.h5").exists():
+            assert program.returncode == -signal.SIGKILL
             absent += 1
             continue
         # Finished, or killed after the cache had appeared: it must be whole, and every clip made once.

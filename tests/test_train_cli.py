@@ -222,8 +222,8 @@ def test_three_caches_make_the_composite(command: Command, make_cache: Make, tmp
     assert done.code == 2 and "frames 8 and 4" in done.err
 
 
-def launch(cache: Path, name: str, *more: object, runner: tuple[str, ...] = ("-m", "train")) -> subprocess.Popen[bytes]:
-    arguments = [*runner, "--cache", cache, *QUICK, "--epochs", 6, "--folds-at-once", 1, "--name", name, *more]
+def launch(cache: Path, name: str, *more: object) -> subprocess.Popen[bytes]:
+    arguments = ["-m", "train", "--cache", cache, *QUICK, "--epochs", 6, "--folds-at-once", 1, "--name", name, *more]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     return subprocess.Popen([sys.executable, *map(str, arguments)], start_new_session=True, **quiet)
 
@@ -251,10 +251,15 @@ def test_killed_at_random_moments_and_resumed(command: Command, cache: Path) -> 
 
 @pytest.mark.slow
 def test_two_ranks_give_the_summary_of_one(command: Command, cache: Path) -> None:
-    assert launch(cache, "one").wait() == 0
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "train")
-    assert launch(cache, "two", runner=torchrun).wait() == 0
-    one, two = (RunFolder(Path("runs") / name) for name in ("one", "two"))
-    assert {**one.summary, "seconds": 0} == {**two.summary, "seconds": 0}
-    for name, logits in logits_of(one.path).items():
-        np.testing.assert_array_equal(logits_of(two.path)[name], logits)
+    """Two seeds, because the second run must find the ranks still together."""
+    assert launch(cache, "one", "--seeds", 2).wait() == 0
+    arguments = ("--cache", cache, *QUICK, "--epochs", 6, "--folds-at-once", 1, "--name", "two", "--seeds", 2)
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, "-m", "train", *arguments)
+    done = subprocess.run([sys.executable, *map(str, torchrun)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("final epoch") == 2 and done.stdout.count("2 seeds (") == 1, "one rank speaks for both"
+    for seed in range(2):
+        one, two = (RunFolder(Path(f"runs/{name}-seed{seed}")) for name in ("one", "two"))
+        assert {**one.summary, "seconds": 0} == {**two.summary, "seconds": 0}
+        for name, logits in logits_of(one.path).items():
+            np.testing.assert_array_equal(logits_of(two.path)[name], logits)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -56,6 +57,7 @@ class PaperRow:
     note: str = ""
 
 
+@lru_cache(maxsize=64)  # half a second each, and the paper's rows repeat each other
 def account(config: TrainConfig, shape: Shape) -> Account:
     """Count everything; nothing is computed, and no weights are needed."""
     with torch.device("meta"):

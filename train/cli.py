@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from data_cache.commandline import make_app, run, version_option
+from data_cache.commandline import Version, example, make_app, run
 from data_cache.errors import UsageError
 from data_cache.options import with_options
 from train.config import Execution, TrainConfig, resolve
@@ -15,9 +15,8 @@ from train.terminal import print_json, print_pairs, print_seeds, print_study, pr
 
 app = make_app(
     "Train a frozen, prompt-tuned ViT on a cache and evaluate it leave-one-subject-out.\n\n"
-    "[bold]Example[/bold]: mpt-train --cache data_cache/casme2.h5"
+    + example("mpt-train --cache data_cache/casme2.h5")
 )
-RUNS = Path("runs")
 
 
 def list_presets(value: bool) -> None:
@@ -34,7 +33,12 @@ def list_presets(value: bool) -> None:
 @with_options(TrainConfig)
 def train(
     cache: Annotated[
-        list[Path], typer.Option("--cache", help="Cache from mpt-preprocess; several for a composite protocol.")
+        list[str],
+        typer.Option(
+            "--cache",
+            metavar="CACHE",
+            help="Cache from mpt-preprocess, a path or a URL; several for a composite protocol.",
+        ),
     ],
     preset: Annotated[str, typer.Option(help="Named settings: a row of the paper's tables, and more.")] = "mpt",
     presets: Annotated[
@@ -59,9 +63,7 @@ def train(
         bool, typer.Option("--dry-run", help="Say what would be done and what it costs; write nothing.")
     ] = False,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    version: Annotated[
-        bool | None, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version.")
-    ] = None,
+    version: Version = None,
     *,
     given: dict[str, Any],
     how: dict[str, Any],
@@ -72,15 +74,18 @@ def train(
     settings = resolve(find_preset(preset).settings, config, given)
     execution = Execution(**how)
     if name is not None and (Path(name).name != name or name in (".", "..")):
-        raise UsageError(f"--name is {name!r}; expected a plain name, for runs go to {RUNS}/NAME")
+        raise UsageError(f"--name is {name!r}; expected a plain name, for runs go to runs/NAME")
+    from data_cache.remote import local_copy
     from train.job import train_run
-    from train.runs import RunFolder
+    from train.ranks import leads
+    from train.runs import RUNS, RunFolder
     from train.task import make_task
 
+    caches = [local_copy(each) for each in cache]
     if study is not None:
-        train_study(study, cache, settings, execution, name, seeds, overwrite)
+        train_study(study, caches, settings, execution, name, seeds, overwrite)
         return
-    task = make_task(cache, settings.protocol)
+    task = make_task(caches, settings.protocol)
     if dry_run:
         from train.plan import plan_run
 
@@ -93,6 +98,8 @@ def train(
         train_run(task, replace(settings, seed=settings.seed + number), execution, RunFolder(place), overwrite)
         for number, place in enumerate(paths)
     ]
+    if not leads():
+        return
     finished = [(summary, place) for summary, place in zip(summaries, paths, strict=True) if summary is not None]
     for summary, place in finished:
         if not json_output:
@@ -115,8 +122,9 @@ def train_study(
     """Run what is missing of a study and print its table."""
     from data_cache.reader import CacheReader
     from train.job import train_run
+    from train.ranks import leads
     from train.report.study import study_table
-    from train.runs import RunFolder
+    from train.runs import RUNS, RunFolder
     from train.studies import StudyRow, run_study
     from train.task import make_task
 
@@ -127,7 +135,8 @@ def train_study(
 
     prefix = name or "+".join(sorted({CacheReader(path).attributes.dataset for path in caches}))
     run_study(study, caches, RUNS, prefix, run_row, seeds)
-    print_study(*study_table(study, RUNS, prefix))
+    if leads():
+        print_study(*study_table(study, RUNS, prefix))
 
 
 def main() -> None:

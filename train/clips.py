@@ -9,6 +9,7 @@ import numpy as np
 from data_cache.errors import UsageError
 from data_cache.protocols import ClipKey
 from data_cache.reader import CacheReader
+from data_cache.validate import require_valid
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,11 @@ def open_clips(paths: Sequence[Path]) -> ClipSet:
 
     Raises:
         UsageError: a file is missing, or two caches hold the same data set or differ in recipe.
-        InvalidFile: a file is no finished cache.
+        InvalidFile: a file is no sound cache.
     """
     readers = [CacheReader(path) for path in paths]
+    for path in paths:
+        require_valid(path, pixels=False)  # the pixels of a clip are checked when it is read first
     first = readers[0]
     for reader in readers[1:]:
         knobs = sorted(set(first.attributes.recipe) | set(reader.attributes.recipe))

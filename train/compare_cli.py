@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from data_cache.commandline import make_app, run, version_option
+from data_cache.commandline import Version, example, make_app, run
 
 app = make_app(
     "Compare two finished runs clip by clip: McNemar's exact test, and an interval of the difference.\n\n"
-    "[bold]Example[/bold]: mpt-compare runs/casme2-mpt runs/casme2-head"
+    + example("mpt-compare runs/casme2-mpt runs/casme2-head")
 )
 
 
@@ -18,9 +18,7 @@ def compare(
     run_a: Annotated[Path, typer.Argument(metavar="RUN_A", help="Folder of a finished run.")],
     run_b: Annotated[Path, typer.Argument(metavar="RUN_B", help="Folder of another, on the same clips.")],
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    version: Annotated[
-        bool | None, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version.")
-    ] = None,
+    version: Version = None,
 ) -> None:
     """Is RUN_A better than RUN_B, or just luckier?"""
     from train.compare import METRICS, compare_runs

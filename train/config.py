@@ -56,8 +56,10 @@ class TrainConfig:
     token_channels: int = knob(
         128, "features per patch of a motion frame (128 fits the paper's counts)", panel=_MODEL, minimum=1
     )
-    adapter: Literal["group", "primitive", "none"] = knob(
-        "group", "adapters after each block (paper: group)", panel=_MODEL
+    adapter: str = knob(
+        "group",
+        "adapters after each block: group (paper), primitive or none; or one of your own (examples/custom_adapter.py)",
+        panel=_MODEL,
     )
     adapter_mean: Literal["none", "cross"] = knob(
         "none",

@@ -59,39 +59,39 @@ def train_run(
     """
     if execution.deterministic:
         make_deterministic()
-    with join_ranks() as ranks:
-        device = choose_device(execution.device, ranks.local)
-        config = replace(config, amp=config.resolved_amp(device.type))
-        backbone = build_backbone(config, task.clips.size)
-        card = CheckpointCard(
-            settings=config.as_json(),
-            classes=task.labelling.classes,
-            frames=task.clips.frames,
-            size=task.clips.size,
-            recipe=task.clips.readers[0].attributes.recipe,
-            backbone_digest=weights_digest(backbone),
-        )
-        job = _Job(task, config, execution, folder, backbone, card, device, ranks)
-        environment = describe_environment(device) | {"caches": [str(r.path.resolve()) for r in task.clips.readers]}
-        if ranks.leads and folder.start(_description(task, config, card), environment, overwrite):
-            say(f"{folder.path} is already finished")
-        ranks.barrier()
-        mine = choose_folds(task.folds.folds, execution)[ranks.rank :: ranks.count]
-        waiting = [fold for fold in mine if not folder.finished(fold.name)]
-        if waiting:
-            _train_folds(job, waiting)
-        ranks.barrier()
-        missing = [fold.name for fold in task.folds.folds if not folder.finished(fold.name)]
-        if missing:
-            say(f"{len(missing)} of {len(task.folds.folds)} folds are still to be trained: {', '.join(missing[:5])} …")
-            return None
-        if ranks.leads and not folder.is_finished:
-            folder.write_summary(summarise(folder.read_folds(), task.labelling.classes))
-        ranks.barrier()
-        if ranks.leads and execution.final and not folder.checkpoint(final.NAME).exists():
-            _train_final_model(job)
-        ranks.barrier()
-        return folder.summary
+    ranks = join_ranks()
+    device = choose_device(execution.device, ranks.local)
+    config = replace(config, amp=config.resolved_amp(device.type))
+    backbone = build_backbone(config, task.clips.size)
+    card = CheckpointCard(
+        settings=config.as_json(),
+        classes=task.labelling.classes,
+        frames=task.clips.frames,
+        size=task.clips.size,
+        recipe=task.clips.readers[0].attributes.recipe,
+        backbone_digest=weights_digest(backbone),
+    )
+    job = _Job(task, config, execution, folder, backbone, card, device, ranks)
+    environment = describe_environment(device) | {"caches": [str(r.path.resolve()) for r in task.clips.readers]}
+    if ranks.leads and folder.start(_description(task, config, card), environment, overwrite):
+        say(f"{folder.path} is already finished")
+    ranks.barrier()
+    mine = choose_folds(task.folds.folds, execution)[ranks.rank :: ranks.count]
+    waiting = [fold for fold in mine if not folder.finished(fold.name)]
+    if waiting:
+        _train_folds(job, waiting)
+    ranks.barrier()
+    missing = [fold.name for fold in task.folds.folds if not folder.finished(fold.name)]
+    if missing:
+        say(f"{len(missing)} of {len(task.folds.folds)} folds are still to be trained: {', '.join(missing[:5])} …")
+        return None
+    if ranks.leads and not folder.is_finished:
+        folder.write_summary(summarise(folder.read_folds(), task.labelling.classes))
+    ranks.barrier()
+    if ranks.leads and execution.final and not folder.checkpoint(final.NAME).exists():
+        _train_final_model(job)
+    ranks.barrier()
+    return folder.summary
 
 
 def choose_folds(folds: Sequence[Fold], execution: Execution) -> list[Fold]:

@@ -24,6 +24,9 @@ from safetensors.numpy import load_file, save
 from data_cache.atomic import write_bytes, write_json
 from data_cache.errors import InvalidFile, StaleFile, UsageError
 
+RUNS = Path("runs")
+"""Where runs go, below the folder that a command is started in."""
+
 
 @dataclass(frozen=True)
 class FoldResult:

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
 from data_cache.commandline import progress
-from data_cache.errors import UsageError
+from data_cache.errors import MptError, UsageError
 from train.augment import Change, apply_change
 from train.clip_pixels import ClipPixels
 from train.config import Execution
@@ -147,7 +147,7 @@ class FileStream(Stream):
         super().__init__(pixels, device)
         self.order: list[list[int]] = []  # the loader walks through this list; each entry is one step's clips
         self.loader: DataLoader[Any] = DataLoader(
-            pixels,
+            _Careful(pixels),
             batch_sampler=self.order,
             num_workers=workers,
             persistent_workers=True,
@@ -160,7 +160,10 @@ class FileStream(Stream):
         """Steps in order, read ahead by the workers."""
         pairs = [_unique(request.clips) for request in requests]
         self.order[:] = [[int(clip) for clip in unique] for unique, _ in pairs]
-        for (images, motion), (_, index), request in zip(self.loader, pairs, requests, strict=True):
+        for batch, (_, index), request in zip(self.loader, pairs, requests, strict=True):
+            if isinstance(batch, MptError):
+                raise batch
+            images, motion = batch
             yield self._expand(self._send(images), index, self._send(motion), index, request.change)
 
 
@@ -206,6 +209,27 @@ def _read_all(pixels: ClipPixels, used: Sequence[int]) -> tuple[np.ndarray, Tens
     return place, images, motion
 
 
-def _stack(clips: list[tuple[Tensor, Tensor | None]]) -> tuple[Tensor, Tensor | None]:
-    images, motion = zip(*clips, strict=True)
+Clip = tuple[Tensor, Tensor | None]
+
+
+class _Careful(Dataset[Clip | MptError]):
+    """Hands an expected error on as a value: raised in a worker, it would arrive wrapped in a traceback."""
+
+    def __init__(self, pixels: ClipPixels) -> None:
+        self.pixels = pixels
+
+    def __getitem__(self, clip: int) -> Clip | MptError:
+        try:
+            return self.pixels[clip]
+        except MptError as error:
+            return error
+
+
+def _stack(clips: list[Clip | MptError]) -> Clip | MptError:
+    read: list[Clip] = []
+    for clip in clips:
+        if isinstance(clip, MptError):
+            return clip
+        read.append(clip)
+    images, motion = zip(*read, strict=True)
     return torch.stack(images), None if motion[0] is None else torch.stack(motion)

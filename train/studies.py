@@ -165,6 +165,8 @@ def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_ro
     Raises:
         UsageError: no such study.
     """
+    from train.ranks import leads
+
     study = find_study(name)
     index = runs / f"{prefix}-{name}.json"
     entries: dict[str, dict[str, Any]] = {}
@@ -181,7 +183,8 @@ def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_ro
             except MptError as error:
                 say(f"  not run: {error}")
                 entry["missing"] = str(error)
-            write_json(index, {"study": name, "rows": list(entries.values())})
+            if leads():
+                write_json(index, {"study": name, "rows": list(entries.values())})
     return index
 
 

@@ -38,6 +38,26 @@ def print_study(table: "Table", missing: list[str]) -> None:
         typer.echo(f"missing: {line}")
 
 
+def print_answers(result: dict[str, Any], folder: Path) -> None:
+    """The probabilities of each new clip."""
+    from rich.console import Console
+    from rich.table import Table
+
+    models = result["models"]
+    asked = models[0] if len(models) == 1 else f"mean of {len(models)} models"
+    table = Table(title=f"{result['run']}: {asked}")
+    table.add_column("clip")
+    table.add_column("answer", style="bold")
+    for name in result["classes"]:
+        table.add_column(name, justify="right")
+    for clip in result["clips"]:
+        chances = (f"{clip['probabilities'][name]:.1%}" for name in result["classes"])
+        table.add_row(f"{clip['subject']}/{clip['clip']}", clip["predicted"], *chances)
+    console = Console()
+    console.print(table)
+    console.print(f"written: {folder}", highlight=False)
+
+
 def print_json(value: dict[str, Any]) -> None:
     """A result for programs."""
     import json

@@ -1,7 +1,6 @@
 """From what a user types to clips: the data set by its name, or a manifest by its path."""
 
 import os
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import get_args
@@ -14,7 +13,8 @@ from preprocess.datasets.manifest import manifest
 from preprocess.datasets.samm import samm
 from preprocess.datasets.smic import Camera, smic
 
-ADAPTERS: Mapping[str, Adapter] = {"casme2": casme2, "samm": samm, "smic": smic, "demo": demo}
+ADAPTERS: dict[str, Adapter] = {"casme2": casme2, "samm": samm, "smic": smic, "demo": demo}
+"""Name → adapter. `add_dataset` in preprocess/cli.py makes a subcommand of a name."""
 
 
 def find(name: str, root: Path | None = None, *, camera: str = "hs", corrected: bool = True) -> Discovery:

@@ -16,7 +16,8 @@ import numpy as np
 from data_cache.atomic import write_bytes, write_json
 from data_cache.commandline import progress, say
 from data_cache.errors import UsageError
-from preprocess.demo.face import Window, draw_identity
+from preprocess.demo.face import Window
+from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import Camera, film
 from preprocess.faces.boxes import BOX_FILE
 from preprocess.fanout import fan_out

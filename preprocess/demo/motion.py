@@ -12,7 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocess.demo.face import SUPERSAMPLING, Identity, Portrait, Window, draw_portrait
+from preprocess.demo.face import SUPERSAMPLING, Portrait, Window, draw_portrait
+from preprocess.demo.identity import Identity
 
 BLINK = "45"
 ACTION_UNITS: dict[str, tuple[tuple[str, float, float, float, float], ...]] = {

@@ -1,6 +1,7 @@
 """Adapters after each transformer block: one branch per kind of token, one for all, or none."""
 
 from collections.abc import Mapping
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -10,6 +11,19 @@ from train.model.fold_linear import FoldLinear
 
 Groups = Mapping[str, slice]
 """Where each kind of token (class, visual, motion) lies in the sequence; absent kinds are left out."""
+
+
+class Adapter(Protocol):
+    """A module that changes the tokens after each block; `ADAPTERS` in train/model/build.py names the kinds."""
+
+    @property
+    def token_wise(self) -> bool:
+        """Whether a token's change depends on that token alone."""
+        ...
+
+    def __call__(self, x: Tensor, layer: int, groups: Groups) -> Tensor | None:
+        """What to add to x (F, B, N, D) after block `layer`, or None to leave it alone."""
+        ...
 
 
 class Bottleneck(nn.Module):

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from data_cache.errors import UsageError
 from train.config import TrainConfig
-from train.model.adapters import GroupAdapter, NoAdapter, PrimitiveAdapter
+from train.model.adapters import Adapter, GroupAdapter, NoAdapter, PrimitiveAdapter
 from train.model.backbone import Backbone
 from train.model.fold_linear import reset_folds
 from train.model.mpt import MPT
-from train.model.prompts import LearnedPrompt, MotionPrompt, NoPrompt
+from train.model.prompts import LearnedPrompt, MotionPrompt, NoPrompt, Prompts
 from train.model.tokenizer import PATCH, GaussianTokenizer
 
 
@@ -30,7 +30,13 @@ def build_model(config: TrainConfig, backbone: Backbone, shape: Shape, fold_seed
 
 
 def assemble_model(config: TrainConfig, backbone: Backbone, shape: Shape, folds: int) -> MPT:
-    """The model's parts put together, with weights of zero."""
+    """The model's parts put together, with weights of zero.
+
+    Raises:
+        UsageError: no such adapter, or images that motion prompts cannot cut into patches.
+    """
+    if config.adapter not in ADAPTERS:
+        raise UsageError(f"no adapter {config.adapter!r}; choose one of {', '.join(ADAPTERS)}")
     prompts = PROMPTS[config.prompt](config, backbone, shape, folds)
     groups = tuple(
         name
@@ -68,15 +74,13 @@ def _learned(layers: Callable[[Backbone], int]) -> Callable[..., LearnedPrompt]:
     return lambda config, backbone, _, folds: LearnedPrompt(folds, backbone.dim, config.prompts, layers(backbone))
 
 
-PROMPTS: dict[str, Callable[[TrainConfig, Backbone, Shape, int], MotionPrompt | LearnedPrompt | NoPrompt]] = {
+PROMPTS: dict[str, Callable[[TrainConfig, Backbone, Shape, int], Prompts]] = {
     "motion": _motion,
     "shallow": _learned(lambda _: 1),
     "deep": _learned(lambda backbone: backbone.depth),
     "none": lambda *_: NoPrompt(),
 }
-ADAPTERS: dict[
-    str, Callable[[TrainConfig, Backbone, tuple[str, ...], int], GroupAdapter | PrimitiveAdapter | NoAdapter]
-] = {
+ADAPTERS: dict[str, Callable[[TrainConfig, Backbone, tuple[str, ...], int], Adapter]] = {
     "group": lambda config, backbone, groups, folds: GroupAdapter(
         folds, backbone.dim, backbone.depth, groups, config.reduction, config.adapter_mean
     ),
@@ -85,3 +89,4 @@ ADAPTERS: dict[
     ),
     "none": lambda *_: NoAdapter(),
 }
+"""Name in the settings → from settings, backbone, names of the token groups and number of folds to the module."""

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from train.model.adapters import GroupAdapter, Groups, NoAdapter, PrimitiveAdapter
+from train.model.adapters import Adapter, Groups
 from train.model.backbone import Backbone
 from train.model.fold_linear import FoldLinear
-from train.model.prompts import LearnedPrompt, MotionPrompt, NoPrompt
+from train.model.prompts import Prompts
 
 
 @dataclass(frozen=True)
@@ -32,8 +32,8 @@ class MPT(nn.Module):
 
     Args:
         backbone: the shared ViT.
-        prompts: MotionPrompt, LearnedPrompt or NoPrompt.
-        adapter: GroupAdapter, PrimitiveAdapter or NoAdapter.
+        prompts: a module such as MotionPrompt.
+        adapter: a module such as GroupAdapter.
         folds: F.
         classes: number of classes.
         adapter_position: "block" adapts a block's output (eq. 13 to 16), "ffn" that of its feed-forward
@@ -44,8 +44,8 @@ class MPT(nn.Module):
     def __init__(
         self,
         backbone: Backbone,
-        prompts: MotionPrompt | LearnedPrompt | NoPrompt,
-        adapter: GroupAdapter | PrimitiveAdapter | NoAdapter,
+        prompts: Prompts,
+        adapter: Adapter,
         folds: int,
         classes: int,
         adapter_position: str = "block",

@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from data_cache.errors import UsageError
 from train.report.confusion import confusion_section
 from train.report.curves import curves_section
 from train.report.features import features_section
@@ -31,10 +32,16 @@ def build_report(path: Path, others: Sequence[Path] = (), caches: Sequence[Path]
         The path of the page.
 
     Raises:
-        UsageError: one is no run folder, or is not finished.
+        UsageError: one is no run folder, is not finished, or has other classes.
         InvalidFile: a file of a run is damaged.
     """
     run, compared = load_run(path), [load_run(other) for other in others]
+    for other in compared:
+        if set(other.classes) != set(run.classes):
+            raise UsageError(
+                f"{other.folder} has the classes {', '.join(other.classes)}, {path} has {', '.join(run.classes)}; "
+                "compare runs of one protocol"
+            )
     folder = path / "report"
     final = run.summary["final_epoch"]
     sections = [

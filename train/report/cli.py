@@ -24,8 +24,13 @@ def report(
         str | None, typer.Option(help="With --study: the study's --name in mpt-train.", show_default="the only one")
     ] = None,
     cache: Annotated[
-        list[Path] | None,
-        typer.Option("--cache", help="Cache of the run, for pictures of clips.", show_default="where it was trained"),
+        list[str] | None,
+        typer.Option(
+            "--cache",
+            metavar="CACHE",
+            help="Cache of the run, a path or a URL, for pictures of clips.",
+            show_default="where it was trained",
+        ),
     ] = None,
     images: Annotated[bool, typer.Option(help="Put pictures of clips (faces) into the report.")] = True,
     version: Annotated[
@@ -38,16 +43,17 @@ def report(
         return
     if not runs:
         raise UsageError("name the folder of a run, such as mpt-report runs/demo, or a --study")
+    from data_cache.remote import local_copy
     from train.report.build import build_report
 
-    page = build_report(runs[0], runs[1:], cache or [], images)
+    page = build_report(runs[0], runs[1:], [local_copy(each) for each in cache or []], images)
     typer.echo(f"report: {page.resolve().as_uri()}")
 
 
 def report_study(study: str, name: str | None) -> None:
     """Print a study's table and write it as CSV and LaTeX."""
-    from train.cli import RUNS
     from train.report.study import study_table
+    from train.runs import RUNS
     from train.terminal import print_study
 
     table, missing = study_table(study, RUNS, name)

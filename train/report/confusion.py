@@ -30,9 +30,17 @@ def confusion_section(run: LoadedRun, others: Sequence[LoadedRun], folder: Path)
 
 def confusion_figure(matrix: np.ndarray, classes: Sequence[str], title: str) -> Any:
     """A matrix of counts (rows true, columns predicted) as a figure; colour and percentages are row shares."""
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     side = 1.6 + 0.85 * len(classes)
     made, axes = figure(side + 0.9, side)
+    picture = draw_matrix(axes, matrix, classes)
+    axes.set(title=title)
+    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046)
+    return made
+
+
+def draw_matrix(axes: Any, matrix: np.ndarray, classes: Sequence[str]) -> Any:
+    """The same on matplotlib axes that are there already; the image that was drawn."""
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     picture = axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=1)
     for row, column in np.ndindex(matrix.shape):
         axes.text(
@@ -47,6 +55,5 @@ def confusion_figure(matrix: np.ndarray, classes: Sequence[str], title: str) -> 
     class_ticks(axes.xaxis, classes)
     class_ticks(axes.yaxis, classes)
     axes.tick_params(axis="x", rotation=30)
-    axes.set(xlabel="predicted class", ylabel="true class", title=title)
-    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046)
-    return made
+    axes.set(xlabel="predicted class", ylabel="true class")
+    return picture

@@ -8,6 +8,7 @@ import numpy as np
 
 from train.report.heat import ClipPictures, pictures_of
 from train.report.loaded import LoadedRun, Prediction
+from train.report.overlay import show_picture
 from train.report.page import Picture, Section
 from train.report.style import CYCLE, figure, save
 from train.report.tables import Row, Table
@@ -80,28 +81,13 @@ def gallery_figure(run: LoadedRun, chosen: Sequence[Prediction], pictures: Seque
         shown += [(middle, picture.motion_heat)] if picture.motion_heat is not None else []
         panels = np.atleast_2d(axes)[row]
         for panel, (image, heat), title in zip(panels, shown, titles, strict=False):
-            _show(panel, image, heat)
+            show_picture(panel, image, heat)
             if row == 0:
                 panel.set_title(title, fontsize=9)
         _probabilities(panels[-1], prediction, run.classes)
         if row == 0:
             panels[-1].set_title("probability", fontsize=9)
     return made
-
-
-def _show(panel: Any, image: np.ndarray, heat: np.ndarray | None) -> None:
-    panel.imshow(image)
-    if heat is not None:
-        size = image.shape[0]
-        panel.imshow(
-            heat / max(float(heat.max()), 1e-12),
-            cmap="inferno",
-            alpha=0.55,
-            extent=(0, size, size, 0),
-            interpolation="bilinear",
-        )
-        panel.set(xlim=(0, size), ylim=(size, 0))
-    panel.axis("off")
 
 
 def _probabilities(panel: Any, prediction: Prediction, classes: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Everything that a report needs to know of a run, read once from its folder."""
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,18 @@ from safetensors.numpy import load_file
 
 from data_cache.errors import InvalidFile
 from train.runs import FoldResult, RunFolder
+
+_IN_CONFIG = ("classes", "subjects", "caches", "protocol", "backbone_digest", "settings.random_weights")
+_IN_SUMMARY = (
+    "clips",
+    "subjects",
+    "final_epoch.interval_95.accuracy",
+    "final_epoch.permutation_p",
+    "final_epoch.confusion",
+    "majority_baseline.accuracy",
+    "fold_average.accuracy",
+    "oracle_best_epoch.accuracy",
+)
 
 
 @dataclass(frozen=True)
@@ -89,11 +101,18 @@ def load_run(path: Path) -> LoadedRun:
     run = RunFolder(path)
     config, summary = run.config, run.summary
     try:
-        needed = (config["classes"], config["caches"], config["settings"]["random_weights"], summary["final_epoch"])
+        for values, needed in ((config, _IN_CONFIG), (summary, _IN_SUMMARY)):
+            for keys in needed:
+                reduce(lambda value, key: value[key], keys.split("."), values)
     except (KeyError, TypeError) as error:
         raise InvalidFile(f"{path}: config.json or summary.json lacks {error}; it is no run of mpt-train") from error
-    del needed
-    return LoadedRun(path.resolve().name, path, config, run.environment, summary, run.read_folds())
+    folds = run.read_folds()
+    lacking = sorted(set(config["subjects"]) - {fold.name for fold in folds})
+    if lacking:
+        raise InvalidFile(
+            f"{path} lacks the folds {', '.join(lacking)}; delete summary.json and run the same mpt-train command again"
+        )
+    return LoadedRun(path.resolve().name, path, config, run.environment, summary, folds)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -1,0 +1,58 @@
+"""The page of commands names every command, argument and option that there is, and no other."""
+
+import re
+from typing import Any
+
+import pytest
+from command_page import commands, page
+
+PAGE = page()
+
+
+def walk(name: str, command: Any) -> list[tuple[str, Any]]:
+    below = getattr(command, "commands", {})
+    return [(name, command), *(pair for sub in below for pair in walk(f"{name} {sub}", below[sub]))]
+
+
+EVERY = [pair for program, command in commands().items() for pair in walk(program, command)]
+
+
+def section(name: str) -> str:
+    (text,) = re.findall(rf"^##+ {re.escape(name)}\n(.*?)(?=^##|\Z)", PAGE, re.DOTALL | re.MULTILINE)
+    return text
+
+
+def flags_in(text: str) -> set[str]:
+    rows = [line.split(" | ")[0] for line in text.splitlines() if line.startswith("| `-")]
+    return {flag for row in rows for flag in re.findall(r"`(-[^`]+)`", row)}
+
+
+def test_each_installed_command_is_there() -> None:
+    assert {"mpt-preprocess", "mpt-cache", "mpt-train", "mpt-report", "mpt-compare"} <= set(commands())
+
+
+@pytest.mark.parametrize(("name", "command"), EVERY, ids=[name for name, _ in EVERY])
+def test_a_section_names_all_options_and_no_other(name: str, command: Any) -> None:
+    text = section(name)
+    referred = {flag for other in re.findall(r"as for \[(.*?)\]", text) for flag in flags_in(section(other))}
+    options = [each for each in command.params if each.param_type_name == "option"]
+    expected = {flag for each in options for flag in (*each.opts, *each.secondary_opts)}
+    expected -= {"--help", "--install-completion", "--show-completion"}
+    assert flags_in(text) <= expected <= flags_in(text) | referred
+    for each in command.params:
+        if each.param_type_name == "argument":
+            assert (each.metavar or each.name.upper()) in text
+
+
+def test_a_default_a_choice_and_a_demand_are_stated() -> None:
+    text = section("mpt-train")
+    assert re.search(r"\| `--reduction` integer \| .* Default: 8\. \|", text)
+    assert re.search(r"\| `--adapter-mean` none, cross \| .* Default: none\. \|", text)
+    assert re.search(r"\| `--cache` \w+, repeatable \| .* Required\. \|", text)
+    assert re.search(r"\| `--checkpoints`, `--no-checkpoints` \| .* Default: on\. \|", text)
+    assert re.search(r"\| `--seeds` integer \| .* Default: 1\. \|", text)
+
+
+def test_links_between_sections_lead_somewhere() -> None:
+    anchors = {name.replace(" ", "-") for name, _ in EVERY}
+    assert set(re.findall(r"\]\(#(.*?)\)", PAGE)) <= anchors

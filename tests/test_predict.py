@@ -1,0 +1,170 @@
+"""`mpt-predict`: the answers of a run to clips that come as frames, video, list or cache."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from train.predict import Answer, answer_clips, choose_models, heat_of, open_for
+from train.runs import RunFolder
+from train.trained import Trained, load_trained
+
+Command = Callable[..., Any]
+TINY = ("--backbone", "test_vit", "--random-weights", "--depth", 2, "--token-channels", 8, "--prompts", 2)
+
+
+@pytest.fixture(scope="module")
+def lab(drawn_set: Path, make_run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a cache of the drawn set, and a run on it."""
+    folder = tmp_path_factory.mktemp("lab")
+    make_run(
+        folder, "mpt-preprocess", "casme2", "--root", drawn_set, "--size", 32, "--levels", 3, "-j", 1, "-o", "c.h5"
+    )
+    make_run(folder, "mpt-train", "--cache", "c.h5", *TINY, "--epochs", 2, "--lr", 0.01, "--name", "r", "--final",
+             "--protocol", "as-labelled")  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def ask(command: Command, lab: Path) -> Callable[..., Any]:
+    """Run mpt-predict on the lab's run and read the JSON that it prints."""
+
+    def run(*arguments: object, code: int = 0) -> Any:
+        done = command("mpt-predict", *arguments, "--run", lab / "runs" / "r", "--device", "cpu", "--json")
+        assert done.code == code, done.err
+        return json.loads(done.out) if code == 0 else done.err
+
+    return run
+
+
+def stored(lab: Path, subject: str) -> dict[str, np.ndarray]:
+    """Logits that the run stored for the clips of the subject it left out."""
+    fold = next(fold for fold in RunFolder(lab / "runs" / "r").read_folds() if fold.subject == subject)
+    return dict(zip(fold.clips, fold.logits, strict=True))
+
+
+def test_frames_of_a_left_out_subject_get_the_logits_of_the_run(
+    ask: Callable[..., Any], lab: Path, drawn_set: Path
+) -> None:
+    for clip, logits in list(stored(lab, "sub02").items())[:2]:
+        said = ask(drawn_set / "Cropped" / "sub02" / clip, "--fold", "sub02", "--fps", 200)
+        (answer,) = said["clips"]
+        (found,) = answer["logits"].values()
+        np.testing.assert_allclose(found, logits, atol=1e-4)
+        assert answer["clip"] == clip and said["models"][0].endswith("__sub02")
+        assert answer["predicted"] == said["classes"][int(np.argmax(logits))]
+        assert json.loads((Path("predictions") / clip / "predictions.json").read_text()) == said
+
+
+def test_a_cache_gives_the_same_as_its_frames(ask: Callable[..., Any], lab: Path) -> None:
+    said = ask(lab / "c.h5", "--fold", "sub03")
+    found = {c["clip"]: next(iter(c["logits"].values())) for c in said["clips"] if c["subject"] == "sub03"}
+    expected = stored(lab, "sub03")
+    assert set(found) == set(expected) and len(said["clips"]) == 20
+    for clip, logits in expected.items():
+        np.testing.assert_allclose(found[clip], logits, atol=1e-4)
+
+
+def test_all_folds_together_average_their_probabilities(ask: Callable[..., Any], lab: Path) -> None:
+    said = ask(lab / "c.h5")
+    assert len(said["models"]) == 4
+    for clip in said["clips"]:
+        each = torch.softmax(torch.tensor([clip["logits"][name] for name in said["models"]], dtype=torch.double), 1)
+        np.testing.assert_allclose(list(clip["probabilities"].values()), each.mean(0).numpy(), atol=1e-9)
+        assert clip["predicted"] == max(clip["probabilities"], key=clip["probabilities"].get)
+
+
+def test_the_final_model_can_be_asked_and_has_a_card(ask: Callable[..., Any], lab: Path) -> None:
+    said = ask(lab / "c.h5", "--fold", "final")
+    assert said["models"] == ["final"]
+    card = (lab / "runs" / "r" / "MODEL_CARD.md").read_text()
+    summary = RunFolder(lab / "runs" / "r").summary
+    assert f"{summary['final_epoch']['accuracy']:.1%} accuracy" in card
+    assert "RANDOM".lower() in card.lower() and "must not be used to judge people" in card
+    assert "No clip was left to test this very model" in card
+
+
+def test_a_list_needs_paths_only(ask: Callable[..., Any], drawn_set: Path, lab: Path) -> None:
+    clips = sorted((drawn_set / "Cropped" / "sub01").iterdir())[:2]
+    table = "\n".join(["path,fps", *(f"{clip},200" for clip in clips)])
+    Path("list.csv").write_text(table)
+    said = ask("list.csv", "--fold", "sub01")
+    found = {c["clip"]: next(iter(c["logits"].values())) for c in said["clips"]}
+    for clip in clips:
+        np.testing.assert_allclose(found[clip.name], stored(lab, "sub01")[clip.name], atol=1e-4)
+
+
+def test_a_video_gets_an_answer_and_its_pictures(ask: Callable[..., Any], drawn_set: Path) -> None:
+    frames = sorted((drawn_set / "Cropped" / "sub01").iterdir())[0]
+    images = [cv2.imread(str(path)) for path in sorted(frames.iterdir(), key=lambda p: int(p.stem[7:]))]
+    height, width = images[0].shape[:2]
+    writer = cv2.VideoWriter("clip.avi", cv2.VideoWriter.fourcc(*"MJPG"), 200, (width, height))
+    for image in images:
+        writer.write(image)
+    writer.release()
+    said = ask("clip.avi", "--onset", 1, "--offset", len(images) - 2, "--heat", "--magnified", "-o", "seen")
+    assert sum(said["clips"][0]["probabilities"].values()) == pytest.approx(1)
+    heat = cv2.imread("seen/new__clip__heat.png")
+    assert heat is not None and heat.std() > 5
+    assert cv2.imread("seen/new__clip.png") is not None
+    movie = cv2.VideoCapture("seen/new__clip.mp4")
+    assert movie.isOpened() and movie.read()[0]
+    movie.release()
+
+
+def test_refusals_are_one_line(ask: Callable[..., Any], command: Command, lab: Path, drawn_set: Path) -> None:
+    clip = next((drawn_set / "Cropped" / "sub01").iterdir())
+    assert "no nowhere" in ask("nowhere", code=2)
+    assert "choose one of" in ask(clip, "--fold", "sub99", code=2)
+    assert "is for one clip" in ask(lab / "c.h5", "--fps", 200, code=2).replace("are for", "is for")
+    assert "pass --fps" in ask(clip, code=3)
+    Path("bad.csv").write_text("subject,clip\na,b\n")
+    assert "column path" in ask("bad.csv", code=2)
+    assert "needs the frames" in ask(lab / "c.h5", "--magnified", code=2)
+    done = command("mpt-predict", clip, "--run", "nothing")
+    assert done.code == 2 and "no run folder" in done.err
+
+
+def test_another_recipe_or_backbone_is_refused(
+    ask: Callable[..., Any], make_cache: Callable[..., Path], lab: Path, tmp_path: Path, command: Command
+) -> None:
+    other = make_cache(tmp_path / "other.h5", {"s": 2}, frames=16)
+    message = ask(other, code=2)
+    assert "another recipe" in message and "levels None instead of 3" in message
+    run = shutil.copytree(lab / "runs" / "r", tmp_path / "copy")
+    from timm import create_model
+
+    weights = create_model("test_vit", num_classes=0, img_size=32, depth=2).state_dict()
+    from safetensors.torch import save_file
+
+    save_file(weights, tmp_path / "w.safetensors")
+    done = command("mpt-predict", lab / "c.h5", "--run", run, "--weights", tmp_path / "w.safetensors")
+    assert done.code == 2, done.err
+
+
+def test_heat_maps_are_means_of_maps_that_weigh_alike(lab: Path) -> None:
+    trained, clips = _load(lab, None)
+    answers = answer_clips(trained, clips)
+    maps = heat_of(trained, clips, answers[:3])
+    for each in maps:
+        assert set(each) == {"image", "motion"}
+        assert all(values.shape == (2, 2) and values.min() >= 0 and values.max() <= 1 for values in each.values())
+
+
+def test_probabilities_are_those_of_softmax() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(3, 5)).astype(np.float32) * 50
+    expected = torch.softmax(torch.from_numpy(logits).double(), 1).mean(0).numpy()
+    np.testing.assert_allclose(Answer(("d", "s", "c"), logits).probabilities, expected, atol=1e-12)
+
+
+def _load(lab: Path, fold: str | None) -> tuple[Trained, Any]:
+    run = RunFolder(lab / "runs" / "r")
+    trained = load_trained(run, choose_models(run, fold), torch.device("cpu"))
+    return trained, open_for(trained, lab / "c.h5")

@@ -1,0 +1,151 @@
+"""Clips that no cache holds yet: `mpt-preprocess` makes one of them, with the recipe that a model was trained on.
+
+The two stages meet in files only, so this is another process, not an import.
+"""
+
+import csv
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from data_cache.errors import MptError, UsageError
+
+CACHE_SUFFIXES = (".h5", ".hdf5")
+NO_SUBJECT, NO_EMOTION = "new", "unlabelled"
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which frames of a folder or video are the clip, and how fast they were taken; None: all, as the file says.
+
+    Attributes:
+        onset: first frame.
+        offset: last frame.
+        fps: frames per second.
+    """
+
+    onset: int | None = None
+    offset: int | None = None
+    fps: float | None = None
+
+
+class Incoming:
+    """New clips and the files that `mpt-preprocess` reads them by, in a folder of their own.
+
+    Args:
+        folder: where to keep those files.
+        source: a folder of frames, a video, a CSV of clips, or a cache.
+        span: see `Span`.
+        recipe: of the caches that the model was trained on.
+
+    Raises:
+        UsageError: the source does not exist, or a CSV or a cache comes with a span.
+    """
+
+    def __init__(self, folder: Path, source: Path, span: Span, recipe: Mapping[str, Any]) -> None:
+        self.folder, self.source = folder, source
+        if not source.exists():
+            raise UsageError(f"no {source}; give a folder of frames, a video, a CSV of clips, or a cache")
+        lists_clips = source.suffix.lower() == ".csv"
+        if (lists_clips or self.is_cache) and span != Span():
+            raise UsageError(f"--onset, --offset and --fps are for one clip; {source} says these itself")
+        self.recipe_file = folder / "recipe.json"
+        self.recipe_file.write_text(json.dumps(dict(recipe)))
+        self.manifest = folder / "clips.csv"
+        if not self.is_cache:
+            _write_rows(self.manifest, _listed_rows(source) if lists_clips else [_row(source, span)])
+
+    @property
+    def is_cache(self) -> bool:
+        """Whether the clips are preprocessed already."""
+        return self.source.suffix.lower() in CACHE_SUFFIXES
+
+    def cache(self) -> Path:
+        """A cache of the clips.
+
+        Raises:
+            MptError: they could not be preprocessed; the reason is on the terminal.
+        """
+        if self.is_cache:
+            return self.source
+        made = self.folder / "clips.h5"
+        self._preprocess("manifest", "--output", made)
+        return made
+
+    def draw(self, folder: Path) -> None:
+        """Write a contact sheet and a movie, original beside magnified, of every clip.
+
+        Raises:
+            UsageError: the clips are in a cache, which holds no originals.
+            MptError: they could not be drawn.
+        """
+        if self.is_cache:
+            raise UsageError(f"--magnified needs the frames themselves; {self.source} is a cache")
+        with self.manifest.open(newline="") as file:
+            names = [f"{row['subject']}/{row['clip']}" for row in csv.DictReader(file)]
+        self._preprocess("preview", *names, "--output", folder)
+
+    def _preprocess(self, action: str, *arguments: object) -> None:
+        command = [action, str(self.manifest), *map(str, arguments), "--recipe", str(self.recipe_file)]
+        done = subprocess.run([sys.executable, "-P", "-m", "preprocess.cli", *command], check=False)
+        if done.returncode != 0:
+            error = MptError(f"{self.source} could not be preprocessed; the reason is said above")
+            error.exit_code = done.returncode if done.returncode > 0 else MptError.exit_code
+            raise error
+
+
+@contextmanager
+def incoming(source: Path, span: Span, recipe: Mapping[str, Any]) -> Iterator[Incoming]:
+    """New clips, for as long as the block runs; their cache is removed afterwards."""
+    with TemporaryDirectory(prefix="mpt-") as folder:
+        yield Incoming(Path(folder), source, span, recipe)
+
+
+def _row(source: Path, span: Span) -> dict[str, str]:
+    """A line of the manifest for one clip."""
+    numbers = {"onset": span.onset, "offset": span.offset, "fps": span.fps}
+    return {
+        "subject": NO_SUBJECT,
+        "clip": source.resolve().stem if source.is_file() else source.resolve().name,
+        "path": str(source.resolve()),
+        "emotion": NO_EMOTION,
+        **{name: "" if value is None else f"{value:g}" for name, value in numbers.items()},
+    }
+
+
+def _listed_rows(source: Path) -> list[dict[str, str]]:
+    """The lines of a user's CSV; only the column `path` has to be there."""
+    try:
+        with source.open(newline="", encoding="utf-8-sig") as file:
+            rows = [
+                {(name or "").strip(): (value or "").strip() for name, value in row.items() if isinstance(value, str)}
+                for row in csv.DictReader(file)
+            ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{source} cannot be read as CSV: {error}") from error
+    if not rows or "path" not in rows[0]:
+        found = ", ".join(rows[0]) if rows else "nothing"
+        raise UsageError(f"{source}: expected a CSV with the column path and at least one clip; found {found}")
+    return [
+        {
+            **row,
+            "subject": row.get("subject") or NO_SUBJECT,
+            "clip": row.get("clip") or Path(row["path"]).stem,
+            "path": str((source.parent / row["path"]).resolve()),
+            "emotion": row.get("emotion") or NO_EMOTION,
+        }
+        for row in rows
+    ]
+
+
+def _write_rows(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, sorted({name for row in rows for name in row}))
+        writer.writeheader()
+        writer.writerows(rows)
