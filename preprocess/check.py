@@ -167,7 +167,10 @@ def _annotation(clips: Iterable[Clip]) -> Iterator[Anomaly]:
             yield Anomaly(clip.key, "apex outside", found, _APEX_UNUSED, surprise=known != "apex outside")
         elif clip.apex == clip.onset:
             yield Anomaly(clip.key, "apex at onset", f"both are {clip.onset}", _APEX_UNUSED, surprise=False)
-        if len(clip.frames) < SHORT:
+        if len(clip.frames) == 1:
+            found = f"onset and offset are both {clip.onset}"
+            yield Anomaly(clip.key, "a single frame", found, "kept, though nothing can move in it", surprise=True)
+        elif len(clip.frames) < SHORT:
             found = f"{len(clip.frames)} frames"
             yield Anomaly(clip.key, "short", found, f"interpolated to {SHORT} frames", surprise=False)
 

@@ -77,6 +77,34 @@ def test_the_command_prints_and_ends_well_or_with_three(tmp_path: Path, command:
     assert "1 surprise in" in done.err
 
 
+@pytest.mark.parametrize("dataset", ["casme2", "samm", "smic", "manifest"])
+def test_people_and_programs_read_the_same_report(dataset: str, tmp_path: Path, command: Command) -> None:
+    where: tuple[object, ...] = (dataset, "--root", tmp_path)
+    if dataset == "manifest":
+        where = (tmp_path / "own.csv",)
+        rows = official.full_expressions("samm")
+        official.samm_tree(tmp_path, rows)
+        lines = [f"{row.subject},{row.clip},SAMM/{row.subject}/{row.clip},{row.emotion},200" for row in rows]
+        where[0].write_text("\n".join(["subject,clip,path,emotion,fps", *lines]))  # type: ignore[attr-defined]
+    else:
+        BUILD[dataset][0](tmp_path, official.full_expressions(dataset))
+    shown, printed = (command("mpt-preprocess", "check", *where, *form) for form in ((), ("--json",)))
+    assert shown.code == printed.code == 0
+    assert shown.out.endswith("as expected\n")
+    report = json.loads(printed.out)
+    assert report["as_expected"] is True
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.out.splitlines()]
+    table = {row[0]: row[1:] for row in cells if len(row) > 1}
+    classes = list(report["classes"].values())
+    assert table["found"] == [*(str(each["clips"]) for each in classes), str(sum(each["clips"] for each in classes))]
+    if dataset != "manifest":
+        assert table["full set"] == table["found"]
+    for subject, counts in report["subjects"].items():
+        assert table[subject][-1] == str(sum(counts.values()))
+    for anomaly in report["anomalies"]:
+        assert f"{anomaly['key']}: {anomaly['found']}" in shown.out
+
+
 def test_the_json_says_the_same(tmp_path: Path, command: Command) -> None:
     official.samm_tree(tmp_path, official.full_expressions("samm"))
     done = command("mpt-preprocess", "check", "samm", "--root", tmp_path, "--json")
@@ -112,6 +140,7 @@ CHANGES: dict[str, tuple[dict[str, object], tuple[str, str] | None, str]] = {
     "apex at onset": ({"apex": 11}, None, "both are 11"),
     "apex unknown": ({"apex": None}, None, "no apex is annotated"),
     "short": ({"offset": 24}, None, "14 frames"),
+    "a single frame": ({"offset": 11, "apex": None}, ("{}", "a single frame"), "onset and offset are both 11"),
 }
 
 

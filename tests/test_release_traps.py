@@ -238,6 +238,16 @@ def test_a_clip_of_smic_in_another_subject_would_leak_across_folds(tmp_path: Pat
     assert len(found.clips) == len(official.SMIC) - 1
 
 
+def test_a_row_of_smic_that_names_another_subject_fails(tmp_path: Path) -> None:
+    official.smic_long_tree(tmp_path)
+    header = ("Subject", "Filename", "OnsetF", "OffsetF")
+    rows = [("s03", "s1_ne_01", 1003, 1008), ("s03", "s3_po_02", 2002, 2006)]
+    official.write_sheet(next(tmp_path.rglob("*.xlsx")), [header, *rows])
+    found = smic(tmp_path)
+    assert [clip.key for clip in found.clips] == ["s3/s3_po_02"]
+    assert "s1_ne_01 is of s1 by its name, but Subject says s3" in found.failures["s3/s1_ne_01"]
+
+
 def test_a_second_expression_without_an_end_fails_alone(tmp_path: Path) -> None:
     official.smic_long_tree(tmp_path)
     sheet = next(tmp_path.rglob("*.xlsx"))

@@ -103,8 +103,8 @@ def _from_folder(row: _FolderRow, subject: str, clip: str) -> list[Annotation]:
     emotion = _emotion(clip)
     if emotion != row.emotion:
         raise ClipError(f"{row.folder} is {emotion} by its name and {row.emotion} by its place; move or rename it")
-    if (owner := _subject(clip.partition("_")[0])) != subject:
-        raise ClipError(f"{row.folder} is of {owner} by its name and of {subject} by its place; move or rename it")
+    if _owner(clip) != subject:
+        raise ClipError(f"{row.folder} is of {_owner(clip)} by its name and of {subject} by its place; move or rename it")
     numbers = numbered_frames(row.folder)
     if not numbers:
         raise ClipError(f"{row.folder} holds no numbered image; unpack the clip again")
@@ -122,6 +122,8 @@ def _collect_rows(found: Discovery, layout: Layout, camera: str, fps: float, cor
 
     def annotate(row: Row, subject: str, clip: str) -> list[Annotation]:
         annotations = list(_from_row(row, subject, clip))
+        if _owner(clip) != subject:
+            raise ClipError(f"line {row.number}: {clip} is of {_owner(clip)} by its name, but Subject says {subject}")
         videos.update({annotation.clip: clip for annotation in annotations})
         _compare_emotion(found, row, f"{subject}/{clip}", _emotion(clip))
         return annotations
@@ -163,6 +165,11 @@ def _emotion(clip: str) -> str:
     if not match:
         raise ClipError(f"{clip!r} is no clip name of SMIC (s1_ne_01, s1_po_01 or s1_sur_01); rename the folder")
     return EMOTIONS[match[2].lower()]
+
+
+def _owner(clip: str) -> str:
+    """The subject that a clip's name says; a clip in another subject's place would leak across folds."""
+    return _subject(clip.partition("_")[0])
 
 
 def _subject(text: str) -> str:
