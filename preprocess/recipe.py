@@ -1,6 +1,7 @@
 """Every knob that changes pixels, in one frozen dataclass; its JSON and digest are stored in the cache."""
 
 from dataclasses import asdict, dataclass, replace
+from math import isfinite
 from typing import Any, Literal
 
 from data_cache.digest import digest
@@ -126,6 +127,8 @@ class Recipe:
             gains = tuple(float(part) for part in self.gains.split(","))
         except ValueError as error:
             raise UsageError(f"gains is {self.gains!r}; expected uniform, evm, or numbers as in 0,10,20") from error
+        if not all(map(isfinite, gains)):
+            raise UsageError(f"gains is {self.gains!r}; expected finite numbers")
         if len(gains) != self.levels:
             raise UsageError(f"gains has {len(gains)} numbers for {self.levels} levels; give one each, or set --levels")
         return gains

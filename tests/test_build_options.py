@@ -89,3 +89,35 @@ def test_the_demo_command_draws_and_caches_in_one_go(command: Command, monkeypat
     assert set(cache.clips.subject) == {"sub01", "sub02"}
     assert cache.attributes.dataset == "demo" and cache.attributes.licence_notice.startswith("Synthetic")
     assert "up to date" in command("mpt-preprocess", *arguments).err
+
+
+def test_pooling_to_the_apex_leaves_out_clips_without_one(build: Command) -> None:
+    done = build("--rank-pool-span", "onset-apex", "--allow-missing")
+    assert done.code == 3
+    assert "sub04/EP12_01f: its apex is not annotated, which --rank-pool-span onset-apex needs" in done.err
+    assert len(CacheReader("a.h5")) == len(official.CASME2) - 1
+
+
+def test_a_dry_run_names_what_cannot_be_used(build: Command, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "set/Cropped/sub09")
+    done = build("--dry-run")
+    assert done.code == 0
+    assert "6 clips, 1 that cannot be used" in done.out and "  sub09/EP09f: there is no folder" in done.out
+    assert "to do: 6 clips, 6 shards" in done.out
+    assert {path.name for path in tmp_path.iterdir()} == {"set"}
+
+
+def test_a_log_that_cannot_be_written_is_said(build: Command, tmp_path: Path) -> None:
+    done = build("--log-file", "set")
+    assert done.code == 2 and "--log-file set cannot be written (Is a directory)" in done.err
+
+
+def test_a_sheet_without_rows_is_no_data_set(build: Command, tmp_path: Path) -> None:
+    official.write_sheet(tmp_path / "set/CASME2-coding-20140508.xlsx", [official.CASME2_HEADER])
+    done = build()
+    assert done.code == 2 and "lists no clips below its header" in done.err
+
+
+def test_gains_that_are_no_numbers_are_explained(build: Command) -> None:
+    done = build("--gains", "strong")
+    assert done.code == 2 and "gains is 'strong'; expected uniform, evm, or numbers" in done.err

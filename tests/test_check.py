@@ -204,10 +204,14 @@ def test_images_are_looked_at_without_decoding(tmp_path: Path, monkeypatch: pyte
     assert len(surprises(report)) == 2
 
 
-def test_corrections_are_listed(tmp_path: Path) -> None:
+def test_corrections_are_listed(tmp_path: Path, command: Command) -> None:
     rows = official.full_expressions("samm")
     report = report_of("samm", tmp_path, [*rows[:-1], replace(rows[-1], subject="028", clip="028_4_1", apex=4)])
     assert report.corrections[0].startswith("028/028_4_1: apex 4 → unknown, because ")
+    done = command("mpt-preprocess", "check", "samm", "--root", tmp_path)
+    assert "corrected (--no-corrections takes the annotation as delivered)\n  028/028_4_1: apex 4" in done.out
+    done = command("mpt-preprocess", "check", "samm", "--root", tmp_path, "--no-corrections")
+    assert "corrected" not in done.out and "028/028_4_1: apex 4 outside 11–26" in done.out
 
 
 def test_a_manifest_has_no_full_set_to_compare_with(tmp_path: Path, command: Command) -> None:

@@ -137,3 +137,27 @@ def test_video_frames_are_counted_from_zero(tmp_path: Path) -> None:
     with pytest.raises(ClipError, match="ends after 25 frames"):
         late = Clip("own", "p1", "c1", VideoSpan(path, 20, 40), 20, None, 40, 100.0, "")
         standardise(late, plan_for(late, recipe), 16)
+
+
+def test_pooling_to_the_apex_ranks_the_rising_half_alone(tmp_path: Path, write_frames: WriteFrames) -> None:
+    """Frames 1 to 31, apex 15: the samples at 1, 3, …, 15 are ranked; what follows changes nothing."""
+    paths = files(write_frames(tmp_path / "clip", range(1, 32), "reg_img{}.png"))
+    recipe = Recipe(size=24, levels=3, rank_pool_span="onset-apex")
+    image = process_clip(clip_of(paths, apex=15), [recipe])[0].dynamic_image
+    x = np.stack([resize(read_image(path), 24).astype(np.float64) for path in paths[:15:2]])
+    running = np.cumsum(x, axis=0) / np.arange(1, 9)[:, None, None, None]
+    pooled = np.tensordot(2.0 * np.arange(1, 9) - 9, running, axes=1)
+    assert np.abs(image - (pooled - pooled.min()) / np.ptp(pooled) * 255).max() <= 0.6
+    for path in paths[20:]:
+        path.write_bytes(paths[19].read_bytes())
+    assert np.array_equal(process_clip(clip_of(paths, apex=15), [recipe])[0].dynamic_image, image)
+
+
+def test_an_image_that_vanishes_or_cannot_be_decoded_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ClipError, match=r"gone\.png cannot be read \(No such file or directory\)"):
+        read_image(tmp_path / "gone.png")
+    whole = cv2.imencode(".png", np.zeros((8, 8, 3), np.uint8))[1].tobytes()
+    start = whole.index(b"IDAT")
+    (tmp_path / "hollow.png").write_bytes(whole[: start + 4] + b"\xff" * 8 + whole[start + 12 :])
+    with pytest.raises(ClipError, match=r"hollow\.png (is a damaged|cannot be decoded as) PNG"):
+        read_image(tmp_path / "hollow.png")

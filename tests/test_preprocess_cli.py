@@ -178,6 +178,9 @@ def test_finished_clips_are_not_computed_again(
         (("--gains", "1,2"), "2 numbers for 3 levels"),
         (("--levels", 16), "allows 6"),
         (("--alpha", 5, "--alpha", 5), "given twice"),
+        (("--alpha", 5, "--alpha", 5.0000001), "given twice"),  # one file name for both
+        (("--alpha", 5, "--gains", "1,2,3"), "--alpha has no say"),
+        (("--gains", "1,nan,3"), "finite numbers"),
         (("-o", "."), "is a folder"),
     ],
 )
