@@ -91,6 +91,15 @@ def test_intervals_keep_subjects_whole() -> None:
     assert result.interval_95["accuracy"][0] == 0.0, "subject by subject it is not"
 
 
+def test_intervals_hold_95_percent() -> None:
+    """With many subjects the mean is nearly normal: the interval is 1.96 standard errors to each side."""
+    a, b = random_pair(3, subjects=150)
+    right = [np.array([p.right for p in run.predictions], float).reshape(150, 9) for run in (a, b)]
+    error = (right[0].mean(1) - right[1].mean(1)).std(ddof=1) / np.sqrt(150)
+    low, high = compare_runs(a, b).interval_95["accuracy"]
+    assert high - low == pytest.approx(2 * 1.96 * error, rel=0.07)
+
+
 def test_other_clips_or_classes_are_refused() -> None:
     a, b = random_pair(2)
     with pytest.raises(UsageError, match="different clips"):

@@ -65,6 +65,26 @@ def test_the_asked_class_decides() -> None:
     assert any(not torch.allclose(first[name], second[name]) for name in first)
 
 
+def test_the_image_map_is_grad_cam() -> None:
+    """Selvaraju's formula, written out for one clip: channels weighted by their mean gradient, summed, cut at zero."""
+    model, inputs, clip = model_of(TINY, 1), some_inputs(), 2
+    held: list[torch.Tensor] = []
+
+    def hold(tokens: torch.Tensor) -> torch.Tensor:
+        held.append(tokens.detach().requires_grad_())
+        return held[0]
+
+    logits = model.head(model.features(inputs, hold))
+    logits[1, clip, 3].backward()
+    first = model.backbone.prefix
+    values, gradient = (t[1, clip, first : first + 16].numpy() for t in (held[0].detach(), held[0].grad))
+    expected = np.maximum(sum(values[:, c] * gradient[:, c].mean() for c in range(values.shape[1])), 0)
+    maps = heat_maps(model, inputs, torch.full((FOLDS, CLIPS), 3))
+    np.testing.assert_allclose(
+        maps["image"][1, clip].flatten().numpy(), expected, atol=1e-6 * abs(expected).max() + 1e-9
+    )
+
+
 def test_without_motion_prompts_there_is_the_image_alone() -> None:
     config = TrainConfig(backbone="test_vit", random_weights=True, depth=2, prompt="none")
     maps = heat_maps(model_of(config, 1), some_inputs(), torch.zeros(FOLDS, CLIPS, dtype=torch.long))
