@@ -1,19 +1,17 @@
 """The contact sheet of one clip: what came in above, what goes to the network below."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from preprocess.preview import Scene
+from preprocess.scene import Scene
 
 COLUMNS = 4
 INCHES = 2.4  # side of a picture
 DPI = 110
 
 
-def draw_sheet(scene: "Scene", path: Path) -> None:
+def draw_sheet(scene: Scene, path: Path) -> None:
     """Write the sheet as PNG: onset, apex, offset and dynamic image; below, original over magnified frames."""
     from matplotlib.figure import Figure
 
@@ -33,7 +31,7 @@ def draw_sheet(scene: "Scene", path: Path) -> None:
     figure.savefig(path, format="png", metadata={"Title": f"{clip.dataset} {clip.key}"})
 
 
-def _title(scene: "Scene") -> str:
+def _title(scene: Scene) -> str:
     clip = scene.clip
     emotion = clip.emotion or "no label"
     units = f" (AU {clip.action_units})" if clip.action_units else ""
@@ -42,7 +40,7 @@ def _title(scene: "Scene") -> str:
     return f"{clip.dataset}  {clip.key}  {emotion}{units}\n{length}; α = {scene.recipe.alpha:g}, {clipped}"
 
 
-def _key_frames(scene: "Scene") -> list[tuple[str, np.ndarray]]:
+def _key_frames(scene: Scene) -> list[tuple[str, np.ndarray]]:
     clip = scene.clip
     middle = "middle sample (apex unknown)", scene.original[len(scene.original) // 2]
     return [
@@ -53,7 +51,7 @@ def _key_frames(scene: "Scene") -> list[tuple[str, np.ndarray]]:
     ]
 
 
-def _magnified(scene: "Scene", samples: np.ndarray) -> list[list[tuple[str, np.ndarray]]]:
+def _magnified(scene: Scene, samples: np.ndarray) -> list[list[tuple[str, np.ndarray]]]:
     times = scene.times()
     pictures = [(f"magnified, sample {t + 1} ({times[t]:.0f} ms)", scene.rendered.motion[t]) for t in samples]
     return [pictures[start : start + COLUMNS] for start in range(0, len(pictures), COLUMNS)]

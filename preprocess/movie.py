@@ -2,16 +2,13 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from data_cache.errors import UsageError
+from preprocess.scene import Scene
 from preprocess.video import is_utf8
-
-if TYPE_CHECKING:
-    from preprocess.preview import Scene
 
 RATE = 8.0
 """Samples per second: a micro-expression of a third of a second takes two."""
@@ -19,7 +16,7 @@ REPEATS = 3
 _LABEL_HEIGHT = 28
 
 
-def side_by_side(scene: "Scene") -> np.ndarray:
+def side_by_side(scene: Scene) -> np.ndarray:
     """The frames, (T, H, W, 3) uint8 RGB with even sides; a strip above says which half is which."""
     pair = np.concatenate([scene.original, scene.rendered.motion], axis=2)
     T, height, width = pair.shape[:3]
@@ -34,7 +31,7 @@ def side_by_side(scene: "Scene") -> np.ndarray:
     return np.pad(frames, even, mode="edge")
 
 
-def write_mp4(scene: "Scene", path: Path) -> None:
+def write_mp4(scene: Scene, path: Path) -> None:
     """Write MPEG-4, the clip three times over.
 
     Raises:
@@ -54,7 +51,7 @@ def write_mp4(scene: "Scene", path: Path) -> None:
         writer.release()
 
 
-def write_gif(scene: "Scene", path: Path) -> None:
+def write_gif(scene: Scene, path: Path) -> None:
     """Write an endless GIF of 256 colours."""
     from PIL import Image
 
@@ -62,4 +59,4 @@ def write_gif(scene: "Scene", path: Path) -> None:
     images[0].save(path, save_all=True, append_images=images[1:], duration=round(1e3 / RATE), loop=0)
 
 
-WRITERS: Mapping[str, Callable[["Scene", Path], None]] = {"mp4": write_mp4, "gif": write_gif}
+WRITERS: Mapping[str, Callable[[Scene, Path], None]] = {"mp4": write_mp4, "gif": write_gif}

@@ -1,52 +1,19 @@
 """Pictures of what preprocessing does to a clip: a contact sheet, and a movie of original beside magnified."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-import numpy as np
 
 from data_cache.atomic import replacing
 from data_cache.commandline import progress, say
 from data_cache.errors import ClipsFailed, UsageError
 from preprocess.contact_sheet import draw_sheet
 from preprocess.datasets.base import Clip, ClipError, Discovery
-from preprocess.faces.choose import crop_for
-from preprocess.frames import read_frames
-from preprocess.magnify import Rendered, quantise, render
 from preprocess.movie import WRITERS
-from preprocess.pipeline import plan_for, standardise
 from preprocess.recipe import Recipe
-from preprocess.resize import resize
-from preprocess.temporal import TemporalPlan
+from preprocess.scene import make_scene
 
 USUAL_CLIPS = 6
-
-
-@dataclass(frozen=True)
-class Scene:
-    """All that is drawn of one clip.
-
-    Attributes:
-        clip: the clip.
-        recipe: how it was rendered.
-        plan: its temporal matrices.
-        original: (T, S, S, 3) uint8 RGB, the standardised frames.
-        apex: (S, S, 3) uint8 RGB, the native apex frame; None where no apex is known inside the clip.
-        rendered: dynamic image and magnified motion.
-    """
-
-    clip: Clip
-    recipe: Recipe
-    plan: TemporalPlan
-    original: np.ndarray
-    apex: np.ndarray | None
-    rendered: Rendered
-
-    def times(self) -> np.ndarray:
-        """Time of each of the T samples, in milliseconds from the onset."""
-        return np.asarray(self.plan.sampling @ np.arange(len(self.clip.frames))) / self.clip.fps * 1e3
 
 
 def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Path, movie: str) -> None:
@@ -106,21 +73,6 @@ def choose(found: Discovery, wanted: Sequence[str]) -> tuple[list[Clip], dict[st
         chosen |= clips
         failed |= failures
     return list(chosen.values()), failed
-
-
-def make_scene(clip: Clip, recipe: Recipe) -> Scene:
-    """Decode and render a clip.
-
-    Raises:
-        ClipError: its frames cannot be read, or no face is found.
-    """
-    plan, crop = plan_for(clip, recipe), crop_for(clip, recipe)
-    standard = standardise(clip, plan, recipe.size, crop)
-    apex = None
-    if clip.apex_index is not None and 0 <= clip.apex_index < len(clip.frames):
-        image = next(image for _, image in read_frames(clip.frames, [clip.apex_index]))
-        apex = quantise(resize(crop(image) if crop else image, recipe.size))[0]
-    return Scene(clip, recipe, plan, quantise(standard)[0], apex, render(standard, plan, recipe))
 
 
 def _write(path: Path, draw: Callable[[Path], None]) -> None:

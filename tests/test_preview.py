@@ -13,8 +13,8 @@ from PIL import Image
 from preprocess.contact_sheet import _key_frames
 from preprocess.datasets.casme2 import casme2
 from preprocess.movie import REPEATS, side_by_side
-from preprocess.preview import make_scene
 from preprocess.recipe import Recipe
+from preprocess.scene import make_scene
 
 Command = Callable[..., Any]
 

@@ -6,12 +6,12 @@ import pytest
 from official_sets import full_table
 
 from data_cache.errors import UsageError
+from data_cache.protocol_choice import choose_protocol
 from data_cache.protocols import (
     OFFICIAL_EMOTIONS,
     PROTOCOLS,
     ClipKey,
     apply_protocol,
-    choose_protocol,
     count_differences,
 )
 

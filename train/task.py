@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from data_cache.commandline import say
-from data_cache.protocols import Labelling, apply_protocol, choose_protocol, count_differences
+from data_cache.protocol_choice import choose_protocol
+from data_cache.protocols import Labelling, apply_protocol, count_differences
 from train.clips import ClipSet, open_clips
 from train.folds import Folds, loso_folds
 from train.model.build import Shape
