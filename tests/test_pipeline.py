@@ -161,3 +161,13 @@ def test_an_image_that_vanishes_or_cannot_be_decoded_is_named(tmp_path: Path) ->
     (tmp_path / "hollow.png").write_bytes(whole[: start + 4] + b"\xff" * 8 + whole[start + 12 :])
     with pytest.raises(ClipError, match=r"hollow\.png (is a damaged|cannot be decoded as) PNG"):
         read_image(tmp_path / "hollow.png")
+
+
+def test_a_worker_keeps_opencv_to_one_thread(tmp_path: Path, write_frames: WriteFrames) -> None:
+    paths = files(write_frames(tmp_path / "clip", range(1, 18)))
+    cv2.setNumThreads(4)
+    try:
+        process_clip(clip_of(paths), [Recipe(size=24, levels=3)])
+        assert cv2.getNumThreads() == 1
+    finally:
+        cv2.setNumThreads(1)
