@@ -5,11 +5,11 @@ from typing import Annotated
 
 import typer
 
-from data_cache.commandline import make_app, run, say, version_option
+from data_cache.commandline import Version, example, make_app, run, say
 
 app = make_app(
     "Ask a trained run about new clips: a folder of frames, a video, a CSV of clips, or a cache.\n\n"
-    "[bold]Example[/bold]: mpt-predict clip.mp4 --run runs/casme2-mpt --onset 120 --offset 180"
+    + example("mpt-predict clip.mp4 --run runs/casme2-mpt --onset 120 --offset 180")
 )
 
 
@@ -46,9 +46,7 @@ def predict(
         typer.Option("--output", "-o", help="Folder to write to.", show_default="predictions/<INPUT>"),
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
-    version: Annotated[
-        bool | None, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version.")
-    ] = None,
+    version: Version = None,
 ) -> None:
     """Print the probability of each class and write them, with logits, to predictions.json.
 

@@ -5,12 +5,12 @@ from typing import Annotated
 
 import typer
 
-from data_cache.commandline import make_app, run, version_option
+from data_cache.commandline import Version, example, make_app, run
 from data_cache.errors import UsageError
 
 app = make_app(
     "Make figures, tables and one self-contained HTML page from a finished run.\n\n"
-    "[bold]Example[/bold]: mpt-report runs/casme2-mpt runs/casme2-head"
+    + example("mpt-report runs/casme2-mpt runs/casme2-head")
 )
 
 
@@ -33,9 +33,7 @@ def report(
         ),
     ] = None,
     images: Annotated[bool, typer.Option(help="Put pictures of clips (faces) into the report.")] = True,
-    version: Annotated[
-        bool | None, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version.")
-    ] = None,
+    version: Version = None,
 ) -> None:
     """Write RUN/report/index.html, its figures (PNG, PDF) and its tables (CSV, LaTeX)."""
     if study is not None:
