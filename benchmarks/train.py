@@ -153,7 +153,7 @@ def compare_folds(setting: dict[str, Any], device: torch.device, rounds: int) ->
         folds: {
             "clips_per_s": statistics.median(values),
             "ratio": statistics.median(v / s for v, s in zip(values, single, strict=True)),
-            "peak_gb": memory.get(folds, float("nan")),
+            "peak_gb": memory.get(folds),
         }
         for folds, values in speeds.items()
     }
@@ -219,9 +219,9 @@ def report(results: dict[str, Any]) -> Sequence[str]:
         "|---:|---:|---:|---:|---:|",
     ]
     for folds, row in results["folds"].items():
+        memory = "–" if row["peak_gb"] is None else f"{row['peak_gb']:.2f}"  # known on a GPU only
         lines.append(
-            f"| {folds} | {row['clips_per_s']:.0f} | {row['ratio']:.2f} | {row['matrix_share']:.0%} "
-            f"| {row['peak_gb']:.2f} |"
+            f"| {folds} | {row['clips_per_s']:.0f} | {row['ratio']:.2f} | {row['matrix_share']:.0%} | {memory} |"
         )
     lines += ["", "| cache mode | clips/s delivered | times what the steps consume |", "|---|---:|---:|"]
     best = max(row["clips_per_s"] for row in results["folds"].values())
