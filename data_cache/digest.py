@@ -34,10 +34,13 @@ def digest_arrays(arrays: Iterable[np.ndarray]) -> str:
     return state.hexdigest()
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What differs between two sets of named values, as `alpha 10 → 20`."""
-    return [
-        f"{name} {before.get(name)} → {after.get(name)}"
-        for name in dict.fromkeys([*before, *after])
-        if before.get(name) != after.get(name)
-    ]
+def changes(before: Mapping[str, Any], after: Mapping[str, Any], within: str = "") -> list[str]:
+    """What differs between two sets of named values, as `alpha 10 → 20`; sets within sets as `settings.lr 1 → 2`."""
+    found = []
+    for name in dict.fromkeys([*before, *after]):
+        old, new = before.get(name), after.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += changes(old, new, f"{within}{name}.")
+        elif old != new:
+            found.append(f"{within}{name} {old} → {new}")
+    return found

@@ -44,8 +44,10 @@ def rng() -> np.random.Generator:
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
-    """Small tests on few cores: threads only cost."""
+    """Small tests, one worker per core: more threads only cost. What tests start inherits the variable."""
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    os.environ["OMP_NUM_THREADS"] = "1"
 
 
 @pytest.fixture
@@ -164,17 +166,15 @@ def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def make_run() -> Callable[..., None]:
-    """Run one of our commands as a process in a folder; for fixtures that many tests share."""
+    """Run one of our commands in a folder; for fixtures that many tests share."""
 
     def make(folder: Path, program: str, *arguments: object) -> None:
-        done = subprocess.run(
-            [sys.executable, "-m", COMMANDS[program], *map(str, arguments)],
-            cwd=folder,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setattr(sys, "argv", [program, *map(str, arguments)])
+            with pytest.raises(SystemExit) as ended:
+                importlib.import_module(COMMANDS[program]).main()
+        assert not ended.value.code
 
     return make
 

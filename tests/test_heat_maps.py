@@ -106,8 +106,7 @@ def test_the_map_of_a_trained_model_lies_where_the_face_moved(make_run: Callable
     clips = [p for p in run.predictions if run.classes[p.true] in brow | mouth]
     upper: dict[bool, list[float]] = {True: [], False: []}
     for clip, picture in zip(clips, pictures_of(run, clips, [tmp_path / "demo.h5"]), strict=True):
-        heat = picture.motion_heat
-        assert heat is not None
+        heat = picture.maps["motion"]
         half = len(heat) // 2  # the middle row of an odd number belongs to neither
         above, below = heat[:half].sum(), heat[-half:].sum()
         upper[run.classes[clip.true] in brow].append(float(above / (above + below + 1e-12)))

@@ -136,7 +136,7 @@ def test_another_recipe_or_backbone_is_refused(
 ) -> None:
     other = make_cache(tmp_path / "other.h5", {"s": 2}, frames=16)
     message = ask(other, code=2)
-    assert "another recipe" in message and "levels None instead of 3" in message
+    assert "another recipe" in message and "levels 3 → None" in message
     run = shutil.copytree(lab / "runs" / "r", tmp_path / "copy")
     from timm import create_model
 

@@ -219,7 +219,7 @@ def test_three_caches_make_the_composite(command: Command, make_cache: Make, tmp
     assert done.code == 2 and "same data set" in done.err
     other = make_cache(tmp_path / "other.h5", {"sub01": 4}, dataset="samm", frames=4)
     done = command("mpt-train", *arguments[:2], "--cache", other, *QUICK)
-    assert done.code == 2 and "frames 8 and 4" in done.err
+    assert done.code == 2 and "frames 8 → 4" in done.err
 
 
 def launch(cache: Path, name: str, *more: object) -> subprocess.Popen[bytes]:

@@ -9,6 +9,7 @@ from torch.utils.data import Dataset
 
 from data_cache.errors import UsageError
 from train.clips import ClipSet
+from train.config import TrainConfig
 from train.model.tokenizer import PATCH, patchify
 
 
@@ -33,6 +34,11 @@ class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
         self.needs_motion, self.whole_frames = needs_motion, whole_frames
         if image == "onset":
             check_onset_frames(clips)
+
+    @classmethod
+    def of(cls, clips: ClipSet, config: TrainConfig, whole_frames: bool = False) -> "ClipPixels":
+        """What a model with these settings looks at."""
+        return cls(clips, config.image, config.prompt == "motion", whole_frames)
 
     def __len__(self) -> int:
         return len(self.clips)

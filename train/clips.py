@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from data_cache.digest import changes
 from data_cache.errors import UsageError
 from data_cache.protocols import ClipKey
 from data_cache.reader import CacheReader
@@ -74,12 +75,7 @@ def open_clips(paths: Sequence[Path]) -> ClipSet:
         require_valid(path, pixels=False)  # the pixels of a clip are checked when it is read first
     first = readers[0]
     for reader in readers[1:]:
-        knobs = sorted(set(first.attributes.recipe) | set(reader.attributes.recipe))
-        differing = [
-            f"{knob} {first.attributes.recipe.get(knob)} and {reader.attributes.recipe.get(knob)}"
-            for knob in knobs
-            if first.attributes.recipe.get(knob) != reader.attributes.recipe.get(knob)
-        ]
+        differing = changes(first.attributes.recipe, reader.attributes.recipe)
         if differing:
             raise UsageError(
                 f"{first.path} and {reader.path} were made with different recipes ({'; '.join(differing)}); "

@@ -152,7 +152,7 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
 def _pixels(job: _Job) -> ClipPixels:
     config = job.config
     changed = AUGMENTATIONS[config.augment] is not None
-    return ClipPixels(job.task.clips, config.image, config.prompt == "motion", whole_frames=changed)
+    return ClipPixels.of(job.task.clips, config, whole_frames=changed)
 
 
 def _train_final_model(job: _Job) -> None:

@@ -7,7 +7,9 @@ from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import softmax
 
+from data_cache.digest import changes
 from data_cache.errors import UsageError
 from train import final
 from train.clip_pixels import ClipPixels
@@ -34,8 +36,7 @@ class Answer:
     @property
     def probabilities(self) -> np.ndarray:
         """(classes,), the mean over the models of their softmax."""
-        exponents = np.exp(self.logits.astype(np.float64) - self.logits.max(1, keepdims=True))
-        return np.asarray((exponents / exponents.sum(1, keepdims=True)).mean(0))
+        return np.asarray(softmax(self.logits.astype(np.float64), 1).mean(0))
 
     @property
     def predicted(self) -> int:
@@ -69,14 +70,9 @@ def open_for(trained: Trained, cache: Path) -> ClipSet:
         UsageError: it was made with another recipe than the models were trained on.
     """
     clips = open_clips([cache])
-    found, expected = clips.readers[0].attributes.recipe, trained.card.recipe
-    changes = [
-        f"{knob} {found.get(knob)} instead of {expected.get(knob)}"
-        for knob in sorted({*found, *expected})
-        if found.get(knob) != expected.get(knob)
-    ]
-    if changes:
-        raise UsageError(f"{cache} was made with another recipe than the run's cache: {'; '.join(changes)}")
+    differing = changes(trained.card.recipe, clips.readers[0].attributes.recipe)
+    if differing:
+        raise UsageError(f"{cache} was made with another recipe than the run's cache: {'; '.join(differing)}")
     return clips
 
 
@@ -130,7 +126,7 @@ def as_json(run: RunFolder, trained: Trained, answers: Sequence[Answer], source:
 
 def _stream(trained: Trained, clips: ClipSet) -> Stream:
     device = next(trained.model.parameters()).device
-    return Stream(ClipPixels(clips, trained.config.image, trained.config.prompt == "motion"), device)
+    return Stream(ClipPixels.of(clips, trained.config), device)
 
 
 def _mean_map(maps: torch.Tensor) -> np.ndarray:

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
 from data_cache.atomic import write_bytes, write_json
+from data_cache.digest import changes
 from data_cache.errors import InvalidFile, StaleFile, UsageError
 
 RUNS = Path("runs")
@@ -116,10 +117,10 @@ class RunFolder:
             self.config  # noqa: B018 - refuse to delete a folder that is no run
             shutil.rmtree(self.path)
         if (self.path / "config.json").exists():
-            changes = _differences(self.config, config)
-            if changes:
+            differing = changes(self.config, config)
+            if differing:
                 raise StaleFile(
-                    f"{self.path} holds a run with other settings ({'; '.join(changes)}); "
+                    f"{self.path} holds a run with other settings ({'; '.join(differing)}); "
                     "give this one another --name, or add --overwrite"
                 )
         else:
@@ -214,15 +215,3 @@ class RunFolder:
         if not isinstance(value, dict):
             raise InvalidFile(f"{self.path / name} does not hold a JSON object")
         return value
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Which entries differ, as `name old → new`."""
-    changes = []
-    for name in sorted(set(old) | set(new)):
-        before, after = old.get(name), new.get(name)
-        if isinstance(before, dict) and isinstance(after, dict):
-            changes += _differences(before, after, f"{prefix}{name}.")
-        elif before != after:
-            changes.append(f"{prefix}{name} {before} → {after}")
-    return changes

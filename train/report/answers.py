@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from train.clips import ClipSet
-from train.report.overlay import show_picture
+from train.report.pictures import ClipPictures, draw_panels
 from train.report.style import CYCLE, figure, save
 
 
@@ -25,23 +25,14 @@ def draw_answer(
         clip: which clip.
         classes: class names.
         probabilities: (classes,).
-        maps: Grad-CAM maps: `image` over the dynamic image, `motion` over the magnified frames.
+        maps: Grad-CAM maps as in `ClipPictures`.
         folder: where to.
     """
     reader, row = clips.rows[clip]
-    image, motion = clips.readers[reader].dynamic_image(row), clips.readers[reader].motion(row)
-    middle = motion[len(motion) // 2]
-    panels: list[tuple[str, np.ndarray, np.ndarray | None]] = [
-        ("onset", motion[0], None),
-        ("dynamic image", image, None),
-        ("magnified, middle", middle, None),
-    ]
-    seen = {"image": ("Grad-CAM: image", image), "motion": ("Grad-CAM: motion", middle)}
-    panels += [(title, picture, maps[name]) for name, (title, picture) in seen.items() if name in maps]
+    cache = clips.readers[reader]
+    panels = ClipPictures(cache.dynamic_image(row), cache.motion(row), maps).panels
     made, axes = figure(2 * len(panels) + 3, 2.2, columns=len(panels) + 1)
-    for panel, (title, picture, heat) in zip(axes, panels, strict=False):
-        show_picture(panel, picture, heat)
-        panel.set_title(title, fontsize=9)
+    draw_panels(axes[:-1], panels)
     colours = [CYCLE[0] if number == probabilities.argmax() else "#BBBBBB" for number in range(len(classes))]
     axes[-1].barh(list(classes), probabilities, color=colours)
     axes[-1].set(xlim=(0, 1), xlabel="probability")

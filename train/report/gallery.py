@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from train.report.heat import ClipPictures, pictures_of
+from train.report.heat import pictures_of
 from train.report.loaded import LoadedRun, Prediction
-from train.report.overlay import show_picture
 from train.report.page import Picture, Section
+from train.report.pictures import ClipPictures, draw_panels
 from train.report.style import CYCLE, figure, save
 from train.report.tables import Row, Table
 
@@ -64,29 +64,12 @@ def predictions_table(run: LoadedRun) -> Table:
 
 def gallery_figure(run: LoadedRun, chosen: Sequence[Prediction], pictures: Sequence[ClipPictures]) -> Any:
     """A row per clip: onset, dynamic image, a magnified frame, heat maps, probabilities."""
-    titles = ["onset", "dynamic image", "magnified, middle"]
-    if any(picture.image_heat is not None for picture in pictures):
-        titles.append("Grad-CAM: image")
-    if any(picture.motion_heat is not None for picture in pictures):
-        titles.append("Grad-CAM: motion")
-    made, axes = figure(1.55 * len(titles) + 3.2, 1.55 * len(chosen) + 0.3, columns=len(titles) + 1, rows=len(chosen))
-    for row, (prediction, picture) in enumerate(zip(chosen, pictures, strict=True)):
-        middle = picture.motion[len(picture.motion) // 2]
-        shown: list[tuple[np.ndarray, np.ndarray | None]] = [
-            (picture.motion[0], None),
-            (picture.dynamic_image, None),
-            (middle, None),
-        ]
-        shown += [(picture.dynamic_image, picture.image_heat)] if picture.image_heat is not None else []
-        shown += [(middle, picture.motion_heat)] if picture.motion_heat is not None else []
-        panels = np.atleast_2d(axes)[row]
-        for panel, (image, heat), title in zip(panels, shown, titles, strict=False):
-            show_picture(panel, image, heat)
-            if row == 0:
-                panel.set_title(title, fontsize=9)
-        _probabilities(panels[-1], prediction, run.classes)
-        if row == 0:
-            panels[-1].set_title("probability", fontsize=9)
+    columns = len(pictures[0].panels) + 1
+    made, axes = figure(1.55 * (columns - 1) + 3.2, 1.55 * len(chosen) + 0.3, columns=columns, rows=len(chosen))
+    for number, (row, prediction, picture) in enumerate(zip(np.atleast_2d(axes), chosen, pictures, strict=True)):
+        draw_panels(row[:-1], picture.panels, titles=number == 0)
+        _probabilities(row[-1], prediction, run.classes)
+    np.atleast_2d(axes)[0, -1].set_title("probability", fontsize=9)
     return made
 
 

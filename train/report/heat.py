@@ -1,7 +1,6 @@
 """Pixels and heat maps of single clips, from the caches and checkpoints of a run."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,24 +9,8 @@ from data_cache.commandline import say
 from data_cache.errors import MptError
 from data_cache.reader import CacheReader
 from train.report.loaded import LoadedRun, Prediction
+from train.report.pictures import ClipPictures
 from train.runs import RunFolder
-
-
-@dataclass(frozen=True)
-class ClipPictures:
-    """What there is to see of a clip.
-
-    Attributes:
-        dynamic_image: (S, S, 3) uint8.
-        motion: (T, S, S, 3) uint8.
-        image_heat: Grad-CAM on the image tokens (rows, columns), None where it cannot be made.
-        motion_heat: Grad-CAM on the motion patches, likewise.
-    """
-
-    dynamic_image: np.ndarray
-    motion: np.ndarray
-    image_heat: np.ndarray | None = None
-    motion_heat: np.ndarray | None = None
 
 
 def find_caches(run: LoadedRun, given: Sequence[Path]) -> list[Path]:
@@ -46,15 +29,14 @@ def pictures_of(run: LoadedRun, chosen: Sequence[Prediction], caches: Sequence[P
     """Pixels of the chosen clips, with heat maps where the run's models can be loaded."""
     readers = {reader.attributes.dataset: reader for reader in map(CacheReader, caches)}
     places = [(readers[p.key[0]], readers[p.key[0]].clips.keys.index("/".join(p.key[1:]))) for p in chosen]
-    plain = [ClipPictures(reader.dynamic_image(row), reader.motion(row)) for reader, row in places]
     try:
         heat = _heat_maps(run, chosen, caches)
     except MptError as error:
         say(f"note: no heat maps: {error}")
-        return plain
+        heat = [{} for _ in chosen]
     return [
-        ClipPictures(picture.dynamic_image, picture.motion, maps.get("image"), maps.get("motion"))
-        for picture, maps in zip(plain, heat, strict=True)
+        ClipPictures(reader.dynamic_image(row), reader.motion(row), maps)
+        for (reader, row), maps in zip(places, heat, strict=True)
     ]
 
 
@@ -72,7 +54,7 @@ def _heat_maps(run: LoadedRun, chosen: Sequence[Prediction], caches: Sequence[Pa
     names = sorted({f"{p.key[0]}__{p.key[1]}" for p in chosen})
     trained = load_trained(RunFolder(run.folder), names, device)
     clips = open_clips(caches)
-    stream = Stream(ClipPixels(clips, trained.config.image, trained.config.prompt == "motion"), device)
+    stream = Stream(ClipPixels.of(clips, trained.config), device)
     found = []
     for p in chosen:
         fold, index = names.index(f"{p.key[0]}__{p.key[1]}"), clips.keys.index(p.key)

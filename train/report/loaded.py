@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
+from scipy.special import softmax
 
 from data_cache.errors import InvalidFile
 from train.runs import FoldResult, RunFolder
@@ -70,12 +71,12 @@ class LoadedRun:
     def predictions(self) -> list[Prediction]:
         """All tested clips, fold after fold."""
         return [
-            Prediction((fold.dataset, fold.subject, clip), int(true), _softmax(logits))
+            Prediction((fold.dataset, fold.subject, clip), int(true), softmax(logits.astype(np.float64)))
             for fold in self.folds
             for clip, true, logits in zip(fold.clips, fold.true, fold.logits, strict=True)
         ]
 
-    @property
+    @cached_property
     def overview(self) -> dict[str, np.ndarray]:
         """Features of all clips under one fold's model; empty where the run has none.
 
@@ -112,9 +113,6 @@ def load_run(path: Path) -> LoadedRun:
         raise InvalidFile(
             f"{path} lacks the folds {', '.join(lacking)}; delete summary.json and run the same mpt-train command again"
         )
-    return LoadedRun(path.resolve().name, path, config, run.environment, summary, folds)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponents = np.exp(logits.astype(np.float64) - logits.max())
-    return np.asarray(exponents / exponents.sum())
+    loaded = LoadedRun(path.resolve().name, path, config, run.environment, summary, folds)
+    loaded.overview  # noqa: B018 - damage shows here, not after minutes of drawing
+    return loaded

@@ -46,6 +46,8 @@ def save(made: Any, folder: Path, name: str) -> str:
 
     folder.mkdir(parents=True, exist_ok=True)
     with rc_context(_RC):
+        made.draw_without_rendering()
+        made.set_layout_engine("none")  # arranged once, not again for each format
         made.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
         buffer = io.BytesIO()
         made.savefig(buffer, format="png")
