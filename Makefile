@@ -26,7 +26,7 @@ demo: $(READY)  ## the whole product on a generated set: draw, preprocess, train
 	$(BIN)/mpt-report runs/demo
 
 test: $(READY)  ## the core tests, on all cores (under 3 minutes on two)
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 test-slow: $(READY)  ## every test that needs no licensed data, the slow ones too
 	$(BIN)/python -m pytest -m 'not data'

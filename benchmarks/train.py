@@ -25,17 +25,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-# This file is called train.py too; without this it would hide the package.
-sys.path = [entry for entry in sys.path if Path(entry or ".").resolve() != Path(__file__).resolve().parent]
+HERE = Path(__file__).resolve().parent
+# This file is called train.py too; were its folder first, it would hide the package.
+sys.path = [str(HERE.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != HERE)]
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
-from data_cache.digest import digest  # noqa: E402
-from data_cache.schema import CacheAttributes, ClipRecord  # noqa: E402
-from data_cache.store import merge, write_shard  # noqa: E402
+from benchmarks.noise import random_inputs, synthetic_cache  # noqa: E402
 from train.clip_pixels import ClipPixels  # noqa: E402
 from train.clips import open_clips  # noqa: E402
 from train.config import Execution, TrainConfig  # noqa: E402
@@ -43,7 +42,7 @@ from train.fold_adam import FoldAdam  # noqa: E402
 from train.job import train_run  # noqa: E402
 from train.loop import precision  # noqa: E402
 from train.model.build import Shape, build_model  # noqa: E402
-from train.model.mpt import Inputs, trained_parameters  # noqa: E402
+from train.model.mpt import trained_parameters  # noqa: E402
 from train.model.weights import build_backbone  # noqa: E402
 from train.runs import RunFolder  # noqa: E402
 from train.stream import DeviceStream, FileStream, RamStream, Request, Stream  # noqa: E402
@@ -71,7 +70,7 @@ class Trainer:
         self.config, self.device, self.folds = config, device, folds
         self.model = build_model(config, build_backbone(config, shape.size), shape, range(folds)).to(device)
         self.optimiser = FoldAdam(list(trained_parameters(self.model).values()), folds, config.lr)
-        self.inputs = random_inputs(shape, folds, device)
+        self.inputs = random_inputs(shape, folds, BATCH, device)
         self.labels = torch.randint(0, shape.classes, (folds * BATCH,), device=device)
         self.everyone = torch.ones(folds, dtype=torch.bool)
 
@@ -93,16 +92,6 @@ class Trainer:
             wait(self.device)
             steps += 1
         return steps * self.folds * BATCH / (time.perf_counter() - started)
-
-
-def random_inputs(shape: Shape, folds: int, device: torch.device) -> Inputs:
-    """Clips of noise, on the device."""
-    patches = (folds, BATCH, shape.frames, (shape.size // 16) ** 2, 768)
-    return Inputs(
-        torch.randint(0, 256, (folds * BATCH, shape.size, shape.size, 3), dtype=torch.uint8, device=device),
-        torch.arange(folds * BATCH, device=device).view(folds, BATCH),
-        torch.randint(0, 256, patches, dtype=torch.uint8, device=device),
-    )
 
 
 def wait(device: torch.device) -> None:
@@ -157,25 +146,6 @@ def compare_folds(setting: dict[str, Any], device: torch.device, rounds: int) ->
         }
         for folds, values in speeds.items()
     }
-
-
-def synthetic_cache(folder: Path, shape: Shape, subjects: int, clips: int) -> Path:
-    """A cache of noise with the names of CASME II's protocol."""
-    rng = np.random.default_rng(0)
-    recipe = {"frames": shape.frames, "size": shape.size, "filter": "causal", "motion_form": "additive"}
-    attributes = CacheAttributes("demo", recipe, digest(recipe), "0" * 64, {}, "synthetic noise")
-    emotions = ("disgust", "happiness", "others", "repression", "surprise")
-    shards = []
-    for number in range(clips):
-        pixels = rng.integers(0, 256, (shape.frames + 1, shape.size, shape.size, 3), dtype=np.uint8)
-        names = (f"sub{number % subjects:02d}", f"EP{number:03d}", emotions[number % 5])
-        record = ClipRecord(*names, 1, -1, 60, 60, 200.0, 0.0, pixels[0], pixels[1:])
-        shards.append(folder / f"shard{number}.h5")
-        write_shard(shards[-1], record, attributes)
-    merge(shards, folder / "synthetic.h5")
-    for shard in shards:
-        shard.unlink()
-    return folder / "synthetic.h5"
 
 
 def compare_modes(cache: Path, folds: int, device: torch.device, rounds: int) -> dict[str, float]:
