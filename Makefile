@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: help install demo test test-slow check docs bench clean
+.PHONY: help install demo test test-slow coverage check docs bench clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -30,6 +30,9 @@ test: $(READY)  ## the core tests, on all cores (under 3 minutes on two)
 
 test-slow: $(READY)  ## every test that needs no licensed data, the slow ones too
 	$(BIN)/python -m pytest -m 'not data'
+
+coverage: $(READY)  ## what those tests reach, child processes included; fails below 90 % (half an hour)
+	$(BIN)/python -m pytest -m 'not data' --cov --cov-report=term
 
 check: $(READY)  ## style, types, the direction of imports, and the documentation
 	$(BIN)/ruff check .

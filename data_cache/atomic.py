@@ -72,7 +72,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
         if durable:
-            sync_folder(path.parent)
+            sync(path.parent)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if is_disk_full(error):
@@ -96,13 +96,8 @@ def is_disk_full(error: BaseException) -> bool:
     return isinstance(error, OSError | RuntimeError) and any(f"errno = {code}," in str(error) for code in _FULL)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make renames in `folder` durable."""
-    sync_file(folder)
-
-
-def sync_file(path: Path) -> None:
-    """Make what was written to `path` survive a power cut."""
+def sync(path: Path) -> None:
+    """Make what was written to a file, or renamed in a folder, survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -36,7 +36,11 @@ def _readme(described: Mapping[str, Any], files: Mapping[str, str]) -> str:
     header = {
         "pretty_name": f"MPT cache of {dataset}",
         "license": "mit" if open_licence else "other",
-        **({} if open_licence else {"license_name": f"{dataset}-agreement", "extra_gated_prompt": _terms(described)}),
+        **(
+            {}
+            if open_licence
+            else {"license_name": f"{dataset}-agreement", "extra_gated_prompt": described["licence_notice"]}
+        ),
         "task_categories": ["video-classification"],
         "tags": ["micro-expression", "motion-magnification", "dynamic-image", "mpt-cache"],
         "size_categories": ["n<1K" if clips < 1000 else "1K<n<10K"],
@@ -89,10 +93,6 @@ Raw labels as the data set gives them; classes are made in training.
 
 Content digest: `{described["content_digest"]}`.
 """
-
-
-def _terms(described: Mapping[str, Any]) -> str:
-    return str(described["licence_notice"])
 
 
 def _crate(described: Mapping[str, Any], folder: Path, files: Mapping[str, str]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from data_cache.atomic import is_disk_full, replacing, sync_file, write_json
+from data_cache.atomic import is_disk_full, replacing, sync, write_json
 from data_cache.commandline import progress, say
 from data_cache.digest import digest
 from data_cache.errors import InvalidFile, Locked, MptError, UsageError
@@ -149,7 +149,7 @@ def _download(remote: _Remote, state: dict[str, Any], target: Path) -> None:
                 shown = so_far // _MEGABYTE
 
             remote.copy_to(temporary, on_bytes)
-        sync_file(temporary)
+        sync(temporary)
         copied = temporary.stat().st_size
         if size is not None and copied != size:
             raise InvalidFile(f"{remote.url}: {copied} of {size} bytes arrived; try again")

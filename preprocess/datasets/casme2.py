@@ -3,7 +3,8 @@
 Layout as delivered: `Cropped/sub01/EP02_01f/reg_img46.jpg` (numbers without leading zeros, from
 OnsetFrame to OffsetFrame) beside `CASME2-coding-20140508.xlsx` or the 2019 sheet. `CASME2-RAW`
 holds whole recordings with the same numbers. Clip names are irregular and repeat across subjects
-(EP02_07 is in sub05 and in sub24), so (subject, clip) is the key. ApexFrame may read '/'. Released under a licence agreement: http://casme.psych.ac.cn
+(EP02_07 is in sub05 and in sub24), so (subject, clip) is the key. ApexFrame may read '/'. Released
+under a licence agreement: http://casme.psych.ac.cn
 """
 
 from pathlib import Path
