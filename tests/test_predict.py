@@ -90,6 +90,15 @@ def test_the_final_model_can_be_asked_and_has_a_card(ask: Callable[..., Any], la
     assert "No clip was left to test this very model" in card
 
 
+def test_people_get_a_table(ask: Callable[..., Any], command: Command, lab: Path) -> None:
+    said = ask(lab / "c.h5", "--fold", "sub03", "-o", "json")
+    done = command("mpt-predict", lab / "c.h5", "--run", lab / "runs" / "r", "--fold", "sub03", "--device", "cpu")
+    assert done.code == 0 and f"written: {Path('predictions/c')}" in done.out and "RANDOM" in done.err
+    for clip in said["clips"]:
+        (line,) = (line for line in done.out.splitlines() if f" {clip['subject']}/{clip['clip']} " in line)
+        assert clip["predicted"] in line and all(f"{value:.1%}" in line for value in clip["probabilities"].values())
+
+
 def test_a_list_needs_paths_only(ask: Callable[..., Any], drawn_set: Path, lab: Path) -> None:
     clips = sorted((drawn_set / "Cropped" / "sub01").iterdir())[:2]
     table = "\n".join(["path,fps", *(f"{clip},200" for clip in clips)])

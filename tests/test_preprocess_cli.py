@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from official_sets import smic_tree
 
 from data_cache.reader import CacheReader
 from data_cache.validate import validate
@@ -48,6 +49,17 @@ def test_casme2_becomes_a_valid_cache(command: Command, official: Path, tmp_path
     assert reader.attributes.recipe["alpha"] == 20.0
     assert "licence agreement" in reader.attributes.licence_notice
     assert not list(path.parent.glob("*.parts"))
+
+
+def test_the_camera_of_smic_chooses_frames_and_rate(command: Command, tmp_path: Path) -> None:
+    expected = smic_tree(tmp_path / "smic", frames="SMIC_all_cropped/NIR")
+    done = command("mpt-preprocess", "smic", "--root", tmp_path / "smic", "--camera", "nir", *FAST)
+    assert done.code == 0, done.err
+    reader = CacheReader(tmp_path / "data_cache" / "smic-nir.h5")
+    assert set(reader.clips.emotion) == {each.emotion for each in expected} and len(reader) == len(expected)
+    assert reader.clips.fps.tolist() == [25.0] * len(expected) and reader.attributes.dataset == "smic-nir"
+    refused = command("mpt-preprocess", "smic", "--root", tmp_path / "smic", "--camera", "ir", *FAST)
+    assert refused.code == 2 and "hs, vis" in refused.err
 
 
 def test_root_comes_from_the_environment_or_the_usual_folder(

@@ -9,13 +9,15 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 from safetensors import safe_open
 
 from data_cache.reader import CacheReader
+from train.presets import PRESETS
 from train.runs import RunFolder
 
 Command = Callable[..., Any]
@@ -55,6 +57,43 @@ def test_a_run_leaves_predictions_checkpoints_and_scores(command: Command, cache
     assert run.summary["final_epoch"]["accuracy"] == pytest.approx(right / 16)
     assert run.config["caches"][0]["content_digest"] == CacheReader(cache).content_digest
     assert {"torch", "timm", "python"} <= set(run.environment["versions"])
+
+
+def test_programs_get_the_summary_as_json(command: Command, cache: Path) -> None:
+    done = command("mpt-train", "--cache", cache, *QUICK, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out) == RunFolder(Path("runs/demo-mpt")).summary
+
+
+def test_presets_are_listed(command: Command) -> None:
+    done = command("mpt-train", "--presets")
+    assert done.code == 0 and {line.split()[0] for line in done.out.splitlines()} >= set(PRESETS)
+
+
+class Writer:
+    """Stands for TensorBoard's, which need not be installed."""
+
+    written: ClassVar[list[tuple[str, float, int]]] = []
+
+    def __init__(self, folder: str) -> None:
+        assert folder.endswith("tensorboard/rank0")
+
+    def add_scalar(self, name: str, value: float, epoch: int) -> None:
+        self.written.append((name, float(value), epoch))
+
+    def flush(self) -> None:
+        pass
+
+
+def test_tensorboard_gets_every_epoch_of_every_fold(
+    command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))  # type: ignore[arg-type]
+    assert command("mpt-train", "--cache", cache, *QUICK).code == 0
+    for fold in RunFolder(Path("runs/demo-mpt")).read_folds():
+        for name, curve in (("loss", fold.loss), ("train accuracy", fold.accuracy)):
+            expected = [(f"{name}/{fold.name}", pytest.approx(value), n) for n, value in enumerate(curve, 1)]
+            assert [each for each in Writer.written if each[0] == expected[0][0]] == expected
 
 
 def test_the_same_command_twice_trains_once(command: Command, cache: Path) -> None:
@@ -247,6 +286,16 @@ def test_killed_at_random_moments_and_resumed(command: Command, cache: Path) -> 
         np.testing.assert_array_equal(logits_of(Path("runs/killed"))[name], logits)
     calm, killed = (RunFolder(Path("runs") / name).summary for name in ("calm", "killed"))
     assert {**calm, "seconds": 0} == {**killed, "seconds": 0}
+
+
+@pytest.mark.slow
+def test_a_compiled_model_predicts_the_same(command: Command, cache: Path) -> None:
+    for name, more in (("plain", ()), ("compiled", ("--compile",))):
+        done = command("mpt-train", "--cache", cache, *QUICK, "--name", name, *more)
+        assert done.code == 0, done.err
+    plain, compiled = (logits_of(Path("runs") / name) for name in ("plain", "compiled"))
+    for fold, logits in plain.items():
+        np.testing.assert_allclose(compiled[fold], logits, atol=1e-4)
 
 
 @pytest.mark.slow
