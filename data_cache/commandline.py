@@ -18,6 +18,7 @@ import typer
 from data_cache import __version__
 from data_cache.atomic import is_disk_full
 from data_cache.errors import Interrupted, MptError, NoSpace
+from data_cache.interrupt import ignore_interrupts
 
 _QUIET_INTERVAL = 30.0  # seconds between progress lines where stderr is no terminal
 
@@ -57,7 +58,10 @@ def run(app: typer.Typer, program: str) -> NoReturn:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a file's name may be in any encoding
     try:
-        app(prog_name=program)
+        try:
+            app(prog_name=program)
+        finally:
+            ignore_interrupts()  # the outcome is settled; Python's own way out would answer with a traceback
     except MptError as error:
         say(f"{program}: {error}")
         sys.exit(error.exit_code)

@@ -32,6 +32,12 @@ def stop_request() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+def ignore_interrupts() -> None:
+    """From now on: for a process that has done all it can, and only has to leave."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 @contextmanager
 def children_ignore_interrupts() -> Iterator[None]:
     """Processes started while the block runs ignore Ctrl-C, from their first instruction on.

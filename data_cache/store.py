@@ -14,8 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from data_cache.digest import digest
-from data_cache.errors import InvalidFile, UsageError
+from data_cache.errors import Interrupted, InvalidFile, UsageError
 from data_cache.fletcher import CHECKSUM_BYTES, seal
+from data_cache.interrupt import stop_request
 from data_cache.layout import (
     chunk_buffers,
     create_fields,
@@ -82,6 +83,7 @@ def merge(
         UsageError: no parts, parts of different data sets or recipes, or a clip that occurs twice.
         InvalidFile: a part is damaged.
         NoSpace: the disk is full.
+        Interrupted: after Ctrl-C; `output` is as it was before.
     """
     if not parts:
         raise UsageError("nothing to merge: no parts were given")
@@ -100,7 +102,8 @@ def merge(
         provenance=provenance or {**first.provenance, "merged_from": sorted(part.name for part in parts)},
         licence_notice=first.licence_notice,
     )
-    with new_hdf5(output) as (file, sink, temporary):
+    # An exception at any moment would get lost in HDF5's calls of the sink; between two clips it is safe.
+    with stop_request() as stop, new_hdf5(output) as (file, sink, temporary):
         datasets = create_fields(file, len(rows), attributes, gzip=gzip)
         for field in TABLE_FIELDS:
             write_column(datasets[field.name], field, (getattr(r.clips, field.name)[index] for r, index in rows))
@@ -109,6 +112,8 @@ def merge(
                 write_chunk(datasets[field.name], row, stored)
             sink.check()
             on_clip(reader.clips.key(index))
+            if stop.is_set():
+                raise Interrupted(f"interrupted before {output} was written; the same command goes on from here")
         write_attributes(file, attributes)
         file.close()
         sink.check()

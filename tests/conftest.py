@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from builds import SIZE
 from commands import COMMANDS
 from timm.models.vision_transformer import VisionTransformer
 
@@ -32,6 +34,16 @@ class Outcome:
     code: int
     out: str
     err: str
+
+
+def run_here(program: str, *arguments: object) -> int:
+    """Run one of our commands in this process; its exit code."""
+    handler = signal.getsignal(signal.SIGINT)
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
+        patch.setattr(sys, "argv", [program, *map(str, arguments)])
+        importlib.import_module(COMMANDS[program]).main()
+    signal.signal(signal.SIGINT, handler)  # commands leave with Ctrl-C switched off
+    return int(ended.value.code or 0)
 
 
 EMOTIONS = ("disgust", "happiness", "others", "repression", "surprise")
@@ -120,12 +132,9 @@ def command(
     monkeypatch.setenv("COLUMNS", "200")
 
     def run(program: str, *arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", [program, *map(str, arguments)])
         capfd.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            importlib.import_module(COMMANDS[program]).main()
-        out, err = capfd.readouterr()
-        return Outcome(int(ended.value.code or 0), out, err)
+        code = run_here(program, *arguments)
+        return Outcome(code, *capfd.readouterr())
 
     return run
 
@@ -165,16 +174,32 @@ def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def sound(tmp_path_factory: pytest.TempPathFactory, make_cache: Callable[..., Path]) -> Path:
+    """A cache of nine small clips."""
+    return make_cache(tmp_path_factory.mktemp("sound") / "sound.h5", {"s1": 4, "s2": 5}, size=24, frames=4)
+
+
+@pytest.fixture
+def copy(sound: Path, tmp_path: Path) -> Path:
+    """A copy of it to damage, without its checksum file."""
+    return Path(shutil.copy(sound, tmp_path / "copy.h5"))
+
+
+@pytest.fixture(scope="session")
+def uninterrupted(drawn_set: Path, make_run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What an undisturbed build of the drawn set makes."""
+    folder = tmp_path_factory.mktemp("reference")
+    make_run(folder, "mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "-j", 1, "-o", "reference.h5")
+    return folder / "reference.h5"
+
+
+@pytest.fixture(scope="session")
 def make_run() -> Callable[..., None]:
     """Run one of our commands in a folder; for fixtures that many tests share."""
 
     def make(folder: Path, program: str, *arguments: object) -> None:
-        with pytest.MonkeyPatch.context() as patch:
-            patch.chdir(folder)
-            patch.setattr(sys, "argv", [program, *map(str, arguments)])
-            with pytest.raises(SystemExit) as ended:
-                importlib.import_module(COMMANDS[program]).main()
-        assert not ended.value.code
+        with contextlib.chdir(folder):
+            assert run_here(program, *arguments) == 0
 
     return make
 

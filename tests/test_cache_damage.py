@@ -1,6 +1,5 @@
 """Every way in which a file can be bad is found, and said in one clear line with the documented exit code."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,159 +7,15 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from flips import flip, stored_pixels
 
 from data_cache.errors import InvalidFile, MptError, UsageError
-from data_cache.opening import read_attribute
 from data_cache.reader import CacheReader
-from data_cache.schema import FIELDS, IMAGE_FIELDS
-from data_cache.store import merge
 from data_cache.validate import errors_in, require_valid, validate
 from train.clips import open_clips
 
 Command = Callable[..., Any]
 MakeCache = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def sound(tmp_path_factory: pytest.TempPathFactory, make_cache: MakeCache) -> Path:
-    """A cache of nine small clips."""
-    return make_cache(tmp_path_factory.mktemp("sound") / "sound.h5", {"s1": 4, "s2": 5}, size=24, frames=4)
-
-
-@pytest.fixture
-def copy(sound: Path, tmp_path: Path) -> Path:
-    """A copy of it to damage, without its checksum file."""
-    return Path(shutil.copy(sound, tmp_path / "copy.h5"))
-
-
-def flip(path: Path, bit: int) -> None:
-    with path.open("r+b") as file:
-        file.seek(bit // 8)
-        byte = file.read(1)[0]
-        file.seek(bit // 8)
-        file.write(bytes([byte ^ (1 << bit % 8)]))
-
-
-def everything_in(path: Path) -> dict[str, Any]:
-    """All that stock HDF5 finds in a cache."""
-    with h5py.File(path, locking=False) as file:
-        content: dict[str, Any] = {field.path: file[field.path][...].tobytes() for field in FIELDS}
-        return content | {name: read_attribute(file, name) for name in file.attrs}
-
-
-def train_on(path: Path) -> None:
-    """What the trainer does first: open the cache and read every clip."""
-    clips = open_clips([path])
-    for field in IMAGE_FIELDS:
-        out = np.empty((1, *clips.image_shape(field.name)), np.uint8)
-        for clip in range(len(clips)):
-            clips.read_into(field.name, [clip], out)
-
-
-def stored_pixels(path: Path) -> list[tuple[range, str]]:
-    """Which bytes of the file hold the pixels of which clip, according to stock HDF5."""
-    with CacheReader(path) as reader:
-        keys = reader.clips.keys
-    found = []
-    with h5py.File(path, locking=False) as file:
-        for field in IMAGE_FIELDS:
-            for number in range(len(keys)):
-                chunk = file[field.path].id.get_chunk_info(number)
-                found.append((range(chunk.byte_offset, chunk.byte_offset + chunk.size), keys[chunk.chunk_offset[0]]))
-    return found
-
-
-def check_flips(original: Path, copy: Path, bits: np.ndarray) -> dict[str, int]:
-    """Flip one bit at a time; count what became of it."""
-    counts = {"clip named": 0, "refused at once": 0, "unused byte": 0}
-    content, pixels = everything_in(original), stored_pixels(original)
-    for bit in bits.tolist():
-        flip(copy, bit)
-        key = next((key for place, key in pixels if bit // 8 in place), None)
-        errors = errors_in(validate(copy))
-        if key is not None:
-            assert [error.where for error in errors] == [key], f"bit {bit} lies in {key}"
-            with pytest.raises(InvalidFile, match=key):
-                train_on(copy)
-            counts["clip named"] += 1
-        elif errors:
-            with pytest.raises(InvalidFile):
-                train_on(copy)
-            counts["refused at once"] += 1
-        else:
-            assert everything_in(copy) == content, f"bit {bit} changed the content, and nobody noticed"
-            train_on(copy)
-            counts["unused byte"] += 1
-        flip(copy, bit)
-    assert copy.read_bytes() == original.read_bytes()
-    return counts
-
-
-def test_every_flipped_bit_is_found_or_lies_in_an_unused_byte(
-    sound: Path, copy: Path, rng: np.random.Generator
-) -> None:
-    counts = check_flips(sound, copy, rng.integers(0, sound.stat().st_size * 8, 40))
-    assert counts["clip named"] > 20
-
-
-@pytest.mark.parametrize("mode", ["device", "ram", "stream"])
-def test_training_on_a_flipped_bit_names_the_clip_and_goes_on_with_a_sound_copy(
-    command: Command, make_cache: MakeCache, tmp_path: Path, mode: str
-) -> None:
-    path = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2})
-    place, key = stored_pixels(path)[-1]
-    assert key == "s2/EP01"
-    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--token-channels", 4, "--prompts", 1)
-    arguments = ("--cache", path, *tiny, "--epochs", 1, "--device", "cpu", "--cache-mode", mode, "--workers", 1)
-    bit = 8 * (place.start + len(place) // 2) + 3
-    flip(path, bit)
-    refused = command("mpt-train", *arguments)
-    assert refused.code == 4, refused.err
-    last = refused.err.strip().splitlines()[-1]
-    assert last.startswith(f"mpt-train: {path}: clip {key} is corrupt") and "mpt-cache verify" in last
-    assert "Traceback" not in refused.err and not list(tmp_path.rglob("folds/*"))
-    flip(path, bit)
-    done = command("mpt-train", *arguments)
-    assert done.code == 0 and "final epoch" in done.out, done.err
-
-
-def test_flips_outside_the_pixels_too(sound: Path, copy: Path, rng: np.random.Generator) -> None:
-    outside = np.ones(sound.stat().st_size, bool)
-    for place, _ in stored_pixels(sound):
-        outside[place.start : place.stop] = False
-    bits = rng.choice(np.flatnonzero(outside), 60) * 8 + rng.integers(0, 8, 60)
-    counts = check_flips(sound, copy, bits)
-    assert counts["clip named"] == 0 and counts["refused at once"] > 5
-
-
-@pytest.mark.slow
-def test_two_hundred_flips_in_a_cache_of_full_size(
-    tmp_path: Path, make_cache: MakeCache, rng: np.random.Generator
-) -> None:
-    original = make_cache(tmp_path / "full.h5", {"s1": 2, "s2": 2}, size=224, frames=16)
-    copy = Path(shutil.copy(original, tmp_path / "copy.h5"))
-    counts = check_flips(original, copy, rng.integers(0, original.stat().st_size * 8, 200))
-    assert sum(counts.values()) == 200
-    assert counts["clip named"] > 180, counts
-
-
-def test_a_flip_in_a_compressed_cache_names_the_clip(sound: Path, tmp_path: Path, rng: np.random.Generator) -> None:
-    merge([sound], tmp_path / "z.h5", gzip=True)
-    original, copy = tmp_path / "z.h5", Path(shutil.copy(tmp_path / "z.h5", tmp_path / "copy.h5"))
-    check_flips(original, copy, rng.integers(0, original.stat().st_size * 8, 15))
-
-
-def test_the_checksum_file_finds_even_flips_in_unused_bytes(
-    command: Command, sound: Path, tmp_path: Path, rng: np.random.Generator
-) -> None:
-    path = Path(shutil.copy(sound, tmp_path / "sound.h5"))
-    shutil.copy(f"{sound}.sha256", tmp_path)
-    assert command("mpt-cache", "verify", path).code == 0
-    for bit in rng.integers(0, sound.stat().st_size * 8, 10).tolist():
-        flip(path, bit)
-        done = command("mpt-cache", "verify", path)
-        assert done.code == 4 and "Traceback" not in done.err
-        flip(path, bit)
 
 
 def assert_one_clear_line(command: Command, path: Path, code: int, *words: str) -> None:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import official_sets as official
 import pytest
+from full_sets import full_expressions
 from official_sets import Expression
 
 from preprocess.check import Report, check
@@ -54,7 +55,7 @@ def surprises(report: Report) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("dataset", "clips", "subjects"), [("casme2", 256, 26), ("samm", 159, 29), ("smic", 164, 16)])
 def test_a_full_release_gives_no_surprise(dataset: str, clips: int, subjects: int, tmp_path: Path) -> None:
-    report = report_of(dataset, tmp_path, official.full_expressions(dataset))
+    report = report_of(dataset, tmp_path, full_expressions(dataset))
     assert surprises(report) == []
     assert (report.clips, len(report.subjects)) == (clips, subjects)
     assert all(counts["clips"] == counts["full_set"] for counts in report.classes.values())
@@ -62,7 +63,7 @@ def test_a_full_release_gives_no_surprise(dataset: str, clips: int, subjects: in
 
 
 def test_the_command_prints_and_ends_well_or_with_three(tmp_path: Path, command: Command) -> None:
-    expressions = official.full_expressions("smic")
+    expressions = full_expressions("smic")
     official.smic_tree(tmp_path / "whole", expressions)
     official.smic_tree(tmp_path / "part", expressions[:-1])
     done = command("mpt-preprocess", "check", "smic", "--root", tmp_path / "whole")
@@ -82,12 +83,12 @@ def test_people_and_programs_read_the_same_report(dataset: str, tmp_path: Path, 
     where: tuple[object, ...] = (dataset, "--root", tmp_path)
     if dataset == "manifest":
         where = (tmp_path / "own.csv",)
-        rows = official.full_expressions("samm")
+        rows = full_expressions("samm")
         official.samm_tree(tmp_path, rows)
         lines = [f"{row.subject},{row.clip},SAMM/{row.subject}/{row.clip},{row.emotion},200" for row in rows]
         where[0].write_text("\n".join(["subject,clip,path,emotion,fps", *lines]))  # type: ignore[attr-defined]
     else:
-        BUILD[dataset][0](tmp_path, official.full_expressions(dataset))
+        BUILD[dataset][0](tmp_path, full_expressions(dataset))
     shown, printed = (command("mpt-preprocess", "check", *where, *form) for form in ((), ("--json",)))
     assert shown.code == printed.code == 0
     assert shown.out.endswith("as expected\n")
@@ -106,7 +107,7 @@ def test_people_and_programs_read_the_same_report(dataset: str, tmp_path: Path, 
 
 
 def test_the_json_says_the_same(tmp_path: Path, command: Command) -> None:
-    official.samm_tree(tmp_path, official.full_expressions("samm"))
+    official.samm_tree(tmp_path, full_expressions("samm"))
     done = command("mpt-preprocess", "check", "samm", "--root", tmp_path, "--json")
     assert done.code == 0
     report = json.loads(done.out)
@@ -117,7 +118,7 @@ def test_the_json_says_the_same(tmp_path: Path, command: Command) -> None:
 
 
 def test_a_sheet_of_246_rows_is_told_apart(tmp_path: Path) -> None:
-    rows = [row for row in official.full_expressions("casme2") if row.key != "sub24/EP02_07"]
+    rows = [row for row in full_expressions("casme2") if row.key != "sub24/EP02_07"]
     report = report_of("casme2", tmp_path, rows)
     texts = [anomaly.found for anomaly in report.anomalies if anomaly.surprise]
     assert texts[0] == "disgust: 63 clips, casme2-5 has 64"
@@ -125,7 +126,7 @@ def test_a_sheet_of_246_rows_is_told_apart(tmp_path: Path) -> None:
 
 
 def test_another_protocol_counts_otherwise(tmp_path: Path) -> None:
-    report = report_of("casme2", tmp_path, official.full_expressions("casme2"), "megc2019")
+    report = report_of("casme2", tmp_path, full_expressions("casme2"), "megc2019")
     assert {name: counts["clips"] for name, counts in report.classes.items()} == {
         "negative": 88,
         "positive": 32,
@@ -147,7 +148,7 @@ CHANGES: dict[str, tuple[dict[str, object], tuple[str, str] | None, str]] = {
 @pytest.mark.parametrize("kind", CHANGES)
 def test_annotation_that_needs_a_look(kind: str, tmp_path: Path) -> None:
     changes, surprise, found = CHANGES[kind]
-    first, *rest = official.full_expressions("casme2")
+    first, *rest = full_expressions("casme2")
     report = report_of("casme2", tmp_path, [replace(first, **changes), *rest])
     (anomaly,) = [anomaly for anomaly in report.anomalies if anomaly.kind == kind]
     assert (anomaly.key, anomaly.found) == (first.key, found)
@@ -156,7 +157,7 @@ def test_annotation_that_needs_a_look(kind: str, tmp_path: Path) -> None:
 
 def test_what_is_known_of_the_release_is_no_surprise(tmp_path: Path) -> None:
     named = {"sub04/EP12_01f": None, "sub05/EP09_05f": 11}
-    rows = [replace(row, apex=named.get(row.key, row.apex)) for row in official.full_expressions("casme2")]
+    rows = [replace(row, apex=named.get(row.key, row.apex)) for row in full_expressions("casme2")]
     report = report_of("casme2", tmp_path, rows)
     assert surprises(report) == []
     kinds = {anomaly.key: anomaly.kind for anomaly in report.anomalies}
@@ -167,14 +168,14 @@ def test_what_is_known_of_the_release_is_no_surprise(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("emotion", ["", "suprise"])
 def test_an_unknown_label_is_a_surprise(emotion: str, tmp_path: Path) -> None:
-    first, *rest = official.full_expressions("samm")
+    first, *rest = full_expressions("samm")
     report = report_of("samm", tmp_path, [replace(first, emotion=emotion), *rest])
     assert (first.key, "label unknown") in surprises(report)
     assert ("samm", "counts differ") in surprises(report)
 
 
 def test_a_new_subject_of_one_class_is_a_surprise(tmp_path: Path) -> None:
-    rows = official.full_expressions("smic")
+    rows = full_expressions("smic")
     clips = [index for index, row in enumerate(rows) if row.subject == "s19"]
     for index in clips:
         rows[index] = replace(rows[index], clip=f"s19_po_{index:03d}", emotion="positive")
@@ -182,7 +183,7 @@ def test_a_new_subject_of_one_class_is_a_surprise(tmp_path: Path) -> None:
 
 
 def test_images_are_looked_at_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expressions = official.full_expressions("smic")
+    expressions = full_expressions("smic")
     official.smic_tree(tmp_path, expressions)
     one, two = expressions[0], expressions[1]
     folder = tmp_path / "SMIC_all_cropped/HS" / one.subject / "micro" / one.emotion / one.clip
@@ -205,7 +206,7 @@ def test_images_are_looked_at_without_decoding(tmp_path: Path, monkeypatch: pyte
 
 
 def test_corrections_are_listed(tmp_path: Path, command: Command) -> None:
-    rows = official.full_expressions("samm")
+    rows = full_expressions("samm")
     report = report_of("samm", tmp_path, [*rows[:-1], replace(rows[-1], subject="028", clip="028_4_1", apex=4)])
     assert report.corrections[0].startswith("028/028_4_1: apex 4 → unknown, because ")
     done = command("mpt-preprocess", "check", "samm", "--root", tmp_path)
@@ -240,7 +241,7 @@ def test_where_a_set_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     done = command("mpt-preprocess", "check", "samm")
     assert done.code == 2
     assert "the samm folder datasets/samm does not exist; put the data set there" in done.err
-    official.samm_tree(tmp_path / "elsewhere", official.full_expressions("samm"))
+    official.samm_tree(tmp_path / "elsewhere", full_expressions("samm"))
     monkeypatch.setenv("MPT_SAMM", str(tmp_path / "elsewhere"))
     done = command("mpt-preprocess", "check", "samm")
     assert done.code == 0

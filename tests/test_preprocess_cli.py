@@ -5,8 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import pytest
 from official_sets import smic_tree
 
@@ -206,48 +204,3 @@ def test_a_lowered_cut_off_is_said_and_recorded(command: Command, official: Path
     assert done.code == 0 and "lowered" in done.err
     notes = CacheReader("data_cache/casme2.h5").attributes.provenance["notes"]
     assert any("cut-offs lowered" in note for note in notes)
-
-
-def test_a_manifest_takes_folders_and_videos(
-    command: Command, tmp_path: Path, write_frames: Callable[..., Path]
-) -> None:
-    write_frames(tmp_path / "frames", range(7, 30), "f_{:05d}.png")
-    writer = cv2.VideoWriter("clip.avi", cv2.VideoWriter.fourcc(*"MJPG"), 50, (64, 48))
-    for level in range(40):
-        writer.write(np.full((48, 64, 3), level * 5, np.uint8))
-    writer.release()
-    Path("own.csv").write_text(
-        "Subject;Clip;Path;Emotion;Onset;Offset;fps\n"
-        "p1;a;frames;Happy;;;100\n"
-        "p1;b;frames;Sad;10;20;100\n"
-        "p2;c;clip.avi;Happy;;;\n"
-        "p2;d;clip.avi;;3;30;25\n"
-    )
-    done = command("mpt-preprocess", "manifest", "own.csv", *FAST)
-    assert done.code == 0, done.err
-    clips = CacheReader("data_cache/own.h5").clips
-    assert clips.keys == ["p1/a", "p1/b", "p2/c", "p2/d"]
-    assert clips.n_frames.tolist() == [23, 11, 40, 28]
-    assert clips.fps.tolist() == [100, 100, 50, 25]
-    assert clips.emotion == ["happy", "sad", "happy", ""]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("subject,clip,path\np,a,x\n", "lacks the column emotion"),
-        ("subject,clip,path,emotion\n", "lists no clips"),
-        ("subject,clip,path,emotion\np,a,frames,x\np,a,frames,x\n", "listed twice"),
-        ("subject,clip,path,emotion\np,a,nowhere,x\n", "nowhere does not exist"),
-        ("subject,clip,path,emotion\np,a,frames,x\n", "no frame rate"),
-        ("subject,clip,path,emotion,fps,onset\np,a,frames,x,100,seven\n", "expected a whole number"),
-    ],
-)
-def test_a_bad_manifest_is_explained(
-    command: Command, tmp_path: Path, write_frames: Callable[..., Path], text: str, words: str
-) -> None:
-    write_frames(tmp_path / "frames", range(1, 20))
-    Path("own.csv").write_text(text)
-    done = command("mpt-preprocess", "manifest", "own.csv", *FAST)
-    assert done.code in (2, 3) and words in done.err and "Traceback" not in done.err
-    assert not Path("data_cache/own.h5").exists()

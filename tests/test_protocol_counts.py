@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from official_sets import full_table
+from full_sets import full_table
 
 from data_cache.errors import UsageError
 from data_cache.protocol_choice import choose_protocol

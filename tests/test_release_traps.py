@@ -25,9 +25,6 @@ def keys(found: Discovery) -> set[str]:
     return {clip.key for clip in found.clips}
 
 
-# --- layouts: every one that is looked for is found ------------------------------------------------
-
-
 @pytest.mark.parametrize("folder", CASME2.frame_folders)
 def test_every_layout_of_casme2_is_found(folder: str, tmp_path: Path) -> None:
     expected = official.casme2_tree(tmp_path, frames=folder)
@@ -81,9 +78,6 @@ def test_a_whole_recording_is_read_from_onset_to_offset(tmp_path: Path) -> None:
     assert [path.name for path in clip.frames] == [f"img{number}.jpg" for number in range(95, 105)]
 
 
-# --- numbers in names --------------------------------------------------------------------------------
-
-
 @pytest.mark.parametrize(
     ("names", "numbers"),
     [
@@ -109,9 +103,6 @@ def test_frames_of_samm_come_in_order_though_text_would_sort_them_otherwise(tmp_
     (clip,) = samm(tmp_path).clips
     seen = [int(np.median(image)) for _, image in read_frames(clip.frames, range(10))]
     assert np.abs(np.array(seen) - [official.frame_level(number) for number in range(9995, 10005)]).max() <= 3
-
-
-# --- sheets ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -184,9 +175,6 @@ def test_an_unknown_apex_in_any_spelling(unknown: str | None, tmp_path: Path) ->
     assert {clip.key: clip.apex for clip in casme2(tmp_path).clips}["sub01/EP02_01f"] is None
 
 
-# --- annotation on which public code disagrees: kept as it is -----------------------------------------
-
-
 @pytest.mark.parametrize(
     ("key", "sheet", "frames"),
     [("sub07/EP06_01", (15, 49, 68), (56, 116)), ("sub12/EP09_02", (16, 60, 101), (161, 206))],
@@ -224,35 +212,3 @@ def test_sadness_of_sub24_stays_sadness(tmp_path: Path) -> None:
 def test_fear_and_sadness_are_negative_in_samm_but_unused_in_casme2() -> None:
     table = [((dataset, "1", emotion), emotion) for dataset in ("samm", "casme2") for emotion in ("fear", "sadness")]
     assert apply_protocol(PROTOCOLS["megc2019"], table).labels == [0, 0, -1, -1]
-
-
-# --- SMIC ------------------------------------------------------------------------------------------
-
-
-def test_a_clip_of_smic_in_another_subject_would_leak_across_folds(tmp_path: Path) -> None:
-    official.smic_tree(tmp_path)
-    micro = tmp_path / "SMIC_all_cropped/HS/s2/micro"
-    (micro / "positive/s2_po_01").rename(micro / "positive/s1_po_01")
-    found = smic(tmp_path)
-    assert "is of s1 by its name and of s2 by its place" in found.failures["s2/s1_po_01"]
-    assert len(found.clips) == len(official.SMIC) - 1
-
-
-def test_a_row_of_smic_that_names_another_subject_fails(tmp_path: Path) -> None:
-    official.smic_long_tree(tmp_path)
-    header = ("Subject", "Filename", "OnsetF", "OffsetF")
-    rows = [("s03", "s1_ne_01", 1003, 1008), ("s03", "s3_po_02", 2002, 2006)]
-    official.write_sheet(next(tmp_path.rglob("*.xlsx")), [header, *rows])
-    found = smic(tmp_path)
-    assert [clip.key for clip in found.clips] == ["s3/s3_po_02"]
-    assert "s1_ne_01 is of s1 by its name, but Subject says s3" in found.failures["s3/s1_ne_01"]
-
-
-def test_a_second_expression_without_an_end_fails_alone(tmp_path: Path) -> None:
-    official.smic_long_tree(tmp_path)
-    sheet = next(tmp_path.rglob("*.xlsx"))
-    header = ("Subject", "Filename", "OnsetF", "OffsetF", "Onset2F", "Offset2F")
-    official.write_sheet(sheet, [header, (3, "s3_po_02", 2002, 2006, 2010, None), (1, "s1_ne_01", 1003, 1008, "", "/")])
-    found = smic(tmp_path)
-    assert [clip.key for clip in found.clips] == ["s3/s3_po_02", "s1/s1_ne_01"]
-    assert found.failures == {"s3/s3_po_02_2": "no onset or offset is annotated; complete the sheet"}

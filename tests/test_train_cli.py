@@ -1,16 +1,9 @@
 """`mpt-train` as a user meets it: runs, resumption, refusals."""
 
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,32 +61,6 @@ def test_programs_get_the_summary_as_json(command: Command, cache: Path) -> None
 def test_presets_are_listed(command: Command) -> None:
     done = command("mpt-train", "--presets")
     assert done.code == 0 and {line.split()[0] for line in done.out.splitlines()} >= set(PRESETS)
-
-
-class Writer:
-    """Stands for TensorBoard's, which need not be installed."""
-
-    written: ClassVar[list[tuple[str, float, int]]] = []
-
-    def __init__(self, folder: str) -> None:
-        assert folder.endswith("tensorboard/rank0")
-
-    def add_scalar(self, name: str, value: float, epoch: int) -> None:
-        self.written.append((name, float(value), epoch))
-
-    def flush(self) -> None:
-        pass
-
-
-def test_tensorboard_gets_every_epoch_of_every_fold(
-    command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))  # type: ignore[arg-type]
-    assert command("mpt-train", "--cache", cache, *QUICK).code == 0
-    for fold in RunFolder(Path("runs/demo-mpt")).read_folds():
-        for name, curve in (("loss", fold.loss), ("train accuracy", fold.accuracy)):
-            expected = [(f"{name}/{fold.name}", pytest.approx(value), n) for n, value in enumerate(curve, 1)]
-            assert [each for each in Writer.written if each[0] == expected[0][0]] == expected
 
 
 def test_the_same_command_twice_trains_once(command: Command, cache: Path) -> None:
@@ -259,56 +226,3 @@ def test_three_caches_make_the_composite(command: Command, make_cache: Make, tmp
     other = make_cache(tmp_path / "other.h5", {"sub01": 4}, dataset="samm", frames=4)
     done = command("mpt-train", *arguments[:2], "--cache", other, *QUICK)
     assert done.code == 2 and "frames 8 → 4" in done.err
-
-
-def launch(cache: Path, name: str, *more: object) -> subprocess.Popen[bytes]:
-    arguments = ["-m", "train", "--cache", cache, *QUICK, "--epochs", 6, "--folds-at-once", 1, "--name", name, *more]
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return subprocess.Popen([sys.executable, *map(str, arguments)], start_new_session=True, **quiet)
-
-
-@pytest.mark.slow
-def test_killed_at_random_moments_and_resumed(command: Command, cache: Path) -> None:
-    assert launch(cache, "calm").wait() == 0
-    started = time.monotonic()
-    assert launch(cache, "warm-up").wait() == 0
-    whole = time.monotonic() - started
-    dice = random.Random(5)
-    for _ in range(10):
-        process = launch(cache, "killed")
-        try:
-            process.wait(dice.uniform(0.3, 1.0) * whole)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-    assert launch(cache, "killed").wait() == 0
-    for name, logits in logits_of(Path("runs/calm")).items():
-        np.testing.assert_array_equal(logits_of(Path("runs/killed"))[name], logits)
-    calm, killed = (RunFolder(Path("runs") / name).summary for name in ("calm", "killed"))
-    assert {**calm, "seconds": 0} == {**killed, "seconds": 0}
-
-
-@pytest.mark.slow
-def test_a_compiled_model_predicts_the_same(command: Command, cache: Path) -> None:
-    for name, more in (("plain", ()), ("compiled", ("--compile",))):
-        done = command("mpt-train", "--cache", cache, *QUICK, "--name", name, *more)
-        assert done.code == 0, done.err
-    plain, compiled = (logits_of(Path("runs") / name) for name in ("plain", "compiled"))
-    for fold, logits in plain.items():
-        np.testing.assert_allclose(compiled[fold], logits, atol=1e-4)
-
-
-@pytest.mark.slow
-def test_two_ranks_give_the_summary_of_one(command: Command, cache: Path) -> None:
-    """Two seeds, because the second run must find the ranks still together."""
-    assert launch(cache, "one", "--seeds", 2).wait() == 0
-    arguments = ("--cache", cache, *QUICK, "--epochs", 6, "--folds-at-once", 1, "--name", "two", "--seeds", 2)
-    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, "-m", "train", *arguments)
-    done = subprocess.run([sys.executable, *map(str, torchrun)], capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.count("final epoch") == 2 and done.stdout.count("2 seeds (") == 1, "one rank speaks for both"
-    for seed in range(2):
-        one, two = (RunFolder(Path(f"runs/{name}-seed{seed}")) for name in ("one", "two"))
-        assert {**one.summary, "seconds": 0} == {**two.summary, "seconds": 0}
-        for name, logits in logits_of(one.path).items():
-            np.testing.assert_array_equal(logits_of(two.path)[name], logits)

@@ -1,6 +1,7 @@
 """Backbone weights from files, and checkpoints of what was trained."""
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from safetensors.torch import save_file
 from data_cache.errors import InvalidFile, UsageError
 from train.checkpoint import CheckpointCard, load_fold, read_card, save_fold
 from train.config import TrainConfig
+from train.model.backbone import Backbone
 from train.model.build import Shape, build_model
 from train.model.mpt import MPT, trained_parameters
 from train.model.weights import build_backbone, weights_digest
@@ -212,3 +214,10 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path, model: MPT, content: byte
         read_card(tmp_path / "a.safetensors")
     with pytest.raises(UsageError, match="no checkpoint"):
         read_card(tmp_path / "b.safetensors")
+
+
+def test_a_backbone_that_is_no_plain_vit_is_refused(tiny_vit: Callable[..., torch.nn.Module]) -> None:
+    with pytest.raises(UsageError, match="ResNet"):
+        Backbone(timm.create_model("resnet10t", num_classes=0))
+    with pytest.raises(UsageError, match="ResPostBlock"):
+        Backbone(tiny_vit(block_fn=timm.models.vision_transformer.ResPostBlock))

@@ -1,0 +1,55 @@
+"""Data sets of the official size: labels by the published counts, on frames that are links to one small image."""
+
+from collections.abc import Sequence
+from itertools import cycle
+
+from official_sets import SMIC_TOKENS, Expression
+
+Label = tuple[str, str, str]
+"""Subject, clip and raw emotion."""
+
+
+def full_table(dataset: str) -> list[Label]:
+    """A table with the class and subject structure of a full release; all names but three are made up."""
+    return {"casme2": _full_casme2, "samm": _full_samm, "smic": _full_smic}[dataset]()
+
+
+def _spread(fixed: Sequence[tuple[str, str, int]], rest: dict[str, int], subjects: Sequence[str]) -> list[Label]:
+    """Some subjects with fixed clips; the rest of each emotion dealt out to the others in turn."""
+    table = [(subject, emotion) for subject, emotion, count in fixed for _ in range(count)]
+    turns = cycle(subjects)
+    table += [(next(turns), emotion) for emotion, count in rest.items() for _ in range(count)]
+    return [(subject, f"X{number:03d}", emotion) for number, (subject, emotion) in enumerate(table)]
+
+
+def _full_casme2() -> list[Label]:
+    fixed = [("sub10", "others", 10), ("sub18", "others", 3), ("sub22", "repression", 2)]
+    subjects = [f"sub{number:02d}" for number in range(1, 27) if number not in (10, 18, 22)]
+    rest = {"others": 86, "disgust": 61, "happiness": 32, "repression": 25, "surprise": 25, "sadness": 7, "fear": 2}
+    named = [("sub04", "EP12_01f", "disgust"), ("sub05", "EP09_05f", "disgust"), ("sub24", "EP02_07", "disgust")]
+    return [*_spread(fixed, rest, subjects), *named]
+
+
+def _full_samm() -> list[Label]:
+    angry = {"010": 4, "013": 6, "021": 2, "023": 1, "030": 3, "031": 1, "034": 3}
+    fixed = [(subject, "anger", count) for subject, count in angry.items()]
+    fixed += [("012", "surprise", 1), ("012", "fear", 2), ("025", "other", 4), ("024", "disgust", 1)]
+    fixed += [("036", "disgust", 1)]
+    alone = {subject for subject, _, _ in fixed}
+    subjects = [f"{n:03d}" for n in range(6, 38) if n not in (8, 27, 29) and f"{n:03d}" not in alone]
+    rest = {"anger": 37, "other": 22, "happiness": 26, "surprise": 14, "contempt": 12}
+    return _spread(fixed, {**rest, "disgust": 7, "fear": 6, "sadness": 6}, subjects)
+
+
+def _full_smic() -> list[Label]:
+    subjects = [f"s{number}" for number in range(1, 21) if number not in (7, 10, 13, 16, 17)]
+    table = _spread([("s13", "positive", 10)], {"negative": 70, "positive": 41, "surprise": 43}, subjects)
+    return [(subject, f"{subject}_{SMIC_TOKENS[emotion]}_{clip[1:]}", emotion) for subject, clip, emotion in table]
+
+
+def full_expressions(dataset: str) -> list[Expression]:
+    """The full table with intervals of 16 frames, as small as a sound copy can be."""
+    return [
+        Expression(subject, clip, 11, None if dataset == "smic" else 15, 26, emotion)
+        for subject, clip, emotion in full_table(dataset)
+    ]

@@ -1,0 +1,91 @@
+"""Sheets and frames that contradict each other: noticed, listed, never guessed at."""
+
+from pathlib import Path
+
+import official_sets as official
+import pytest
+
+from data_cache.errors import UsageError
+from preprocess.datasets.base import Clip, Discovery
+from preprocess.datasets.casme2 import casme2
+from preprocess.datasets.samm import samm
+
+
+def clips_of(found: Discovery) -> dict[str, Clip]:
+    return {clip.key: clip for clip in found.clips}
+
+
+def test_frame_numbers_are_absolute(tmp_path: Path) -> None:
+    official.casme2_tree(tmp_path)
+    clip = clips_of(casme2(tmp_path))["sub01/EP02_01f"]
+    assert clip.apex_index == 4
+    assert [path.name for path in clip.frames][4:6] == ["reg_img99.jpg", "reg_img100.jpg"]
+
+
+def test_one_clip_name_under_two_subjects_is_two_clips(tmp_path: Path) -> None:
+    official.casme2_tree(tmp_path)
+    clips = clips_of(casme2(tmp_path))
+    assert clips["sub05/EP02_07"].emotion == "surprise"
+    assert clips["sub24/EP02_07"].emotion == "disgust"
+
+
+def test_the_newer_of_two_sheets_is_read_and_said(tmp_path: Path) -> None:
+    official.casme2_tree(tmp_path, official.CASME2[:2])
+    official.casme2_2019(tmp_path)
+    official.casme2_tree(tmp_path, official.CASME2[:2])
+    found = casme2(tmp_path)
+    assert len(found.clips) == len(official.CASME2)
+    assert "annotation from CASME2-coding-20190701.xlsx" in found.notes
+
+
+def test_an_old_xls_sheet_says_what_to_do(tmp_path: Path) -> None:
+    official.casme2_tree(tmp_path)
+    next(tmp_path.glob("*.xlsx")).rename(tmp_path / "CASME2_label_Ver_2.xls")
+    with pytest.raises(UsageError, match=r"save it as \.xlsx"):
+        casme2(tmp_path)
+
+
+def test_a_folder_without_a_row_is_noticed(tmp_path: Path) -> None:
+    official.casme2_tree(tmp_path)
+    official.write_sheet(
+        next(tmp_path.glob("*.xlsx")), [official.CASME2_HEADER, *official.casme2_rows(official.CASME2[:-1])]
+    )
+    (anomaly,) = casme2(tmp_path).anomalies
+    assert anomaly.found == "1 folders have no row in the sheet: sub24/EP02_07"
+
+
+def test_missing_frames_are_listed_and_the_others_go_on(tmp_path: Path) -> None:
+    official.casme2_tree(tmp_path)
+    for number in (97, 98, 104):
+        (tmp_path / f"Cropped/sub01/EP02_01f/reg_img{number}.jpg").unlink()
+    found = casme2(tmp_path)
+    assert "3 of 10 frames are missing" in found.failures["sub01/EP02_01f"]
+    assert "97–98, 104 (it holds frames 95 to 103)" in found.failures["sub01/EP02_01f"]
+    assert len(found.clips) == len(official.CASME2) - 1
+
+
+def test_rows_that_repeat_or_contradict_are_not_guessed_at(tmp_path: Path) -> None:
+    official.casme2_tree(tmp_path)
+    rows = official.casme2_rows(official.CASME2)
+    contradicting = [*rows[1]]
+    contradicting[8] = "disgust"
+    sheet = next(tmp_path.glob("*.xlsx"))
+    official.write_sheet(sheet, [official.CASME2_HEADER, *rows, rows[0], contradicting])
+    found = casme2(tmp_path)
+    assert [(anomaly.key, anomaly.kind) for anomaly in found.anomalies] == [("sub01/EP02_01f", "listed twice")]
+    assert "lines 3 and 10 of the sheet contradict" in found.failures["sub03/EP01_2"]
+    assert "sub03/EP01_2" not in clips_of(found)
+
+
+def test_hidden_copies_of_images_are_no_frames(tmp_path: Path) -> None:
+    official.casme2_tree(tmp_path)
+    folder = tmp_path / "Cropped/sub01/EP02_01f"
+    (folder / "._reg_img99.jpg").write_bytes(b"Mac OS X        2")
+    (folder / "Thumbs.db").write_bytes(b"0")
+    assert casme2(tmp_path).failures == {}
+
+
+def test_long_videos_of_samm_are_not_taken_for_its_sheet(tmp_path: Path) -> None:
+    official.samm_tree(tmp_path)
+    official.write_sheet(tmp_path / "SAMM_LongVideos_V1_Release.xlsx", [("Subject", "Filename", "Onset")])
+    assert "annotation from SAMM_Micro_FACS_Codes_v2.xlsx" in samm(tmp_path).notes
