@@ -57,3 +57,16 @@ def test_a_bad_manifest_is_explained(
     done = command("mpt-preprocess", "manifest", "own.csv", *FAST)
     assert done.code in (2, 3) and words in done.err and "Traceback" not in done.err
     assert not Path("data_cache/own.h5").exists()
+
+
+@pytest.mark.parametrize(("size", "said"), [((48, 64), True), ((64, 48), False), ((56, 64), False)])
+def test_frames_that_look_like_whole_scenes_get_a_word(
+    command: Command, write_frames: Callable[..., Path], tmp_path: Path, size: tuple[int, int], said: bool
+) -> None:
+    write_frames(tmp_path / "a", range(1, 9), size=size)
+    Path("own.csv").write_text("subject,clip,path,emotion,fps\np,a,a,happy,100\n")
+    done = command("mpt-preprocess", "manifest", "own.csv", *FAST)
+    assert done.code == 0, done.err
+    assert (f"p/a are {size[1]}×{size[0]} pixels" in done.err and "--faces auto" in done.err) == said
+    checked = command("mpt-preprocess", "check", "own.csv")
+    assert ("whole scenes" in checked.out) == said

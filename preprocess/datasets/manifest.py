@@ -16,6 +16,7 @@ from preprocess.datasets.base import VIDEO_SUFFIXES, Clip, ClipError, Discovery,
 from preprocess.datasets.collect import check_name, check_text
 from preprocess.datasets.frame_folder import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
 from preprocess.datasets.sheet import plain_name
+from preprocess.frames import read_frames
 from preprocess.video import check_length, count_frames, frame_rate
 
 REQUIRED = ("subject", "clip", "path", "emotion")
@@ -60,6 +61,7 @@ def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -
             found.failures[key] = str(error) if key.startswith("line ") else f"line {line}: {error}"
     if not found.clips and not found.failures:
         raise UsageError(f"{path} lists no clips below its header line")
+    found.notes += _look_like_scenes(found.clips[:1])
     return found
 
 
@@ -129,6 +131,23 @@ def _clip(dataset: str, row: Mapping[str, str], folder: Path, default_fps: float
     return Clip(
         dataset, row["subject"], row["clip"], frames, onset, apex, offset, fps, emotion, row.get("action_units", "")
     )
+
+
+def _look_like_scenes(clips: list[Clip]) -> list[str]:
+    """A word to those whose faces would end up squeezed: a face is not wider than high, a camera's picture is."""
+    notes = []
+    for clip in clips:
+        try:
+            (_, frame), = read_frames(clip.frames, [0])
+        except ClipError:  # the build says so of this clip
+            continue
+        height, width, _ = frame.shape
+        if width > 1.25 * height:
+            notes.append(
+                f"the frames of {clip.key} are {width}×{height} pixels, wider than high as whole scenes are; "
+                "unless faces fill them, add --faces auto (or csv)"
+            )
+    return notes
 
 
 def whole_number(row: Mapping[str, str], name: str) -> int | None:
