@@ -77,6 +77,16 @@ def frame_rate(path: Path) -> float | None:
     return rate if 0 < rate < 1e5 else None
 
 
+def frame_size(path: Path) -> tuple[int, int]:
+    """Width and height in pixels, as the file says.
+
+    Raises:
+        ClipError: the file is no video.
+    """
+    with _opened(path) as video:
+        return int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT))
+
+
 def is_utf8(path: Path) -> bool:
     """Whether OpenCV may be given this path: it ends the whole process when a name is in another encoding."""
     return not any("\ud800" <= character <= "\udfff" for character in str(path))

@@ -70,3 +70,9 @@ def test_frames_that_look_like_whole_scenes_get_a_word(
     assert (f"p/a are {size[1]}×{size[0]} pixels" in done.err and "--faces auto" in done.err) == said
     checked = command("mpt-preprocess", "check", "own.csv")
     assert ("whole scenes" in checked.out) == said
+    writer = cv2.VideoWriter("a.avi", cv2.VideoWriter.fourcc(*"MJPG"), 50, size[::-1])
+    for _ in range(9):
+        writer.write(np.zeros((*size, 3), np.uint8))
+    writer.release()
+    Path("video.csv").write_text("subject,clip,path,emotion\np,a,a.avi,happy\n")
+    assert ("whole scenes" in command("mpt-preprocess", "check", "video.csv").out) == said

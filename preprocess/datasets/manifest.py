@@ -8,7 +8,7 @@ empty. For a video, frames count from 0, and fps is read from the file when empt
 
 import csv
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from data_cache.errors import UsageError
@@ -16,8 +16,8 @@ from preprocess.datasets.base import VIDEO_SUFFIXES, Clip, ClipError, Discovery,
 from preprocess.datasets.collect import check_name, check_text
 from preprocess.datasets.frame_folder import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
 from preprocess.datasets.sheet import plain_name
-from preprocess.frames import read_frames
-from preprocess.video import check_length, count_frames, frame_rate
+from preprocess.image_file import check_image_file
+from preprocess.video import check_length, count_frames, frame_rate, frame_size
 
 REQUIRED = ("subject", "clip", "path", "emotion")
 OPTIONAL = ("onset", "apex", "offset", "fps", "action_units")
@@ -138,16 +138,23 @@ def _look_like_scenes(clips: list[Clip]) -> list[str]:
     notes = []
     for clip in clips:
         try:
-            (_, frame), = read_frames(clip.frames, [0])
+            width, height = _size(clip.frames)
         except ClipError:  # the build says so of this clip
             continue
-        height, width, _ = frame.shape
         if width > 1.25 * height:
             notes.append(
                 f"the frames of {clip.key} are {width}×{height} pixels, wider than high as whole scenes are; "
                 "unless faces fill them, add --faces auto (or csv)"
             )
     return notes
+
+
+def _size(frames: Sequence[Path] | VideoSpan) -> tuple[int, int]:
+    """Width and height by the header of the video or of the first image."""
+    if isinstance(frames, VideoSpan):
+        return frame_size(frames.path)
+    header = check_image_file(frames[0])
+    return header.width, header.height
 
 
 def whole_number(row: Mapping[str, str], name: str) -> int | None:
