@@ -10,13 +10,13 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from tiny_runs import TINY
 
 from train.predict import Answer, answer_clips, choose_models, heat_of, open_for
 from train.runs import RunFolder
 from train.trained import Trained, load_trained
 
 Command = Callable[..., Any]
-TINY = ("--backbone", "test_vit", "--random-weights", "--depth", 2, "--token-channels", 8, "--prompts", 2)
 
 
 @pytest.fixture(scope="module")

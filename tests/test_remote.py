@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tiny_runs import QUICK
 
 from data_cache.errors import InvalidFile, NoSpace, UsageError
 from data_cache.reader import CacheReader
@@ -140,10 +141,6 @@ def test_commands_take_urls(command: Callable[..., Any], server: str) -> None:
     assert command("mpt-cache", "merge", url, "-o", "merged.h5").code == 0
     missing = command("mpt-cache", "info", f"{server}/other.h5")
     assert missing.code == 2 and "is not there" in missing.err and "Traceback" not in missing.err
-
-
-TINY = ("--backbone", "test_vit", "--random-weights", "--depth", 2, "--token-channels", 8, "--prompts", 2)
-QUICK = (*TINY, "--epochs", 2, "--device", "cpu")
 
 
 def test_training_on_a_url_is_training_on_the_cache(

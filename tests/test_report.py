@@ -10,11 +10,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from tiny_runs import QUICK, TINY
 
 from train.runs import RunFolder
 
 Command = Callable[..., Any]
-TINY = ("--backbone", "test_vit", "--random-weights", "--depth", 2, "--token-channels", 8, "--prompts", 2)
 SECTIONS = ["scores", "confusion", "subjects", "clips", "kernels", "features", "curves", "settings"]
 
 
@@ -25,7 +25,7 @@ def lab(
     """A folder with a cache and two runs on it."""
     folder = tmp_path_factory.mktemp("lab")
     make_cache(folder / "demo.h5", {"sub01": 6, "sub02": 7, "sub03": 6})
-    quick = ("--cache", "demo.h5", *TINY, "--epochs", 3, "--lr", 0.01, "--device", "cpu")
+    quick = ("--cache", "demo.h5", *QUICK)
     make_run(folder, "mpt-train", *quick, "--name", "a")
     make_run(folder, "mpt-train", *quick, "--name", "b", "--prompt", "none", "--adapter", "none")
     return folder

@@ -7,27 +7,11 @@ from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
+from tiny_runs import QUICK
 
 from train.runs import RunFolder
 
 Command = Callable[..., Any]
-QUICK = (
-    "--backbone",
-    "test_vit",
-    "--random-weights",
-    "--depth",
-    2,
-    "--token-channels",
-    8,
-    "--prompts",
-    2,
-    "--epochs",
-    3,
-    "--lr",
-    0.01,
-    "--device",
-    "cpu",
-)
 
 
 class Writer:

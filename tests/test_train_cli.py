@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors import safe_open
+from tiny_runs import QUICK, SUBJECTS, logits_of
 
 from data_cache.reader import CacheReader
 from train.presets import PRESETS
@@ -15,18 +16,11 @@ from train.runs import RunFolder
 
 Command = Callable[..., Any]
 Make = Callable[..., Path]
-TINY = ("--backbone", "test_vit", "--random-weights", "--depth", 2, "--token-channels", 8, "--prompts", 2)
-QUICK = (*TINY, "--epochs", 3, "--lr", 0.01, "--device", "cpu")
-SUBJECTS = {"sub01": 5, "sub02": 7, "sub10": 4}
 
 
 @pytest.fixture(scope="module")
 def cache(make_cache: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
-
-
-def logits_of(folder: Path) -> dict[str, np.ndarray]:
-    return {fold.name: fold.logits for fold in RunFolder(folder).read_folds()}
 
 
 def test_a_run_leaves_predictions_checkpoints_and_scores(command: Command, cache: Path) -> None:
