@@ -113,7 +113,7 @@ def merge(
             sink.check()
             on_clip(reader.clips.key(index))
             if stop.is_set():
-                raise Interrupted(f"interrupted before {output} was written; the same command goes on from here")
+                raise Interrupted(f"interrupted before {output} was written; run the same command again")
         write_attributes(file, attributes)
         file.close()
         sink.check()
