@@ -88,9 +88,10 @@ def make_cache() -> Callable[..., Path]:
         frames: int = 8,
         seed: int = 0,
         emotions: tuple[str, ...] = EMOTIONS,
+        **knobs: object,
     ) -> Path:
         rng = np.random.default_rng(seed)
-        recipe = {"frames": frames, "size": size, "alpha": 20.0, "filter": "causal", "motion_form": "additive"}
+        recipe = {"frames": frames, "size": size, "alpha": 20.0, "filter": "causal", "motion_form": "additive", **knobs}
         attributes = CacheAttributes(dataset, recipe, digest(recipe), "0" * 64, {"notes": []}, "test data")
         shards = []
         for subject, clips in subjects.items():

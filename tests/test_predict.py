@@ -12,6 +12,8 @@ import pytest
 import torch
 from tiny_runs import TINY
 
+from data_cache.errors import UsageError
+from train.incoming import Faces, Incoming, Span
 from train.predict import Answer, answer_clips, choose_models, heat_of, open_for
 from train.runs import RunFolder
 from train.trained import Trained, load_trained
@@ -125,6 +127,32 @@ def test_a_video_gets_an_answer_and_its_pictures(ask: Callable[..., Any], drawn_
     movie = cv2.VideoCapture("seen/new__clip.mp4")
     assert movie.isOpened() and movie.read()[0]
     movie.release()
+
+
+def test_faces_are_cut_out_of_whole_scenes(ask: Callable[..., Any], lab: Path, drawn_set: Path) -> None:
+    """A clip of the set, pasted into larger pictures: with its box it gets the very logits of the run."""
+    clip, logits = next(iter(stored(lab, "sub04").items()))
+    Path("scene").mkdir()
+    for path in (drawn_set / "Cropped" / "sub04" / clip).iterdir():
+        face = cv2.imread(str(path))
+        scene = np.full((80, 160, 3), 90, np.uint8)
+        scene[20 : 20 + len(face), 70 : 70 + len(face)] = face
+        cv2.imwrite(f"scene/{path.stem}.png", scene)
+    Path("boxes.csv").write_text(f"subject,clip,x,y,width,height\nnew,scene,70,20,{len(face)},{len(face)}\n")
+    whole = ask("scene", "--fold", "sub04", "--fps", 200)["clips"][0]["logits"]["casme2__sub04"]
+    cut = ask("scene", "--fold", "sub04", "--fps", 200, "--face-boxes", "boxes.csv")["clips"][0]["logits"][
+        "casme2__sub04"
+    ]
+    np.testing.assert_allclose(cut, logits, atol=1e-4)
+    assert np.abs(np.subtract(whole, logits)).max() > 1e-2
+    assert "cut already" in ask(lab / "c.h5", "--faces", "auto", code=2)
+    assert "could not be preprocessed" in ask("scene", "--fps", 200, "--faces", "some", code=2)
+
+
+def test_a_run_on_boxes_asks_how_to_cut(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--face-boxes FILE"):
+        Incoming(tmp_path, tmp_path, Span(), Faces(), {"faces": "csv"})
+    assert Incoming(tmp_path, tmp_path, Span(), Faces("auto"), {"faces": "csv"}).cutting == ["--faces", "auto"]
 
 
 def test_refusals_are_one_line(ask: Callable[..., Any], command: Command, lab: Path, drawn_set: Path) -> None:

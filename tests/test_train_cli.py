@@ -205,7 +205,14 @@ def test_three_caches_make_the_composite(command: Command, make_cache: Make, tmp
         "smic": ("positive", "negative", "surprise"),
     }
     paths = [
-        make_cache(tmp_path / f"{name}.h5", {"sub01": 4, "sub02": 4}, dataset=name, seed=s, emotions=labels)
+        make_cache(
+            tmp_path / f"{name}.h5",
+            {"sub01": 4, "sub02": 4},
+            dataset=name,
+            seed=s,
+            emotions=labels,
+            faces="auto" if name == "samm" else "none",  # SAMM comes as whole scenes
+        )
         for s, (name, labels) in enumerate(emotions.items())
     ]
     arguments = [part for path in paths for part in ("--cache", path)]

@@ -1,8 +1,9 @@
 """One or several caches as one list of clips, checked to fit together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from data_cache.errors import UsageError
 from data_cache.protocols import ClipKey
 from data_cache.reader import CacheReader
 from data_cache.validate import require_valid
+
+CROPPING = ("faces", "face_margin")
+"""Knobs that follow from how a set is delivered, as faces or as scenes; caches that go together may differ in them."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def open_clips(paths: Sequence[Path]) -> ClipSet:
         require_valid(path, pixels=False)  # the pixels of a clip are checked when it is read first
     first = readers[0]
     for reader in readers[1:]:
-        differing = changes(first.attributes.recipe, reader.attributes.recipe)
+        differing = recipe_changes(first.attributes.recipe, reader.attributes.recipe)
         if differing:
             raise UsageError(
                 f"{first.path} and {reader.path} were made with different recipes ({'; '.join(differing)}); "
@@ -91,3 +95,9 @@ def open_clips(paths: Sequence[Path]) -> ClipSet:
         keys=tuple((names[n], readers[n].clips.subject[row], readers[n].clips.clip[row]) for n, row in places),
         emotions=tuple(readers[n].clips.emotion[row] for n, row in places),
     )
+
+
+def recipe_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What keeps clips of two recipes from going together, as `alpha 10 → 20`."""
+    one, other = ({knob: value for knob, value in recipe.items() if knob not in CROPPING} for recipe in (before, after))
+    return changes(one, other)

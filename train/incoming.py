@@ -35,6 +35,19 @@ class Span:
     fps: float | None = None
 
 
+@dataclass(frozen=True)
+class Faces:
+    """How faces are cut out of new frames.
+
+    Attributes:
+        how: none, csv or auto, as in `mpt-preprocess`; None: csv where boxes are given, else as in the run's cache.
+        boxes: CSV with a box for each face.
+    """
+
+    how: str | None = None
+    boxes: Path | None = None
+
+
 class Incoming:
     """New clips and the files that `mpt-preprocess` reads them by, in a folder of their own.
 
@@ -42,19 +55,30 @@ class Incoming:
         folder: where to keep those files.
         source: a folder of frames, a video, a CSV of clips, or a cache.
         span: see `Span`.
+        faces: see `Faces`.
         recipe: of the caches that the model was trained on.
 
     Raises:
-        UsageError: the source does not exist, or a CSV or a cache comes with a span.
+        UsageError: the source does not exist, a CSV or a cache comes with a span, a cache with a way to cut faces,
+            or the run's cache was cut by boxes and nothing says how to cut these clips.
     """
 
-    def __init__(self, folder: Path, source: Path, span: Span, recipe: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, source: Path, span: Span, faces: Faces, recipe: Mapping[str, Any]) -> None:
         self.folder, self.source = folder, source
         if not source.exists():
             raise UsageError(f"no {source}; give a folder of frames, a video, a CSV of clips, or a cache")
         lists_clips = source.suffix.lower() == ".csv"
         if (lists_clips or self.is_cache) and span != Span():
             raise UsageError(f"--onset, --offset and --fps are for one clip; {source} says these itself")
+        if self.is_cache and faces != Faces():
+            raise UsageError(f"--faces and --face-boxes are for frames; those of {source} are cut already")
+        how = faces.how or ("csv" if faces.boxes else recipe.get("faces", "none"))
+        if how == "csv" and faces.boxes is None and not self.is_cache:
+            raise UsageError(
+                "the faces of the run's cache were cut by boxes from a file; say how to cut these: --face-boxes FILE, "
+                "--faces auto (a detector), or --faces none (they are cut already)"
+            )
+        self.cutting = ["--faces", how, *(["--face-boxes", str(faces.boxes)] if faces.boxes else [])]
         self.recipe_file = folder / "recipe.json"
         self.recipe_file.write_text(json.dumps(dict(recipe)))
         self.manifest = folder / "clips.csv"
@@ -92,7 +116,7 @@ class Incoming:
         self._preprocess("preview", *names, "--output", folder)
 
     def _preprocess(self, action: str, *arguments: object) -> None:
-        command = [action, str(self.manifest), *map(str, arguments), "--recipe", str(self.recipe_file)]
+        command = [action, str(self.manifest), *map(str, arguments), "--recipe", str(self.recipe_file), *self.cutting]
         done = subprocess.run([sys.executable, "-P", "-m", "preprocess.cli", *command], check=False)
         if done.returncode != 0:
             error = MptError(f"{self.source} could not be preprocessed; the reason is said above")
@@ -101,10 +125,10 @@ class Incoming:
 
 
 @contextmanager
-def incoming(source: Path, span: Span, recipe: Mapping[str, Any]) -> Iterator[Incoming]:
+def incoming(source: Path, span: Span, faces: Faces, recipe: Mapping[str, Any]) -> Iterator[Incoming]:
     """New clips, for as long as the block runs; their cache is removed afterwards."""
     with TemporaryDirectory(prefix="mpt-") as folder:
-        yield Incoming(Path(folder), source, span, recipe)
+        yield Incoming(Path(folder), source, span, faces, recipe)
 
 
 def _row(source: Path, span: Span) -> dict[str, str]:

@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from scipy.special import softmax
 
-from data_cache.digest import changes
 from data_cache.errors import UsageError
 from train import final
 from train.clip_pixels import ClipPixels
-from train.clips import ClipSet, open_clips
+from train.clips import ClipSet, open_clips, recipe_changes
 from train.loop import predict
 from train.runs import RunFolder
 from train.stream import Request, Stream
@@ -70,7 +69,7 @@ def open_for(trained: Trained, cache: Path) -> ClipSet:
         UsageError: it was made with another recipe than the models were trained on.
     """
     clips = open_clips([cache])
-    differing = changes(trained.card.recipe, clips.readers[0].attributes.recipe)
+    differing = recipe_changes(trained.card.recipe, clips.readers[0].attributes.recipe)
     if differing:
         raise UsageError(f"{cache} was made with another recipe than the run's cache: {'; '.join(differing)}")
     return clips

@@ -32,6 +32,16 @@ def predict(
     fps: Annotated[
         float | None, typer.Option(min=0, help="Frames per second; folders need it.", show_default="the video's")
     ] = None,
+    faces: Annotated[
+        str | None,
+        typer.Option(
+            help="none: the frames are faces already; auto: a detector finds them; csv: by --face-boxes.",
+            show_default="as in the run's cache",
+        ),
+    ] = None,
+    face_boxes: Annotated[
+        Path | None, typer.Option(help="CSV of boxes (docs/datasets.md); a clip that is not from a CSV is new/<name>.")
+    ] = None,
     weights: Annotated[
         str | None,
         typer.Option(help="File with the backbone's weights.", show_default="as in training"),
@@ -55,7 +65,7 @@ def predict(
     """
     from data_cache.atomic import write_json
     from train.environment import choose_device
-    from train.incoming import Span, incoming
+    from train.incoming import Faces, Span, incoming
     from train.predict import answer_clips, as_json, choose_models, heat_of, open_for
     from train.runs import RunFolder
     from train.terminal import print_answers, print_json
@@ -64,7 +74,7 @@ def predict(
     trained_run = RunFolder(run_path)
     trained = load_trained(trained_run, choose_models(trained_run, fold), choose_device(device), weights)
     folder = output or Path("predictions") / source.resolve().stem
-    with incoming(source, Span(onset, offset, fps), trained.card.recipe) as new:
+    with incoming(source, Span(onset, offset, fps), Faces(faces, face_boxes), trained.card.recipe) as new:
         clips = open_for(trained, new.cache())
         answers = answer_clips(trained, clips)
         if magnified:
