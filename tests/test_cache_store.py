@@ -2,6 +2,7 @@
 
 import multiprocessing
 import pickle
+import signal
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 
 from data_cache.digest import digest
-from data_cache.errors import InvalidFile, StaleFile, UsageError
+from data_cache.errors import Interrupted, InvalidFile, StaleFile, UsageError
 from data_cache.reader import CacheReader
 from data_cache.schema import CacheAttributes, ClipRecord
 from data_cache.store import merge, natural_key, write_shard
@@ -210,3 +211,23 @@ def test_a_damaged_part_never_reaches_the_merged_file(make_cache: MakeCache, tmp
 def test_nothing_temporary_is_left(make_cache: MakeCache, tmp_path: Path) -> None:
     make_cache(tmp_path / "c.h5", {"s": 3})
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.h5", "c.h5.sha256"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_merge_leaves_the_old_file(
+    make_cache: MakeCache, tmp_path: Path, number: signal.Signals
+) -> None:
+    parts = [make_cache(tmp_path / f"{name}.h5", {name: 2}) for name in "ab"]
+    merge(parts[:1], tmp_path / "c.h5")
+    before, handler, copied = (tmp_path / "c.h5").read_bytes(), signal.getsignal(number), []
+
+    def interrupt(key: str) -> None:
+        copied.append(key)
+        if len(copied) == 2:
+            signal.raise_signal(number)
+
+    with pytest.raises(Interrupted, match="run the same command again"):
+        merge(parts, tmp_path / "c.h5", on_clip=interrupt)
+    assert copied == ["a/EP00", "a/EP01"], "no clip was copied after the interrupt"
+    assert (tmp_path / "c.h5").read_bytes() == before and validate(tmp_path / "c.h5") == []
+    assert not list(tmp_path.glob("*.tmp-*")) and signal.getsignal(number) is handler
