@@ -144,7 +144,7 @@ def _look_like_scenes(clips: list[Clip]) -> list[str]:
         if width > 1.25 * height:
             notes.append(
                 f"the frames of {clip.key} are {width}×{height} pixels, wider than high as whole scenes are; "
-                "unless faces fill them, add --faces auto (or csv)"
+                "--faces auto (or csv) cuts the faces out"
             )
     return notes
 
