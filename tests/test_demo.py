@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from data_cache.errors import UsageError
 from preprocess.datasets.demo import demo as demo_set
 from preprocess.demo.generate import CLASSES, SHEET, DemoSet, generate
 from preprocess.demo.identity import draw_identity
-from preprocess.demo.motion import ACTION_UNITS, BLINK, Camera, displacement_fields, film
+from preprocess.demo.motion import ACTION_UNITS, BLINK, Camera, displacement_fields, film, rise_and_fall
 from preprocess.frames import read_image
 
 TINY = DemoSet(subjects=2, clips_per_class=1, seed=3, camera=Camera(size=48))
@@ -102,6 +104,14 @@ def test_everything_but_the_movement_is_drawn_without_the_class() -> None:
     clips = [film(person, units, still, np.random.default_rng(5)) for units in (("1", "2"), ("12",))]
     np.testing.assert_array_equal(clips[0].frames, clips[1].frames)
     assert clips[0].apex == clips[1].apex
+
+
+@given(st.integers(8, 200), st.floats(0.2, 0.8), st.integers(0, 99))
+def test_a_movement_rises_to_the_apex_and_almost_goes_back(n_frames: int, where: float, seed: int) -> None:
+    apex = round(where * (n_frames - 1))
+    intensity = rise_and_fall(n_frames, apex, np.random.default_rng(seed))
+    assert intensity[0] == 0 and intensity[apex] == 1 and 0 <= intensity[-1] < 0.1
+    assert (np.diff(intensity[: apex + 1]) > 0).all() and (np.diff(intensity[apex:]) < 0).all()
 
 
 def test_action_units_pull_both_sides_alike() -> None:

@@ -79,7 +79,7 @@ def film(
     fields = displacement_fields(person, portrait.unit, portrait.centre, camera.size)
     n_frames = int(rng.uniform(0.16, 0.28) * camera.fps)
     apex = int(n_frames * rng.uniform(0.35, 0.6))
-    envelope = _rise_and_fall(n_frames, apex, rng)
+    envelope = rise_and_fall(n_frames, apex, rng)
     pose = _Pose(portrait.centre, n_frames, rng)
     disturbance = _Disturbance(list(fields), camera, n_frames, rng)
     # The class enters here and nowhere above.
@@ -111,7 +111,7 @@ def displacement_fields(person: Identity, unit: float, centre: tuple[float, floa
     return fields
 
 
-def _rise_and_fall(n_frames: int, apex: int, rng: np.random.Generator) -> np.ndarray:
+def rise_and_fall(n_frames: int, apex: int, rng: np.random.Generator) -> np.ndarray:
     """Intensity over time: raised cosines from 0 at the onset to 1 at the apex and (almost) back."""
     t = np.arange(n_frames)
     fall = (t - apex) / (n_frames - 1 - apex) * rng.uniform(0.8, 1)
