@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.installed
 
-.PHONY: help install demo test test-slow coverage check docs bench clean
+.PHONY: help install demo steps-of-demo control test test-slow coverage check docs bench clean
 
 help:  ## show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -20,10 +20,16 @@ $(READY): pyproject.toml
 	@touch $@
 
 demo: $(READY)  ## the whole product on a generated set: draw, preprocess, train, report (about 4 minutes)
+	@$(MAKE) --no-print-directory steps-of-demo || { echo "if an older demo is in the way: make clean demo"; exit 2; }
+
+steps-of-demo:
 	$(BIN)/mpt-preprocess demo --size 112
 	$(BIN)/mpt-train --cache data_cache/demo.h5 --preset demo --name demo
-	$(BIN)/mpt-train --cache data_cache/demo.h5 --preset demo-still --name demo-still
 	$(BIN)/mpt-report runs/demo
+
+control: demo  ## the demo again without motion: the same network on onset frames alone, beside it (1½ minutes more)
+	$(BIN)/mpt-train --cache data_cache/demo.h5 --preset demo-still --name demo-still
+	$(BIN)/mpt-compare runs/demo runs/demo-still
 
 test: $(READY)  ## the core tests, on all cores (under 3 minutes on two)
 	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
