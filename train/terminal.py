@@ -46,10 +46,10 @@ def print_answers(result: dict[str, Any], folder: Path) -> None:
     models = result["models"]
     asked = models[0] if len(models) == 1 else f"mean of {len(models)} models"
     table = Table(title=f"{result['run']}: {asked}")
-    table.add_column("clip")
-    table.add_column("answer", style="bold")
+    table.add_column("clip", no_wrap=True)
+    table.add_column("answer", style="bold", no_wrap=True)
     for name in result["classes"]:
-        table.add_column(name, justify="right")
+        table.add_column(name, justify="right", overflow="fold")
     for clip in result["clips"]:
         chances = (f"{clip['probabilities'][name]:.1%}" for name in result["classes"])
         table.add_row(f"{clip['subject']}/{clip['clip']}", clip["predicted"], *chances)
