@@ -82,7 +82,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 SIZE = ("--size", 64, "--levels", 3)
 
 
-@pytest.mark.parametrize("jobs", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_disk_that_fills_up_during_the_build(
     spawn: Callable[..., Any], drawn_set: Path, small_disk: Callable[[int], Path], jobs: int
 ) -> None:
