@@ -5,7 +5,6 @@ import os
 import shutil
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from email.utils import formatdate
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builds import wait_for
 from tiny_runs import QUICK
 
 from data_cache.errors import InvalidFile, NoSpace, UsageError
@@ -35,7 +35,7 @@ class Store:
         self.requests: list[str] = []
         self.cut_to: int | None = None  # end each body early, as a bad connection does
         self.forbidden = False
-        self.pause = 0.0  # seconds before each body of a cache
+        self.before_a_cache: Callable[[], None] = lambda: None  # happens before each body of a cache
 
 
 @pytest.fixture
@@ -72,7 +72,8 @@ def server(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
                 self.send_header("Last-Modified", formatdate(path.stat().st_mtime, usegmt=True))
             self.end_headers()
             if body:
-                time.sleep(store.pause if name.endswith(".h5") else 0)
+                if name.endswith(".h5"):
+                    store.before_a_cache()
                 self.wfile.write(data[: store.cut_to])
             if store.cut_to is not None:
                 self.close_connection = True
@@ -181,15 +182,21 @@ def test_a_report_takes_its_pictures_from_a_url(
     assert "no pictures of clips" not in Path("runs/run/report/index.html").read_text()
 
 
-def test_several_processes_copy_once(server: str, store: Store, capsys: Any) -> None:
+def test_several_processes_copy_once(server: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the ranks of torchrun or the jobs of an array do: one copies, the others wait for it."""
-    store.pause = 1.0
+    said: list[str] = []
+    monkeypatch.setattr("data_cache.remote.say", said.append)
+
+    def waiting() -> list[str]:
+        return [line for line in said if line.startswith("waiting for")]
+
+    store.before_a_cache = lambda: wait_for(lambda: len(waiting()) == 2)  # the copy takes until the others wait
     with ThreadPoolExecutor(3) as pool:  # locks exclude threads as they exclude processes
         copies = list(pool.map(local_copy, [f"{server}/demo.h5"] * 3))
     assert len(set(copies)) == 1 and copies[0].read_bytes() == (store.folder / "demo.h5").read_bytes()
     assert store.requests.count("GET demo.h5") == 1
-    said = capsys.readouterr().err
-    assert said.count("waiting for process") == 2 and str(os.getpid()) in said
+    assert len(waiting()) == 2 and all(f"{server}/demo.h5" in line for line in waiting())
+    assert f"process {os.getpid()} on" in waiting()[-1]
 
 
 def assert_refused(url: str, error: type[Exception], words: str) -> None:
