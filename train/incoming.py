@@ -47,6 +47,20 @@ class Faces:
     how: str | None = None
     boxes: Path | None = None
 
+    def options(self, recipe: Mapping[str, Any]) -> list[str]:
+        """The options of `mpt-preprocess` for this, where the run's caches were made with `recipe`.
+
+        Raises:
+            UsageError: they were cut by boxes, and nothing says how to cut new frames.
+        """
+        how = self.how or ("csv" if self.boxes else recipe.get("faces", "none"))
+        if how == "csv" and self.boxes is None:
+            raise UsageError(
+                "the faces of the run's cache were cut by boxes from a file; say how to cut these: --face-boxes FILE, "
+                "--faces auto (a detector), or --faces none (they are cut already)"
+            )
+        return ["--faces", how, *(["--face-boxes", str(self.boxes)] if self.boxes else [])]
+
 
 class Incoming:
     """New clips and the files that `mpt-preprocess` reads them by, in a folder of their own.
@@ -72,13 +86,7 @@ class Incoming:
             raise UsageError(f"--onset, --offset and --fps are for one clip; {source} says these itself")
         if self.is_cache and faces != Faces():
             raise UsageError(f"--faces and --face-boxes are for frames; those of {source} are cut already")
-        how = faces.how or ("csv" if faces.boxes else recipe.get("faces", "none"))
-        if how == "csv" and faces.boxes is None and not self.is_cache:
-            raise UsageError(
-                "the faces of the run's cache were cut by boxes from a file; say how to cut these: --face-boxes FILE, "
-                "--faces auto (a detector), or --faces none (they are cut already)"
-            )
-        self.cutting = ["--faces", how, *(["--face-boxes", str(faces.boxes)] if faces.boxes else [])]
+        self.cutting = [] if self.is_cache else faces.options(recipe)
         self.recipe_file = folder / "recipe.json"
         self.recipe_file.write_text(json.dumps(dict(recipe)))
         self.manifest = folder / "clips.csv"

@@ -61,7 +61,8 @@ def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -
             found.failures[key] = str(error) if key.startswith("line ") else f"line {line}: {error}"
     if not found.clips and not found.failures:
         raise UsageError(f"{path} lists no clips below its header line")
-    found.notes += _look_like_scenes(found.clips[:1])
+    if found.clips and (note := _note_on_scenes(found.clips[0])):
+        found.notes.append(note)
     return found
 
 
@@ -133,20 +134,18 @@ def _clip(dataset: str, row: Mapping[str, str], folder: Path, default_fps: float
     )
 
 
-def _look_like_scenes(clips: list[Clip]) -> list[str]:
+def _note_on_scenes(clip: Clip) -> str | None:
     """A word to those whose faces would end up squeezed: a face is not wider than high, a camera's picture is."""
-    notes = []
-    for clip in clips:
-        try:
-            width, height = _size(clip.frames)
-        except ClipError:  # the build says so of this clip
-            continue
-        if width > 1.25 * height:
-            notes.append(
-                f"the frames of {clip.key} are {width}×{height} pixels, wider than high as whole scenes are; "
-                "--faces auto (or csv) cuts the faces out"
-            )
-    return notes
+    try:
+        width, height = _size(clip.frames)
+    except ClipError:  # the build says so of this clip
+        return None
+    if width <= 1.25 * height:
+        return None
+    return (
+        f"the frames of {clip.key} are {width}×{height} pixels, wider than high as whole scenes are; "
+        "--faces auto (or csv) cuts the faces out"
+    )
 
 
 def _size(frames: Sequence[Path] | VideoSpan) -> tuple[int, int]:
