@@ -10,6 +10,8 @@ import numpy as np
 from data_cache.reader import CacheReader
 
 SIZE = ("--size", 64, "--levels", 3)
+FAST = ("--size", 32, "--levels", 3, "--jobs", 1)
+SMALL = ("--size", 16, "--frames", 4, "--levels", 2, "-j", 1)
 
 
 def wait_for(happens: Callable[[], bool], seconds: float = 60) -> None:

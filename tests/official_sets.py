@@ -13,6 +13,8 @@ import cv2
 import numpy as np
 from openpyxl import Workbook
 
+from preprocess.datasets.base import Clip, Discovery
+
 Value = str | int | float | None
 
 
@@ -31,6 +33,15 @@ class Expression:
     @property
     def key(self) -> str:
         return f"{self.subject}/{self.clip}"
+
+
+GOOD = [Expression("sub01", "EP01_01", 1, 3, 6, "happiness"), Expression("sub02", "EP01_01", 1, 3, 6, "surprise")]
+"""Two clips of CASME II that nothing is wrong with."""
+
+
+def clips_of(found: Discovery) -> dict[str, Clip]:
+    """Key → clip."""
+    return {clip.key: clip for clip in found.clips}
 
 
 def frame_level(number: int) -> int:

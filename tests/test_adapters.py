@@ -5,11 +5,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 import official_sets as official
 import pytest
 from official_sets import Expression
+from videos import write_video
 
 from data_cache.errors import UsageError
 from preprocess.datasets.base import Discovery, VideoSpan
@@ -63,10 +63,8 @@ def manifest_of_folders(root: Path) -> Sequence[Expression]:
 
 def manifest_of_videos(root: Path) -> Sequence[Expression]:
     for name in ("one.avi", "two.avi"):
-        writer = cv2.VideoWriter(str(root / name), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (32, 24))
-        for number in range(12):
-            writer.write(np.full((24, 32, 3), official.frame_level(number), np.uint8))
-        writer.release()
+        frames = (np.full((24, 32, 3), official.frame_level(number), np.uint8) for number in range(12))
+        write_video(root / name, frames, rate=30)
     (root / "own.csv").write_text(
         "subject,clip,path,emotion,onset,offset\nA,whole,one.avi,joy,,\nA,part,two.avi,joy,3,9\n"
     )

@@ -4,15 +4,11 @@ from pathlib import Path
 
 import official_sets as official
 import pytest
+from official_sets import clips_of
 
 from data_cache.errors import UsageError
-from preprocess.datasets.base import Clip, Discovery
 from preprocess.datasets.casme2 import casme2
 from preprocess.datasets.samm import samm
-
-
-def clips_of(found: Discovery) -> dict[str, Clip]:
-    return {clip.key: clip for clip in found.clips}
 
 
 def test_frame_numbers_are_absolute(tmp_path: Path) -> None:

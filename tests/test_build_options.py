@@ -9,6 +9,7 @@ from typing import Any
 
 import official_sets as official
 import pytest
+from builds import SMALL
 
 from data_cache.reader import CacheReader
 from preprocess.demo import generate
@@ -16,7 +17,6 @@ from preprocess.demo.generate import DemoSet
 from preprocess.demo.motion import Camera
 
 Command = Callable[..., Any]
-SMALL = ("--size", 16, "--frames", 4, "--levels", 2, "-j", 1)
 
 
 @pytest.fixture

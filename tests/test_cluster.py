@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builds import SIZE, wait_for
 
 from data_cache.reader import CacheReader
 from data_cache.validate import validate
@@ -20,7 +21,14 @@ from data_cache.validate import validate
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="the extra 'cluster'")
 
 Spawn = Callable[..., "subprocess.Popen[str]"]
-SIZE = ("--size", 64, "--levels", 3)
+
+
+def wait_while_running(client: "subprocess.Popen[str]", happens: Callable[[], bool]) -> None:
+    def check() -> bool:
+        assert client.poll() is None, "it ended before that"
+        return happens()
+
+    wait_for(check)
 
 
 def free_port() -> int:
@@ -93,10 +101,7 @@ def test_a_worker_that_is_killed_loses_nothing(
     arguments = ("casme2", "--root", drawn_set, "--size", 448, "--levels", 3)
     reference = serial(command, *arguments)
     client = spawn("mpt-preprocess", *arguments, "-o", "c.h5", "--scheduler", address, "--log-file", "log.jsonl")
-    deadline = time.monotonic() + 60
-    while len({receipt["pid"] for receipt in receipts(tmp_path / "log.jsonl")}) < 2:
-        assert time.monotonic() < deadline and client.poll() is None
-        time.sleep(0.005)
+    wait_while_running(client, lambda: len({receipt["pid"] for receipt in receipts(tmp_path / "log.jsonl")}) >= 2)
     workers[0].send_signal(signal.SIGKILL)
     out = client.communicate(timeout=120)[0]
     assert client.returncode == 0, out
@@ -116,10 +121,7 @@ def test_a_scheduler_that_goes_away_is_said_and_the_run_resumes(
     arguments = ("casme2", "--root", drawn_set, "--size", 448, "--levels", 3)
     reference = serial(command, *arguments)
     client = spawn("mpt-preprocess", *arguments, "-o", "c.h5", "--scheduler", address, "--log-file", "log.jsonl")
-    deadline = time.monotonic() + 60
-    while len(receipts(tmp_path / "log.jsonl")) < 3:
-        assert time.monotonic() < deadline and client.poll() is None
-        time.sleep(0.005)
+    wait_while_running(client, lambda: len(receipts(tmp_path / "log.jsonl")) >= 3)
     os.killpg(scheduler.pid, signal.SIGKILL)
     out = client.communicate(timeout=60)[0]
     assert client.returncode == 2, out
@@ -140,10 +142,7 @@ def test_an_interrupted_client_keeps_what_is_done(
     address, _ = cluster()
     arguments = ("casme2", "--root", drawn_set, "--size", 448, "--levels", 3, "-o", "c.h5")
     client = spawn("mpt-preprocess", *arguments, "--scheduler", address, "--log-file", "log.jsonl")
-    deadline = time.monotonic() + 60
-    while len(receipts(tmp_path / "log.jsonl")) < 2:
-        assert time.monotonic() < deadline and client.poll() is None
-        time.sleep(0.005)
+    wait_while_running(client, lambda: len(receipts(tmp_path / "log.jsonl")) >= 2)
     os.killpg(client.pid, signal.SIGINT)
     out = client.communicate(timeout=60)[0]
     assert client.returncode == 130 and "Traceback" not in out, out

@@ -4,17 +4,11 @@ from pathlib import Path
 
 import official_sets as official
 import pytest
-from official_sets import Expression
+from official_sets import Expression, clips_of
 
-from preprocess.datasets.base import Clip, Discovery
 from preprocess.datasets.casme2 import casme2
 from preprocess.datasets.demo import demo
 from preprocess.datasets.samm import samm
-
-
-def clips_of(found: Discovery) -> dict[str, Clip]:
-    return {clip.key: clip for clip in found.clips}
-
 
 SHORTENED = Expression("sub16", "EP01_08", 90, 94, 96, "repression", "17")
 

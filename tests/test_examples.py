@@ -10,10 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 from safetensors import safe_open
+from videos import write_video
 
 from data_cache.reader import CacheReader
 from preprocess.datasets.base import VideoSpan
@@ -75,11 +75,9 @@ def test_the_list_of_examples_is_complete() -> None:
 def film(path: Path, rate: float = 25.0, seconds: float = 4.0, hertz: float = 1.5, shift: float = 0.25) -> np.ndarray:
     """Write a grating that swings by a quarter of a pixel; returns its movement over time."""
     moved = shift * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"mp4v"), rate, (96, 64))
-    for offset in moved:
-        row = 128 + 60 * np.sin(2 * np.pi * (np.arange(96) - offset) / 24)
-        writer.write(np.repeat(np.tile(row, (64, 1))[..., None], 3, 2).round().astype(np.uint8))
-    writer.release()
+    rows = 128 + 60 * np.sin(2 * np.pi * (np.arange(96) - moved[:, None]) / 24)
+    frames = np.broadcast_to(rows[:, None, :, None], (len(moved), 64, 96, 3)).round().astype(np.uint8)
+    write_video(path, frames, rate, "mp4v")
     return moved
 
 

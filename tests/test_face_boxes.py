@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import official_sets as official
 import pytest
+from builds import SMALL
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,7 +27,6 @@ from preprocess.sources import source_digest
 Command = Callable[..., Any]
 NOISE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
 TINY = Recipe(frames=4, size=16, levels=2)
-SMALL = ("--size", 16, "--frames", 4, "--levels", 2, "-j", 1)
 
 
 @given(st.integers(0, 40), st.integers(0, 30), st.integers(16, 30))

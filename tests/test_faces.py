@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import official_sets as official
 import pytest
+from builds import SMALL
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_face_boxes import centroid, raw_clip
@@ -31,7 +32,6 @@ from preprocess.recipe import Recipe
 
 Command = Callable[..., Any]
 TINY = Recipe(frames=4, size=16, levels=2)
-SMALL = ("--size", 16, "--frames", 4, "--levels", 2, "-j", 1)
 
 
 def settled(root: Path, given: dict, boxes: Path | None = None) -> str:

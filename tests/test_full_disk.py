@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builds import SIZE
 
 from data_cache import space
 from data_cache.errors import NoSpace
@@ -77,9 +78,6 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
     yield mount
     for place in mounted:
         subprocess.run(["umount", place], check=True)
-
-
-SIZE = ("--size", 64, "--levels", 3)
 
 
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])

@@ -10,15 +10,15 @@ import cv2
 import numpy as np
 import official_sets as official
 import pytest
-from official_sets import Expression
+from builds import SMALL
+from official_sets import GOOD, Expression
 from test_image_file import png_header
+from videos import write_video
 
 from data_cache import CacheReader
 from preprocess.datasets.casme2 import casme2
 
 Command = Callable[..., Any]
-GOOD = [Expression("sub01", "EP01_01", 1, 3, 6, "happiness"), Expression("sub02", "EP01_01", 1, 3, 6, "surprise")]
-SMALL = ("--size", 16, "--frames", 4, "--levels", 2, "-j", 1)
 FRAME = "reg_img3.jpg"
 
 
@@ -225,10 +225,7 @@ def test_a_hostile_row_fails_alone(row: str, message: str, tmp_path: Path, comma
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "notes.txt").write_text("notes")
     (tmp_path / "text.mp4").write_text("not a video")
-    writer = cv2.VideoWriter(str(tmp_path / "video.avi"), cv2.VideoWriter.fourcc(*"MJPG"), 30.0, (32, 24))
-    for _ in range(6):
-        writer.write(np.zeros((24, 32, 3), np.uint8))
-    writer.release()
+    write_video(tmp_path / "video.avi", np.zeros((6, 24, 32, 3), np.uint8), rate=30)
     table = f"subject,clip,path,emotion,onset,offset,fps\ngood,one,frames,joy,,,100\n{row}\n"
     (tmp_path / "own.csv").write_text(table, encoding="utf-8")
     output = tmp_path / "own.h5"

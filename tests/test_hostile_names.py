@@ -8,14 +8,13 @@ from typing import Any
 
 import official_sets as official
 import pytest
-from official_sets import Expression
+from builds import SMALL
+from official_sets import GOOD
 
 from data_cache import CacheReader
 from data_cache.validate import validate
 
 Command = Callable[..., Any]
-GOOD = [Expression("sub01", "EP01_01", 1, 3, 6, "happiness"), Expression("sub02", "EP01_01", 1, 3, 6, "surprise")]
-SMALL = ("--size", 16, "--frames", 4, "--levels", 2, "-j", 1)
 OLD_NAME = b"\xcd\xc1\xcf\xf1"
 """A word as archives packed under Chinese Windows hold it: no UTF-8."""
 

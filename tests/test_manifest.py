@@ -4,24 +4,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
+from builds import FAST
+from videos import write_video
 
 from data_cache.reader import CacheReader
 
 Command = Callable[..., Any]
-FAST = ("--size", 32, "--levels", 3, "--jobs", 1)
 
 
 def test_a_manifest_takes_folders_and_videos(
     command: Command, tmp_path: Path, write_frames: Callable[..., Path]
 ) -> None:
     write_frames(tmp_path / "frames", range(7, 30), "f_{:05d}.png")
-    writer = cv2.VideoWriter("clip.avi", cv2.VideoWriter.fourcc(*"MJPG"), 50, (64, 48))
-    for level in range(40):
-        writer.write(np.full((48, 64, 3), level * 5, np.uint8))
-    writer.release()
+    write_video("clip.avi", (np.full((48, 64, 3), level * 5, np.uint8) for level in range(40)), rate=50)
     Path("own.csv").write_text(
         "Subject;Clip;Path;Emotion;Onset;Offset;fps\n"
         "p1;a;frames;Happy;;;100\n"
@@ -70,9 +67,6 @@ def test_frames_that_look_like_whole_scenes_get_a_word(
     assert (f"p/a are {size[1]}×{size[0]} pixels" in done.err and "--faces auto" in done.err) == said
     checked = command("mpt-preprocess", "check", "own.csv")
     assert ("whole scenes" in checked.out) == said
-    writer = cv2.VideoWriter("a.avi", cv2.VideoWriter.fourcc(*"MJPG"), 50, size[::-1])
-    for _ in range(9):
-        writer.write(np.zeros((*size, 3), np.uint8))
-    writer.release()
+    write_video("a.avi", np.zeros((9, *size, 3), np.uint8), rate=50)
     Path("video.csv").write_text("subject,clip,path,emotion\np,a,a.avi,happy\n")
     assert ("whole scenes" in command("mpt-preprocess", "check", "video.csv").out) == said

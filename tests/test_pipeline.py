@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from videos import write_video
 
 from preprocess.datasets.base import Clip, ClipError, VideoSpan
 from preprocess.frames import read_image
@@ -126,10 +127,7 @@ def test_frames_of_different_size_are_refused(tmp_path: Path, write_frames: Writ
 
 def test_video_frames_are_counted_from_zero(tmp_path: Path) -> None:
     path = tmp_path / "clip.avi"
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 100, (64, 48))
-    for level in range(0, 200, 8):
-        writer.write(np.full((48, 64, 3), level, np.uint8))
-    writer.release()
+    write_video(path, (np.full((48, 64, 3), level, np.uint8) for level in range(0, 200, 8)), rate=100)
     clip = Clip("own", "p1", "c1", VideoSpan(path, 5, 20), 5, None, 20, 100.0, "")
     recipe = Recipe(size=16, levels=3)
     samples = standardise(clip, plan_for(clip, recipe), 16)

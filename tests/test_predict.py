@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from tiny_runs import TINY
+from videos import write_video
 
 from data_cache.errors import UsageError
 from train.incoming import Faces, Incoming, Span
@@ -114,11 +115,7 @@ def test_a_list_needs_paths_only(ask: Callable[..., Any], drawn_set: Path, lab: 
 def test_a_video_gets_an_answer_and_its_pictures(ask: Callable[..., Any], drawn_set: Path) -> None:
     frames = sorted((drawn_set / "Cropped" / "sub01").iterdir())[0]
     images = [cv2.imread(str(path)) for path in sorted(frames.iterdir(), key=lambda p: int(p.stem[7:]))]
-    height, width = images[0].shape[:2]
-    writer = cv2.VideoWriter("clip.avi", cv2.VideoWriter.fourcc(*"MJPG"), 200, (width, height))
-    for image in images:
-        writer.write(image)
-    writer.release()
+    write_video("clip.avi", images, rate=200)
     said = ask("clip.avi", "--onset", 1, "--offset", len(images) - 2, "--heat", "--magnified", "-o", "seen")
     assert sum(said["clips"][0]["probabilities"].values()) == pytest.approx(1)
     heat = cv2.imread("seen/new__clip__heat.png")

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from builds import FAST
 from official_sets import smic_tree
 
 from data_cache.reader import CacheReader
@@ -14,7 +15,6 @@ from preprocess.demo.generate import DemoSet, generate
 from preprocess.demo.motion import Camera
 
 Command = Callable[..., Any]
-FAST = ("--size", 32, "--levels", 3, "--jobs", 1)
 
 
 @pytest.fixture(scope="module")
