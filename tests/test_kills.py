@@ -133,7 +133,9 @@ def test_two_producers_at_once(spawn: Spawn, command: Command, drawn_set: Path, 
     arguments = ("casme2", "--root", drawn_set, "--size", 224, "--levels", 3, "-j", 1, "-o", tmp_path / "c.h5")
     first = spawn("mpt-preprocess", *arguments)
     wait_for(lambda: len(shards_in(tmp_path)) >= 1)
+    first.send_signal(signal.SIGSTOP)  # or it may be done before the second has begun
     second = command("mpt-preprocess", *arguments)
+    first.send_signal(signal.SIGCONT)
     assert second.code == 6
     assert f"process {first.pid} on" in second.err and "Traceback" not in second.err
     out = first.communicate(timeout=60)[0]
