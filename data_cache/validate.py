@@ -41,12 +41,16 @@ class Problem:
 
 
 def validate(
-    path: Path, *, pixels: bool = True, threads: int = 1, on_clip: Callable[[str], None] = lambda key: None
+    cache: Path | CacheReader,
+    *,
+    pixels: bool = True,
+    threads: int = 1,
+    on_clip: Callable[[str], None] = lambda key: None,
 ) -> list[Problem]:
     """Check a cache against the specification.
 
     Args:
-        path: the file.
+        cache: the file, or a reader that has it open.
         pixels: also read every clip and compare its SHA-256; without, only structure and annotation.
         threads: how many clips to check at a time.
         on_clip: called with the key of each clip whose pixels were checked.
@@ -57,15 +61,17 @@ def validate(
     Raises:
         UsageError: there is no file at `path`, or it may not be read.
     """
-    try:
-        with CacheReader(path) as reader:
-            with open_cache(path) as file:
-                problems = [*_structure(file, reader), *_annotation(reader.clips), *_tail(path)]
-            if pixels and not errors_in(problems):
-                problems += _pixels(reader, threads, on_clip)
-            return problems
-    except InvalidFile as error:
-        return [Problem("error", str(path), str(error))]
+    if isinstance(cache, Path):
+        try:
+            with CacheReader(cache) as reader:
+                return validate(reader, pixels=pixels, threads=threads, on_clip=on_clip)
+        except InvalidFile as error:
+            return [Problem("error", str(cache), str(error))]
+    with open_cache(cache.path) as file:
+        problems = [*_structure(file, cache), *_annotation(cache.clips), *_tail(cache.path)]
+    if pixels and not errors_in(problems):
+        problems += _pixels(cache, threads, on_clip)
+    return problems
 
 
 def errors_in(problems: Sequence[Problem]) -> list[Problem]:
@@ -73,15 +79,16 @@ def errors_in(problems: Sequence[Problem]) -> list[Problem]:
     return [problem for problem in problems if problem.severity == "error"]
 
 
-def require_valid(path: Path, *, pixels: bool = True, threads: int = 1) -> None:
+def require_valid(cache: Path | CacheReader, *, pixels: bool = True, threads: int = 1) -> None:
     """The same check for programs that cannot go on with a bad file.
 
     Raises:
         InvalidFile: it has errors; the message gives the first ones.
         UsageError: there is no file at `path`, or it may not be read.
     """
-    errors = errors_in(validate(path, pixels=pixels, threads=threads))
+    errors = errors_in(validate(cache, pixels=pixels, threads=threads))
     if errors:
+        path = cache if isinstance(cache, Path) else cache.path
         shown = "; ".join(str(error) for error in errors[:_SHOWN]) + ("; …" if len(errors) > _SHOWN else "")
         raise InvalidFile(
             f"{path} is not sound: {shown}. Copy it again, or make it anew; see 'mpt-cache verify {path}'"

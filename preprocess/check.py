@@ -42,7 +42,7 @@ class Report:
         subjects: subject → clips of each class.
         expected_subjects: subjects of the full set, None where that is not known.
         corrections: repairs of the annotation, each with its reason.
-        anomalies: everything else, surprises first.
+        anomalies: everything else, unexpected ones first.
     """
 
     dataset: str
@@ -58,23 +58,25 @@ class Report:
     anomalies: list[Anomaly]
 
     @property
-    def surprises(self) -> int:
+    def unexpected(self) -> int:
         """How many anomalies the official release does not have."""
-        return sum(anomaly.surprise for anomaly in self.anomalies)
+        return sum(anomaly.unexpected for anomaly in self.anomalies)
 
     def as_json(self) -> str:
         """The report as indented JSON."""
-        return json.dumps({**asdict(self), "as_expected": not self.surprises}, indent=2, ensure_ascii=False)
+        return json.dumps({**asdict(self), "as_expected": not self.unexpected}, indent=2, ensure_ascii=False)
 
-    def raise_surprises(self) -> None:
+    def raise_unexpected(self) -> None:
         """End with exit code 3 if anything is not as it should be.
 
         Raises:
-            ClipsFailed: there are surprises.
+            ClipsFailed: something is unexpected.
         """
-        if self.surprises:
-            plural = "s" if self.surprises > 1 else ""
-            raise ClipsFailed(f"{self.surprises} surprise{plural} in {self.root}; the list says what would be done")
+        if self.unexpected:
+            plural = "s" if self.unexpected > 1 else ""
+            raise ClipsFailed(
+                f"{self.unexpected} deviation{plural} from the official release in {self.root}; see the list above"
+            )
 
 
 def check(found: Discovery, protocol_name: str | None = None) -> Report:
@@ -95,12 +97,12 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
         *_annotation(found.clips),
         *found.anomalies,
         *(
-            Anomaly(found.dataset, _COUNTS, text, _GO_ON, surprise=True)
+            Anomaly(found.dataset, _COUNTS, text, _GO_ON, unexpected=True)
             for text in count_differences(protocol, labelling.counts, keys)
         ),
         *_subject_anomalies(subjects, whole, found.dataset),
         *(
-            Anomaly(f"{count} clips", "not in the protocol", reason, f"not used by {protocol.name}", surprise=False)
+            Anomaly(f"{count} clips", "not in the protocol", reason, f"not used by {protocol.name}", unexpected=False)
             for reason, count in labelling.left_out.items()
         ),
     ]
@@ -117,13 +119,13 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
         subjects=subjects,
         expected_subjects=whole.subjects or None,
         corrections=found.corrections,
-        anomalies=sorted(anomalies, key=lambda anomaly: not anomaly.surprise),
+        anomalies=sorted(anomalies, key=lambda anomaly: not anomaly.unexpected),
     )
 
 
 def _failures(failures: Mapping[str, str]) -> Iterator[Anomaly]:
     for key, reason in failures.items():
-        yield Anomaly(key, "unusable", reason, "left out; the build stops unless --allow-missing", surprise=True)
+        yield Anomaly(key, "unusable", reason, "left out; the build stops unless --allow-missing", unexpected=True)
 
 
 def _files(clips: Iterable[Clip]) -> Iterator[Anomaly]:
@@ -142,10 +144,10 @@ def _files(clips: Iterable[Clip]) -> Iterator[Anomaly]:
         if faults:
             more = f" (and {len(faults) - 1} more images)" if len(faults) > 1 else ""
             action = "the clip fails if such an image is sampled"
-            yield Anomaly(clip.key, "unreadable image", faults[0] + more, action, surprise=True)
+            yield Anomaly(clip.key, "unreadable image", faults[0] + more, action, unexpected=True)
         if len(sizes) > 1:
             listed = ", ".join(f"{width}×{height}" for width, height in sizes)
-            yield Anomaly(clip.key, "sizes differ", f"frames of {listed} pixels", "the clip fails", surprise=True)
+            yield Anomaly(clip.key, "sizes differ", f"frames of {listed} pixels", "the clip fails", unexpected=True)
 
 
 def _annotation(clips: Iterable[Clip]) -> Iterator[Anomaly]:
@@ -158,21 +160,21 @@ def _annotation(clips: Iterable[Clip]) -> Iterator[Anomaly]:
         if not clip.emotion or (emotions and clip.emotion not in emotions):
             found = f"emotion {clip.emotion!r}" if clip.emotion else "no emotion"
             yield Anomaly(
-                clip.key, "label unknown", found, "cached with that label, used by no protocol", surprise=True
+                clip.key, "label unknown", found, "cached with that label, used by no protocol", unexpected=True
             )
         if clip.apex is None and has_apexes:
-            yield Anomaly(clip.key, "apex unknown", "no apex is annotated", _APEX_UNUSED, surprise=False)
+            yield Anomaly(clip.key, "apex unknown", "no apex is annotated", _APEX_UNUSED, unexpected=False)
         elif clip.apex is not None and not clip.onset <= clip.apex <= clip.offset:
             found = f"apex {clip.apex} outside {clip.onset}–{clip.offset}"
-            yield Anomaly(clip.key, "apex outside", found, _APEX_UNUSED, surprise=known != "apex outside")
+            yield Anomaly(clip.key, "apex outside", found, _APEX_UNUSED, unexpected=known != "apex outside")
         elif clip.apex == clip.onset:
-            yield Anomaly(clip.key, "apex at onset", f"both are {clip.onset}", _APEX_UNUSED, surprise=False)
+            yield Anomaly(clip.key, "apex at onset", f"both are {clip.onset}", _APEX_UNUSED, unexpected=False)
         if len(clip.frames) == 1:
             found = f"onset and offset are both {clip.onset}"
-            yield Anomaly(clip.key, "a single frame", found, "kept, though nothing can move in it", surprise=True)
+            yield Anomaly(clip.key, "a single frame", found, "kept, though nothing can move in it", unexpected=True)
         elif len(clip.frames) < SHORT:
             found = f"{len(clip.frames)} frames"
-            yield Anomaly(clip.key, "short", found, f"interpolated to {SHORT} frames", surprise=False)
+            yield Anomaly(clip.key, "short", found, f"interpolated to {SHORT} frames", unexpected=False)
 
 
 def _subjects(clips: Iterable[Clip], labelling: Labelling) -> dict[str, dict[str, int]]:
@@ -189,9 +191,9 @@ def _subject_anomalies(
     used = {subject: counts for subject, counts in subjects.items() if counts}
     if whole.subjects and len(used) != whole.subjects:
         found = f"{len(used)} subjects with clips of these classes, the full set has {whole.subjects}"
-        yield Anomaly(dataset, _COUNTS, found, _GO_ON, surprise=True)
+        yield Anomaly(dataset, _COUNTS, found, _GO_ON, unexpected=True)
     for subject, counts in used.items():
         if len(counts) == 1:
             known = whole.single_class is None or subject in whole.single_class
             found = f"all its {sum(counts.values())} clips are {next(iter(counts))}"
-            yield Anomaly(subject, "single class", found, "a fold like any other", surprise=not known)
+            yield Anomaly(subject, "single class", found, "a fold like any other", unexpected=not known)

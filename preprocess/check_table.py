@@ -29,9 +29,9 @@ def print_report(report: Report) -> None:
     for (_, kind, action), anomalies in groupby(sorted(report.anomalies, key=_kind), key=_kind):
         console.print(f"\n[bold]{_shown(kind)}[/bold] → {_shown(action)}")
         for anomaly in anomalies:
-            mark = "[red]![/red]" if anomaly.surprise else " "
+            mark = "[red]![/red]" if anomaly.unexpected else " "
             console.print(f"{mark} {_shown(anomaly.key)}: {_shown(anomaly.found)}")
-    console.print(f"\nsurprises, marked !: {report.surprises}" if report.surprises else "\nas expected")
+    console.print(f"\nunexpected, marked !: {report.unexpected}" if report.unexpected else "\nas expected")
 
 
 def _shown(text: str) -> str:
@@ -42,7 +42,7 @@ def _shown(text: str) -> str:
 
 
 def _kind(anomaly: Anomaly) -> tuple[bool, str, str]:
-    return not anomaly.surprise, anomaly.kind, anomaly.action
+    return not anomaly.unexpected, anomaly.kind, anomaly.action
 
 
 def _counts(report: Report) -> "Table":

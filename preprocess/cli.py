@@ -179,7 +179,7 @@ def check(
     no_corrections: NoCorrections = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
-    """Look a data set over without computing anything: layout, counts, every anomaly; exit code 3 on surprises."""
+    """Check a data set without computing anything: layout, counts, every anomaly; exit code 3 if any is unexpected."""
     from preprocess.check import check as examine
     from preprocess.check_table import print_report
     from preprocess.datasets.find import find
@@ -189,7 +189,7 @@ def check(
         typer.echo(report.as_json())
     else:
         print_report(report)
-    report.raise_surprises()
+    report.raise_unexpected()
 
 
 @app.command(epilog=example("mpt-preprocess preview casme2 sub01 sub05/EP02_07 --alpha 20"))
@@ -213,12 +213,13 @@ def preview(
 ) -> None:
     """Draw a contact sheet of some clips, and a movie of each, original beside magnified."""
     from preprocess.datasets.find import find
-    from preprocess.faces.choose import settle_faces
+    from preprocess.faces.choose import resolve_face_mode
     from preprocess.preview import preview as draw
 
     given = read_recipe(recipe) | given
-    found = settle_faces(find(dataset, root, camera=camera, corrected=not no_corrections), given, face_boxes)
-    draw(found, clips or [], Recipe(**given), output or Path("preview") / found.dataset, movie)
+    found = find(dataset, root, camera=camera, corrected=not no_corrections)
+    found, faces = resolve_face_mode(found, given.get("faces"), face_boxes)
+    draw(found, clips or [], Recipe(**given | {"faces": faces}), output or Path("preview") / found.dataset, movie)
 
 
 def _build(
@@ -231,10 +232,10 @@ def _build(
 ) -> None:
     """Make the caches of what was found; `given` and `how` are the knobs that were typed."""
     from preprocess.build import build
-    from preprocess.faces.choose import settle_faces
+    from preprocess.faces.choose import resolve_face_mode
 
-    found = settle_faces(found, given, face_boxes)
-    build(found, targets(output or cache_path(found.dataset), alpha, given), BuildOptions(**how))
+    found, faces = resolve_face_mode(found, given.get("faces"), face_boxes)
+    build(found, targets(output or cache_path(found.dataset), alpha, given | {"faces": faces}), BuildOptions(**how))
 
 
 def main() -> None:

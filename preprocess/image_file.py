@@ -98,7 +98,7 @@ def _jpeg(data: Bytes) -> _Size:
             continue
         if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             height, width = struct.unpack_from(">HH", data, position + 5)
-            # A JPEG that ends early decodes to grey below the break, with nothing but a warning.
+            # Without its end marker the file was cut; `imdecode` refuses it as well, `check` does not decode.
             end = data.rfind(b"\xff\xd9")
             return width, height, end >= 0 and data.rfind(b"\xff\xda", end) < 0
         position += 2 + struct.unpack_from(">H", data, position + 2)[0]

@@ -49,17 +49,17 @@ def report_of(dataset: str, root: Path, expressions: Sequence[Expression], proto
     return check(find(root), protocol)
 
 
-def surprises(report: Report) -> list[tuple[str, str]]:
-    return [(anomaly.key, anomaly.kind) for anomaly in report.anomalies if anomaly.surprise]
+def unexpected(report: Report) -> list[tuple[str, str]]:
+    return [(anomaly.key, anomaly.kind) for anomaly in report.anomalies if anomaly.unexpected]
 
 
 @pytest.mark.parametrize(("dataset", "clips", "subjects"), [("casme2", 256, 26), ("samm", 159, 29), ("smic", 164, 16)])
-def test_a_full_release_gives_no_surprise(dataset: str, clips: int, subjects: int, tmp_path: Path) -> None:
+def test_a_full_release_gives_nothing_unexpected(dataset: str, clips: int, subjects: int, tmp_path: Path) -> None:
     report = report_of(dataset, tmp_path, full_expressions(dataset))
-    assert surprises(report) == []
+    assert unexpected(report) == []
     assert (report.clips, len(report.subjects)) == (clips, subjects)
     assert all(counts["clips"] == counts["full_set"] for counts in report.classes.values())
-    report.raise_surprises()
+    report.raise_unexpected()
 
 
 def test_the_command_prints_and_ends_well_or_with_three(tmp_path: Path, command: Command) -> None:
@@ -75,7 +75,7 @@ def test_the_command_prints_and_ends_well_or_with_three(tmp_path: Path, command:
     done = command("mpt-preprocess", "check", "smic", "--root", tmp_path / "part")
     assert done.code == 3
     assert "surprise: 42 clips, smic-3 has 43" in done.out
-    assert "1 surprise in" in done.err
+    assert "1 deviation from" in done.err
 
 
 @pytest.mark.parametrize("dataset", ["casme2", "samm", "smic", "manifest"])
@@ -120,7 +120,7 @@ def test_the_json_says_the_same(tmp_path: Path, command: Command) -> None:
 def test_a_sheet_of_246_rows_is_told_apart(tmp_path: Path) -> None:
     rows = [row for row in full_expressions("casme2") if row.key != "sub24/EP02_07"]
     report = report_of("casme2", tmp_path, rows)
-    texts = [anomaly.found for anomaly in report.anomalies if anomaly.surprise]
+    texts = [anomaly.found for anomaly in report.anomalies if anomaly.unexpected]
     assert texts[0] == "disgust: 63 clips, casme2-5 has 64"
     assert texts[1].startswith("sub24/EP02_07 (disgust) is missing: some versions of the sheet")
 
@@ -132,7 +132,7 @@ def test_another_protocol_counts_otherwise(tmp_path: Path) -> None:
         "positive": 32,
         "surprise": 25,
     }
-    assert surprises(report) == []
+    assert unexpected(report) == []
     assert report.expected_subjects == 24
 
 
@@ -147,19 +147,19 @@ CHANGES: dict[str, tuple[dict[str, object], tuple[str, str] | None, str]] = {
 
 @pytest.mark.parametrize("kind", CHANGES)
 def test_annotation_that_needs_a_look(kind: str, tmp_path: Path) -> None:
-    changes, surprise, found = CHANGES[kind]
+    changes, deviates, found = CHANGES[kind]
     first, *rest = full_expressions("casme2")
     report = report_of("casme2", tmp_path, [replace(first, **changes), *rest])
     (anomaly,) = [anomaly for anomaly in report.anomalies if anomaly.kind == kind]
     assert (anomaly.key, anomaly.found) == (first.key, found)
-    assert surprises(report) == ([(first.key, kind)] if surprise else [])
+    assert unexpected(report) == ([(first.key, kind)] if deviates else [])
 
 
-def test_what_is_known_of_the_release_is_no_surprise(tmp_path: Path) -> None:
+def test_what_is_known_of_the_release_is_expected(tmp_path: Path) -> None:
     named = {"sub04/EP12_01f": None, "sub05/EP09_05f": 11}
     rows = [replace(row, apex=named.get(row.key, row.apex)) for row in full_expressions("casme2")]
     report = report_of("casme2", tmp_path, rows)
-    assert surprises(report) == []
+    assert unexpected(report) == []
     kinds = {anomaly.key: anomaly.kind for anomaly in report.anomalies}
     assert kinds["sub04/EP12_01f"] == "apex unknown"
     assert kinds["sub05/EP09_05f"] == "apex at onset"
@@ -167,19 +167,19 @@ def test_what_is_known_of_the_release_is_no_surprise(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("emotion", ["", "suprise"])
-def test_an_unknown_label_is_a_surprise(emotion: str, tmp_path: Path) -> None:
+def test_an_unknown_label_is_unexpected(emotion: str, tmp_path: Path) -> None:
     first, *rest = full_expressions("samm")
     report = report_of("samm", tmp_path, [replace(first, emotion=emotion), *rest])
-    assert (first.key, "label unknown") in surprises(report)
-    assert ("samm", "counts differ") in surprises(report)
+    assert (first.key, "label unknown") in unexpected(report)
+    assert ("samm", "counts differ") in unexpected(report)
 
 
-def test_a_new_subject_of_one_class_is_a_surprise(tmp_path: Path) -> None:
+def test_a_new_subject_of_one_class_is_unexpected(tmp_path: Path) -> None:
     rows = full_expressions("smic")
     clips = [index for index, row in enumerate(rows) if row.subject == "s19"]
     for index in clips:
         rows[index] = replace(rows[index], clip=f"s19_po_{index:03d}", emotion="positive")
-    assert ("s19", "single class") in surprises(report_of("smic", tmp_path, rows))
+    assert ("s19", "single class") in unexpected(report_of("smic", tmp_path, rows))
 
 
 def test_images_are_looked_at_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,7 +202,7 @@ def test_images_are_looked_at_without_decoding(tmp_path: Path, monkeypatch: pyte
     assert "truncated BMP" in found[one.key, "unreadable image"]
     assert "and 1 more images" in found[one.key, "unreadable image"]
     assert found[two.key, "sizes differ"] == "frames of 5×6, 9×9 pixels"
-    assert len(surprises(report)) == 2
+    assert len(unexpected(report)) == 2
 
 
 def test_corrections_are_listed(tmp_path: Path, command: Command) -> None:

@@ -24,7 +24,7 @@ from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import Camera, film
 from preprocess.faces import choose
 from preprocess.faces.box import FaceBox
-from preprocess.faces.choose import crop_for, settle_faces
+from preprocess.faces.choose import crop_for, resolve_face_mode
 from preprocess.faces.crop import square_around
 from preprocess.frames import read_frames
 from preprocess.pipeline import process_clip
@@ -34,28 +34,27 @@ Command = Callable[..., Any]
 TINY = Recipe(frames=4, size=16, levels=2)
 
 
-def settled(root: Path, given: dict, boxes: Path | None = None) -> str:
-    settle_faces(casme2(root), given, boxes)
-    return given["faces"]
+def mode_of(root: Path, mode: str | None, boxes: Path | None = None) -> str:
+    return resolve_face_mode(casme2(root), mode, boxes)[1]
 
 
 def test_cropped_frames_are_used_as_they_are(tmp_path: Path) -> None:
     official.casme2_tree(tmp_path)
-    assert settled(tmp_path, {}) == "none"
+    assert mode_of(tmp_path, None) == "none"
 
 
 def test_whole_scenes_go_by_boxes_or_to_the_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(choose, "load_detector", lambda: None)
     raw_clip(tmp_path)
-    assert settled(tmp_path, {}) == "auto"
+    assert mode_of(tmp_path, None) == "auto"
     (tmp_path / "face_boxes.csv").write_text("subject,clip,x,y,width,height\nsub01,EP02_01f,1,1,18,18\n")
-    assert settled(tmp_path, {}) == "csv"
-    assert settled(tmp_path, {"faces": "none"}) == "none"
-    assert settled(tmp_path, {"faces": "auto"}) == "auto"
+    assert mode_of(tmp_path, None) == "csv"
+    assert mode_of(tmp_path, "none") == "none"
+    assert mode_of(tmp_path, "auto") == "auto"
     with pytest.raises(UsageError, match="goes with --faces csv, not with --faces none"):
-        settled(tmp_path, {"faces": "none"}, tmp_path / "face_boxes.csv")
+        mode_of(tmp_path, "none", tmp_path / "face_boxes.csv")
     with pytest.raises(UsageError, match="no face boxes at"):
-        settled(tmp_path, {}, tmp_path / "nowhere.csv")
+        mode_of(tmp_path, None, tmp_path / "nowhere.csv")
 
 
 def test_without_the_extra_the_message_says_how_to_get_it(
@@ -174,9 +173,9 @@ def test_scenes_of_the_demo_set_come_with_their_boxes(tmp_path: Path) -> None:
     generate(tmp_path / "faces", small, jobs=1)
     raw, faces = find("demo", tmp_path / "raw"), find("demo", tmp_path / "faces")
     assert (raw.cropped, faces.cropped) == (False, True)
-    given: dict = {}
-    raw = settle_faces(raw, given, None)
-    assert given["faces"] == "csv"
+    found, mode = resolve_face_mode(raw, None, None)
+    assert mode == "csv" and all(clip.face is None for clip in raw.clips), "what was handed in is left alone"
+    raw = found
     recipe = replace(TINY, faces="csv")
     for scene, face in zip(raw.clips, faces.clips, strict=True):
         assert (scene.key, scene.apex_index, scene.emotion) == (face.key, face.apex_index, face.emotion)

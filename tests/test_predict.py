@@ -3,7 +3,10 @@
 import json
 import shutil
 from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import cv2
@@ -72,6 +75,18 @@ def test_a_cache_gives_the_same_as_its_frames(ask: Callable[..., Any], lab: Path
     assert set(found) == set(expected) and len(said["clips"]) == 20
     for clip, logits in expected.items():
         np.testing.assert_allclose(found[clip], logits, atol=1e-4)
+
+
+def test_a_cache_may_be_a_url(ask: Callable[..., Any], lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPT_DOWNLOADS", "copies")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(lab))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        said = ask(f"http://127.0.0.1:{server.server_port}/c.h5", "--fold", "sub03")
+        server.shutdown()
+    assert [clip["logits"] for clip in said["clips"]] == [
+        clip["logits"] for clip in ask(lab / "c.h5", "--fold", "sub03")["clips"]
+    ]
 
 
 def test_all_folds_together_average_their_probabilities(ask: Callable[..., Any], lab: Path) -> None:

@@ -75,8 +75,8 @@ def open_clips(paths: Sequence[Path]) -> ClipSet:
         InvalidFile: a file is no sound cache.
     """
     readers = [CacheReader(path) for path in paths]
-    for path in paths:
-        require_valid(path, pixels=False)  # the pixels of a clip are checked when it is read first
+    for reader in readers:
+        require_valid(reader, pixels=False)  # the pixels of a clip are checked when it is read first
     first = readers[0]
     for reader in readers[1:]:
         differing = recipe_changes(first.attributes.recipe, reader.attributes.recipe)

@@ -16,8 +16,10 @@ app = make_app(
 @app.command()
 def predict(
     source: Annotated[
-        Path,
-        typer.Argument(metavar="INPUT", help="Folder of frames, video, CSV (path[, clip, …]), or cache."),
+        str,
+        typer.Argument(
+            metavar="INPUT", help="Folder of frames, video, CSV (path[, clip, …]), or cache (a path or a URL)."
+        ),
     ],
     run_path: Annotated[Path, typer.Option("--run", help="Folder of a run with checkpoints.")],
     fold: Annotated[
@@ -64,6 +66,7 @@ def predict(
     answer is one of the run's classes whatever is shown.
     """
     from data_cache.atomic import write_json
+    from data_cache.remote import local_copy
     from train.environment import choose_device
     from train.incoming import Faces, Span, incoming
     from train.predict import answer_clips, as_json, choose_models, heat_of, open_for
@@ -73,8 +76,9 @@ def predict(
 
     trained_run = RunFolder(run_path)
     trained = load_trained(trained_run, choose_models(trained_run, fold), choose_device(device), weights)
-    folder = output or Path("predictions") / source.resolve().stem
-    with incoming(source, Span(onset, offset, fps), Faces(faces, face_boxes), trained.card.recipe) as new:
+    path = local_copy(source)
+    folder = output or Path("predictions") / path.resolve().stem
+    with incoming(path, Span(onset, offset, fps), Faces(faces, face_boxes), trained.card.recipe) as new:
         clips = open_for(trained, new.cache())
         answers = answer_clips(trained, clips)
         if magnified:
@@ -85,7 +89,7 @@ def predict(
             maps = heat_of(trained, clips, answers)
             for clip, (answer, each) in enumerate(zip(answers, maps, strict=True)):
                 draw_answer(clips, clip, trained.card.classes, answer.probabilities, each, folder)
-    result = as_json(trained_run, trained, answers, source)
+    result = as_json(trained_run, trained, answers, path)
     write_json(folder / "predictions.json", result)
     if trained.config.random_weights:
         say("the backbone of this run has RANDOM weights: for trying out only")

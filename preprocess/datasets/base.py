@@ -106,14 +106,14 @@ class Anomaly:
         kind: a few words that name the sort of anomaly.
         found: what was found.
         action: what is done about it.
-        surprise: whether it is absent from the official release as documented, so that `check` fails.
+        unexpected: whether it is absent from the official release as documented, so that `check` fails.
     """
 
     key: str
     kind: str
     found: str
     action: str
-    surprise: bool
+    unexpected: bool
 
 
 @dataclass

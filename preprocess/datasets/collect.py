@@ -96,10 +96,12 @@ def check_text(what: str, text: str) -> None:
         raise ClipError(f"{what} {text[:40]!r}… is longer than {MOST_NAME_BYTES} bytes; shorten it")
 
 
-def _repeated(found: Discovery, key: str, line: int, annotation: Annotation, first_line: int, first: Annotation) -> None:
+def _repeated(
+    found: Discovery, key: str, line: int, annotation: Annotation, first_line: int, first: Annotation
+) -> None:
     if annotation == first:
         where = f"in lines {first_line} and {line}, alike"
-        found.anomalies.append(Anomaly(key, "listed twice", where, "read once", surprise=True))
+        found.anomalies.append(Anomaly(key, "listed twice", where, "read once", unexpected=True))
         return
     found.clips = [clip for clip in found.clips if clip.key != key]
     found.failures[key] = f"lines {first_line} and {line} of the sheet contradict each other; remove one of them"

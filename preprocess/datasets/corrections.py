@@ -39,7 +39,7 @@ def _frames_are_missing(annotation: Annotation, frames: Collection[int]) -> bool
     return bool(missing_between(frames, onset, offset))
 
 
-def _apex_lies_outside(annotation: Annotation, frames: Collection[int]) -> bool:
+def _apex_lies_outside(annotation: Annotation, _frames: Collection[int]) -> bool:
     onset, apex, offset = annotation.onset, annotation.apex, annotation.offset
     return onset is not None and apex is not None and offset is not None and not onset <= apex <= offset
 
@@ -78,7 +78,7 @@ KNOWN_ANOMALIES: dict[ClipKey, str] = {
     ("samm", "032", "032_3_1"): "apex outside",
     ("smic", "s3", "s3_ne_03"): "short",
 }
-"""What `check` reports about the official releases without counting it as a surprise."""
+"""What `check` reports about the official releases without counting it as unexpected."""
 
 
 def correct(dataset: str, annotation: Annotation, frames: Collection[int]) -> tuple[Annotation, list[str]]:

@@ -57,4 +57,4 @@ def unlisted_clips(found: Discovery, folder: Path, clips: str) -> list[Anomaly]:
         return []
     shown = ", ".join(unlisted[:_MOST_LISTED]) + (", …" if len(unlisted) > _MOST_LISTED else "")
     what = f"{len(unlisted)} folders have no row in the sheet: {shown}"
-    return [Anomaly(folder.name, "not in the sheet", what, "ignored", surprise=False)]
+    return [Anomaly(folder.name, "not in the sheet", what, "ignored", unexpected=False)]

@@ -93,7 +93,9 @@ def read_csv(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as 'CSV UTF-8'") from error
+        raise UsageError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as 'CSV UTF-8'"
+        ) from error
     except csv.Error as error:
         raise UsageError(f"{path} is no CSV file: {error}") from error
 
@@ -157,7 +159,7 @@ def _size(frames: Sequence[Path] | VideoSpan) -> tuple[int, int]:
 
 
 def whole_number(row: Mapping[str, str], name: str) -> int | None:
-    """A cell as a frame number, or None where it is empty, / or \\.
+    """A cell as a frame number, or None where it is empty or a slash.
 
     Raises:
         ClipError: it holds anything else.

@@ -38,7 +38,7 @@ class Row:
         return text
 
     def integer(self, column: str) -> int | None:
-        """A frame number, or None where the sheet says that it is unknown (empty, / or \\).
+        """A frame number, or None where the sheet says that it is unknown (empty or a slash).
 
         Raises:
             ValueError: the cell holds anything else.
@@ -99,9 +99,7 @@ def find_sheet(root: Path, patterns: Sequence[str], dataset: str) -> Path:
         for place in ("", "*/", "*/*/"):
             # '~$name.xlsx' is the lock file of a sheet that is open in Excel
             found = sorted(
-                path
-                for path in root.glob(place + pattern)
-                if path.is_file() and not path.name.startswith(("~$", "."))
+                path for path in root.glob(place + pattern) if path.is_file() and not path.name.startswith(("~$", "."))
             )
             if found:
                 return found[-1]

@@ -31,7 +31,9 @@ SHEET_COLUMNS = ("Subject", "Filename", "OnsetF", "OffsetF")
 _SHORT = ("SMIC_all_cropped/{0}", "SMIC_all_cropped/SMIC_all_cropped/{0}", "SMIC_all_raw/{0}")
 SHORT_FOLDERS = (*_SHORT, "SMIC_all_raw/SMIC_all_raw/{0}", "{0}", ".")
 _LONG = ("{0}_long/SMIC-{0}-E", "{0}_long/SMIC_{0}_E", "SMIC-{0}-E", "SMIC_{0}_E")
-LONG_FOLDERS = tuple(f"{outer}{name}{inner}" for outer in ("", "SMIC-E_raw image/") for name in _LONG for inner in ("", "/{0}"))
+LONG_FOLDERS = tuple(
+    f"{outer}{name}{inner}" for outer in ("", "SMIC-E_raw image/") for name in _LONG for inner in ("", "/{0}")
+)
 _CLIP_NAME = re.compile(r"s(\d+)_(ne|po|sur)_\d+", re.IGNORECASE)
 
 
@@ -104,7 +106,9 @@ def _from_folder(row: _FolderRow, subject: str, clip: str) -> list[Annotation]:
     if emotion != row.emotion:
         raise ClipError(f"{row.folder} is {emotion} by its name and {row.emotion} by its place; move or rename it")
     if _owner(clip) != subject:
-        raise ClipError(f"{row.folder} is of {_owner(clip)} by its name and of {subject} by its place; move or rename it")
+        raise ClipError(
+            f"{row.folder} is of {_owner(clip)} by its name and of {subject} by its place; move or rename it"
+        )
     numbers = numbered_frames(row.folder)
     if not numbers:
         raise ClipError(f"{row.folder} holds no numbered image; unpack the clip again")
@@ -157,7 +161,7 @@ def _compare_emotion(found: Discovery, row: Row, key: str, by_name: str) -> None
     by_sheet = row.text("Emotion").lower()
     if by_sheet and by_sheet[:2] != by_name[:2]:
         what = f"the sheet says {by_sheet!r}, the clip's name {by_name}"
-        found.anomalies.append(Anomaly(key, "label differs", what, "the name counts", surprise=False))
+        found.anomalies.append(Anomaly(key, "label differs", what, "the name counts", unexpected=False))
 
 
 def _emotion(clip: str) -> str:

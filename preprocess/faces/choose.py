@@ -1,8 +1,8 @@
 """Which crop a clip gets, by the recipe: none, its box from a CSV file, or what the detector finds."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -17,10 +17,10 @@ from preprocess.recipe import Recipe
 Crop = Callable[[np.ndarray], np.ndarray]
 
 
-def settle_faces(found: Discovery, given: dict[str, Any], boxes: Path | None) -> Discovery:
-    """Complete the knob `faces` in `given`, and give clips their boxes where it says csv.
+def resolve_face_mode(found: Discovery, mode: str | None, boxes: Path | None) -> tuple[Discovery, str]:
+    """How the faces of these clips are cropped, and the clips with their boxes where that is by a CSV file.
 
-    Where the user says nothing, a file of boxes is used when one is named, cropped frames are used as
+    Where the user names no `mode`, a file of boxes is used when one is named, cropped frames are used as
     they are, and whole scenes go by the boxes that lie beside them or, without any, to the detector.
 
     Raises:
@@ -29,15 +29,16 @@ def settle_faces(found: Discovery, given: dict[str, Any], boxes: Path | None) ->
     beside = found.root / BOX_FILE
     has_boxes = boxes is not None or (beside.is_file() and not found.cropped)
     usual = "csv" if has_boxes else "none" if found.cropped else "auto"
-    faces = given.setdefault("faces", usual)
+    faces = mode or usual
     if boxes and faces != "csv":
         raise UsageError(f"--face-boxes goes with --faces csv, not with --faces {faces}")
     if faces == "csv":
-        return with_boxes(found, boxes or beside)
+        return with_boxes(found, boxes or beside), faces
     if faces == "auto":
         load_detector()  # say now that it is missing, not once per clip
-        found.notes.append("faces found by the detector of dlib in the first frames of each clip")
-    return found
+        note = "faces found by the detector of dlib in the first frames of each clip"
+        return replace(found, notes=[*found.notes, note]), faces
+    return found, faces
 
 
 def crop_for(clip: Clip, recipe: Recipe) -> Crop | None:
