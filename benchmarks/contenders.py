@@ -12,7 +12,7 @@ import numpy as np
 from scipy import signal
 
 from data_cache.schema import CacheAttributes
-from data_cache.store import write_shard
+from data_cache.write.shards import write_shard
 from preprocess.datasets.base import Clip
 from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import Camera, film

@@ -7,7 +7,7 @@ import torch
 
 from data_cache.digest import digest
 from data_cache.schema import CacheAttributes, ClipRecord
-from data_cache.store import merge, write_shard
+from data_cache.write.shards import merge, write_shard
 from train.model.build import Shape
 from train.model.mpt import Inputs
 

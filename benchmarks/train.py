@@ -35,18 +35,18 @@ from torch.nn import functional as F  # noqa: E402
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from benchmarks.noise import random_inputs, synthetic_cache  # noqa: E402
-from train.clip_pixels import ClipPixels  # noqa: E402
-from train.clips import open_clips  # noqa: E402
 from train.config import Execution, TrainConfig  # noqa: E402
+from train.data.clips import open_clips  # noqa: E402
+from train.data.pixels import ClipPixels  # noqa: E402
+from train.data.stream import DeviceStream, FileStream, RamStream, Request, Stream  # noqa: E402
+from train.data.task import make_task  # noqa: E402
 from train.fold_adam import FoldAdam  # noqa: E402
 from train.job import train_run  # noqa: E402
 from train.loop import precision  # noqa: E402
 from train.model.build import Shape, build_model  # noqa: E402
 from train.model.mpt import trained_parameters  # noqa: E402
 from train.model.weights import build_backbone  # noqa: E402
-from train.runs import RunFolder  # noqa: E402
-from train.stream import DeviceStream, FileStream, RamStream, Request, Stream  # noqa: E402
-from train.task import make_task  # noqa: E402
+from train.results.run_folder import RunFolder  # noqa: E402
 
 BATCH = 16
 GPU = {

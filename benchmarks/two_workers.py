@@ -16,7 +16,7 @@ import cv2
 
 from benchmarks.contenders import ours, read_all
 from preprocess.datasets.base import Clip
-from preprocess.fanout import fan_out
+from preprocess.workers.fanout import fan_out
 
 CLIPS = 80
 WORK: dict[str, Callable[[Clip], None]] = {"ours": ours, "imread": read_all}

@@ -9,12 +9,12 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "CacheReader": "data_cache.reader",
+    "CacheReader": "data_cache.read.reader",
     "ClipRecord": "data_cache.schema",
     "MptError": "data_cache.errors",
-    "merge": "data_cache.store",
-    "validate": "data_cache.validate",
-    "write_shard": "data_cache.store",
+    "merge": "data_cache.write.shards",
+    "validate": "data_cache.read.validate",
+    "write_shard": "data_cache.write.shards",
 }
 __all__ = ["CacheReader", "ClipRecord", "MptError", "__version__", "merge", "validate", "write_shard"]
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from data_cache.commandline import Version, available_jobs, example, make_app, progress, run, say
+from data_cache.console.commandline import Version, available_jobs, example, make_app, progress, run, say
 from data_cache.errors import ClipsFailed, InvalidFile, StaleFile, UsageError
 
 app = make_app(
@@ -28,8 +28,8 @@ def main_options(version: Version = None) -> None:
 @app.command(epilog=example("mpt-cache info data_cache/casme2.h5"))
 def info(cache: Cache, json_output: AsJson = False) -> None:
     """Show what is in a cache, how it was made, and who may see it."""
-    from data_cache.info import describe, print_description
-    from data_cache.remote import local_copy
+    from data_cache.sharing.download import local_copy
+    from data_cache.sharing.info import describe, print_description
 
     described = describe(local_copy(cache))
     if json_output:
@@ -50,9 +50,9 @@ def verify(
     json_output: AsJson = False,
 ) -> None:
     """Check every clip of a cache against its hash, and the file against its checksum file."""
-    from data_cache.remote import local_copy
-    from data_cache.validate import errors_in
-    from data_cache.verify import compare_with, verify_file
+    from data_cache.read.validate import errors_in
+    from data_cache.sharing.download import local_copy
+    from data_cache.sharing.verify import compare_with, verify_file
 
     path = local_copy(cache)
     problems = verify_file(path, quick=quick, jobs=jobs)
@@ -86,11 +86,11 @@ def merge(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Join caches that hold different clips of one data set, made with one recipe."""
-    from data_cache.lock import writer_lock
-    from data_cache.reader import CacheReader
-    from data_cache.remote import local_copy
-    from data_cache.space import require_space
-    from data_cache.store import merge as merge_caches
+    from data_cache.files.lock import writer_lock
+    from data_cache.files.space import require_space
+    from data_cache.read.reader import CacheReader
+    from data_cache.sharing.download import local_copy
+    from data_cache.write.shards import merge as merge_caches
 
     _refuse_existing(output, force)
     paths = [local_copy(part) for part in parts]
@@ -113,8 +113,8 @@ def merge_parts(
     ] = False,
 ) -> None:
     """Make one cache of what the jobs of an array have prepared."""
-    from data_cache.lock import writer_lock
-    from data_cache.parts import Parts, failure_report
+    from data_cache.files.lock import writer_lock
+    from data_cache.write.parts import Parts, failure_report
 
     parts = Parts(cache)
     plan = parts.read_plan()
@@ -146,11 +146,11 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Hand a cache on: without images, compressed, or as a folder that explains itself."""
-    from data_cache.atomic import write_bytes
-    from data_cache.export import export_card, export_gzip, manifest_bytes
-    from data_cache.info import describe
-    from data_cache.remote import local_copy
-    from data_cache.validate import require_valid
+    from data_cache.files.atomic import write_bytes
+    from data_cache.read.validate import require_valid
+    from data_cache.sharing.download import local_copy
+    from data_cache.sharing.export import export_card, export_gzip, manifest_bytes
+    from data_cache.sharing.info import describe
 
     gzip = compression == "gzip"
     if not (no_images or gzip or card):
@@ -190,9 +190,9 @@ def preview(
     most: Annotated[int, typer.Option("--most", min=1, max=100, help="Clips shown at most.")] = 8,
 ) -> None:
     """Draw a contact sheet: the dynamic image and some magnified frames of each clip."""
-    from data_cache.preview import choose_clips, contact_sheet
-    from data_cache.reader import CacheReader
-    from data_cache.remote import local_copy
+    from data_cache.read.reader import CacheReader
+    from data_cache.sharing.download import local_copy
+    from data_cache.sharing.preview import choose_clips, contact_sheet
 
     path = local_copy(cache)
     with CacheReader(path) as reader:

@@ -15,7 +15,7 @@ from pathlib import Path
 from preprocess.cli import add_dataset, main
 from preprocess.datasets.base import Clip, ClipError, Discovery, find_root
 from preprocess.datasets.find import ADAPTERS
-from preprocess.datasets.frame_folder import frames_between, numbered_frames
+from preprocess.datasets.folders import frames_between, numbered_frames
 
 FPS = 120.0
 

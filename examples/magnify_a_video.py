@@ -11,15 +11,15 @@ import cv2
 import numpy as np
 import typer
 
-from data_cache.atomic import replacing
-from data_cache.commandline import make_app, run, say
+from data_cache.console.commandline import make_app, run, say
 from data_cache.errors import UsageError
+from data_cache.files.atomic import replacing
 from preprocess.datasets.base import VideoSpan
-from preprocess.frames import read_frames
-from preprocess.magnify import magnified, quantise
+from preprocess.frames.read import read_frames
+from preprocess.frames.video import count_frames, frame_rate
+from preprocess.motion.magnify import magnified, quantise
+from preprocess.motion.temporal import temporal_plan
 from preprocess.recipe import Recipe
-from preprocess.temporal import temporal_plan
-from preprocess.video import count_frames, frame_rate
 
 app = make_app("Magnify the subtle motion of a video.")
 

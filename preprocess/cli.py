@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from data_cache.commandline import Version, example, make_app, run
-from data_cache.options import with_options
-from preprocess.options import BuildOptions
+from data_cache.console.commandline import Version, example, make_app, run
+from data_cache.console.options import with_options
+from preprocess.job.options import BuildOptions
+from preprocess.job.targets import cache_path, targets
 from preprocess.recipe import Recipe
 from preprocess.recipe_file import read_recipe
-from preprocess.targets import cache_path, targets
 
 if TYPE_CHECKING:
     from preprocess.datasets.base import Discovery
@@ -180,8 +180,8 @@ def check(
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
     """Check a data set without computing anything: layout, counts, every anomaly; exit code 3 if any is unexpected."""
-    from preprocess.check import check as examine
-    from preprocess.check_table import print_report
+    from preprocess.check.anomalies import check as examine
+    from preprocess.check.table import print_report
     from preprocess.datasets.find import find
 
     report = examine(find(dataset, root, camera=camera, corrected=not no_corrections), protocol)
@@ -214,7 +214,7 @@ def preview(
     """Draw a contact sheet of some clips, and a movie of each, original beside magnified."""
     from preprocess.datasets.find import find
     from preprocess.faces.choose import resolve_face_mode
-    from preprocess.preview import preview as draw
+    from preprocess.preview.draw import preview as draw
 
     given = read_recipe(recipe) | given
     found = find(dataset, root, camera=camera, corrected=not no_corrections)
@@ -231,8 +231,8 @@ def _build(
     how: Mapping[str, Any],
 ) -> None:
     """Make the caches of what was found; `given` and `how` are the knobs that were typed."""
-    from preprocess.build import build
     from preprocess.faces.choose import resolve_face_mode
+    from preprocess.job.build import build
 
     found, faces = resolve_face_mode(found, given.get("faces"), face_boxes)
     build(found, targets(output or cache_path(found.dataset), alpha, given | {"faces": faces}), BuildOptions(**how))

@@ -8,11 +8,11 @@ import numpy as np
 from data_cache.schema import ClipRecord
 from preprocess.datasets.base import Clip, ClipError
 from preprocess.faces.choose import Crop, crop_for
-from preprocess.frames import read_frames
-from preprocess.magnify import render
+from preprocess.frames.read import read_frames
+from preprocess.frames.resize import resize
+from preprocess.motion.magnify import render
+from preprocess.motion.temporal import TemporalPlan, temporal_plan
 from preprocess.recipe import Recipe
-from preprocess.resize import resize
-from preprocess.temporal import TemporalPlan, temporal_plan
 
 
 def process_clip(clip: Clip, recipes: Sequence[Recipe]) -> list[ClipRecord]:

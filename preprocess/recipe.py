@@ -4,9 +4,9 @@ from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from typing import Any, Literal
 
+from data_cache.console.options import check_knobs, from_mapping, knob
 from data_cache.digest import digest
 from data_cache.errors import UsageError
-from data_cache.options import check_knobs, from_mapping, knob
 
 ALGORITHM_VERSION = 1
 """Raised by hand when the same knobs give other pixels, so that older caches count as stale."""
@@ -115,7 +115,7 @@ class Recipe:
         Raises:
             UsageError: the list has not one number per level, or the image is too small for so many levels.
         """
-        from preprocess.pyramid import evm_gains, most_levels
+        from preprocess.motion.pyramid import evm_gains, most_levels
 
         if self.levels > most_levels(shape):
             raise UsageError(f"levels is {self.levels}; an image of {shape[0]}×{shape[1]} allows {most_levels(shape)}")

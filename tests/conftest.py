@@ -22,7 +22,7 @@ from timm.models.vision_transformer import VisionTransformer
 
 from data_cache.digest import digest
 from data_cache.schema import CacheAttributes, ClipRecord
-from data_cache.store import merge, write_shard
+from data_cache.write.shards import merge, write_shard
 from preprocess.demo.generate import DemoSet, generate
 from preprocess.demo.motion import Camera
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
-from data_cache.commandline import Version, example, make_app, run
+from data_cache.console.commandline import Version, example, make_app, run
+from data_cache.console.options import with_options
 from data_cache.errors import UsageError
-from data_cache.options import with_options
 from train.config import Execution, TrainConfig, resolve
 from train.terminal import print_json, print_pairs, print_seeds, print_study, print_summary
 
@@ -22,7 +22,7 @@ app = make_app(
 def list_presets(value: bool) -> None:
     """Callback of `--presets`."""
     if value:
-        from train.presets import PRESETS
+        from train.paper.presets import PRESETS
 
         print_pairs([(name, preset.about) for name, preset in PRESETS.items()])
         raise typer.Exit
@@ -69,17 +69,17 @@ def train(
     how: dict[str, Any],
 ) -> None:
     """Train on CACHE, leaving one subject out at a time, and print the scores."""
-    from train.presets import find_preset
+    from train.paper.presets import find_preset
 
     settings = resolve(find_preset(preset).settings, config, given)
     execution = Execution(**how)
     if name is not None and (Path(name).name != name or name in (".", "..")):
         raise UsageError(f"--name is {name!r}; expected a plain name, for runs go to runs/NAME")
-    from data_cache.remote import local_copy
+    from data_cache.sharing.download import local_copy
+    from train.data.task import make_task
     from train.job import train_run
     from train.ranks import leads
-    from train.runs import RUNS, RunFolder
-    from train.task import make_task
+    from train.results.run_folder import RUNS, RunFolder
 
     caches = [local_copy(each) for each in cache]
     if study is not None:
@@ -87,7 +87,7 @@ def train(
         return
     task = make_task(caches, settings.protocol)
     if dry_run:
-        from train.plan import plan_run
+        from train.cost.dry_run import plan_run
 
         plan = plan_run(task, settings, execution)
         print_json(plan.as_json()) if json_output else print_pairs(plan.lines())
@@ -120,13 +120,13 @@ def train_study(
     overwrite: bool,
 ) -> None:
     """Run what is missing of a study and print its table."""
-    from data_cache.reader import CacheReader
+    from data_cache.read.reader import CacheReader
+    from train.data.task import make_task
     from train.job import train_run
+    from train.paper.studies import StudyRow, run_study
+    from train.paper.study_table import study_table
     from train.ranks import leads
-    from train.report.study import study_table
-    from train.runs import RUNS, RunFolder
-    from train.studies import StudyRow, run_study
-    from train.task import make_task
+    from train.results.run_folder import RUNS, RunFolder
 
     def run_row(row: StudyRow, fitting: Sequence[Path], folder: Path, seed: int) -> dict[str, Any] | None:
         task = make_task(fitting, settings.protocol)

@@ -5,8 +5,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from data_cache.console.options import check_knobs, from_mapping, knob
 from data_cache.errors import UsageError
-from data_cache.options import check_knobs, from_mapping, knob
 
 _MODEL = "Model"
 _TRAINING = "Training"

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from data_cache.atomic import write_bytes
+from data_cache.files.atomic import write_bytes
 from train.config import TrainConfig
-from train.folds import Fold
+from train.data.folds import Fold
+from train.data.stream import Stream
+from train.data.task import Task
 from train.loop import EpochReport, FoldData, fit
 from train.model.mpt import MPT
-from train.stream import Stream
-from train.task import Task
 
 NAME = "final"
 

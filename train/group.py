@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from train.config import TrainConfig
-from train.folds import Fold
+from train.data.folds import Fold
+from train.data.stream import Stream
+from train.data.task import Task
 from train.loop import EpochReport, FoldData, fit, predict
 from train.model.mpt import MPT
-from train.runs import FoldResult
-from train.stream import Stream
-from train.task import Task
+from train.results.run_folder import FoldResult
 from train.trace import trace_clips
 
 

@@ -6,29 +6,29 @@ from typing import Any
 
 import torch
 
-from data_cache.commandline import progress, say
+from data_cache.console.commandline import progress, say
 from data_cache.errors import UsageError
 from train import final
-from train.augment import AUGMENTATIONS
-from train.checkpoint import CheckpointCard, save_fold
-from train.clip_pixels import ClipPixels
 from train.config import Execution, TrainConfig
-from train.environment import choose_device, describe_environment, make_deterministic
-from train.folds import Fold
+from train.cost.memory import bytes_per_fold, folds_at_once
+from train.data.augment import AUGMENTATIONS
+from train.data.folds import Fold
+from train.data.pixels import ClipPixels
+from train.data.stream import open_stream
+from train.data.task import Task
+from train.device import choose_device, describe_environment, make_deterministic
 from train.group import train_group
 from train.loop import EpochReport
-from train.memory import bytes_per_fold, folds_at_once
 from train.model.backbone import Backbone
 from train.model.build import build_model
 from train.model.mpt import trained_parameters
 from train.model.weights import build_backbone, weights_digest
 from train.overview import write_overview
 from train.ranks import Ranks, join_ranks
-from train.runs import RunFolder
+from train.results.checkpoint import CheckpointCard, save_fold
+from train.results.run_folder import RunFolder
+from train.results.summary import summarise
 from train.scalars import Scalars
-from train.stream import open_stream
-from train.summary import summarise
-from train.task import Task
 
 
 @dataclass(frozen=True)

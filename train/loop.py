@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from train.augment import AUGMENTATIONS
 from train.config import TrainConfig
+from train.data.augment import AUGMENTATIONS
+from train.data.stream import Request, Stream
 from train.fold_adam import FoldAdam
 from train.model.mpt import MPT, trained_parameters
-from train.stream import Request, Stream
 
 
 @dataclass(frozen=True)

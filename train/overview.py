@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 from safetensors.numpy import save
 
-from data_cache.atomic import write_bytes
+from data_cache.files.atomic import write_bytes
 from train.config import TrainConfig
-from train.folds import Fold
+from train.data.folds import Fold
+from train.data.stream import Stream
+from train.data.task import Task
 from train.model.mpt import MPT
-from train.stream import Stream
-from train.task import Task
 from train.trace import trace_clips
 
 

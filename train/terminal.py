@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
-    from train.report.tables import Table
+    from train.results.tables import Table
 
 
 def print_seeds(summaries: list[dict[str, Any]], paths: list[Path], path: Path, json_output: bool) -> None:
     """Mean and standard deviation over the seeds; also written beside the runs."""
-    from data_cache.atomic import write_json
-    from train.seeds import METRICS, combine_seeds
+    from data_cache.files.atomic import write_json
+    from train.results.seeds import METRICS, combine_seeds
 
     combined = combine_seeds(summaries, [place.name for place in paths])
     write_json(path.with_name(f"{path.name}-seeds.json"), combined)

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from train.config import TrainConfig
+from train.data.stream import Request, Stream
 from train.loop import padded_batches, precision
 from train.model.mpt import MPT, Inputs
 from train.model.prompts import MotionPrompt
-from train.stream import Request, Stream
 
 
 @torch.no_grad()

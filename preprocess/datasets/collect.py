@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 from preprocess.datasets.base import Annotation, Anomaly, Clip, ClipError, Discovery
 from preprocess.datasets.corrections import correct
-from preprocess.datasets.frame_folder import check_span, frames_between, numbered_frames
+from preprocess.datasets.folders import check_span, frames_between, numbered_frames
 
 MOST_NAME_BYTES = 64
 

@@ -14,10 +14,10 @@ from pathlib import Path
 from data_cache.errors import UsageError
 from preprocess.datasets.base import VIDEO_SUFFIXES, Clip, ClipError, Discovery, VideoSpan
 from preprocess.datasets.collect import check_name, check_text
-from preprocess.datasets.frame_folder import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
+from preprocess.datasets.folders import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
 from preprocess.datasets.sheet import plain_name
-from preprocess.image_file import check_image_file
-from preprocess.video import check_length, count_frames, frame_rate, frame_size
+from preprocess.frames.image_header import check_image_file
+from preprocess.frames.video import check_length, count_frames, frame_rate, frame_size
 
 REQUIRED = ("subject", "clip", "path", "emotion")
 OPTIONAL = ("onset", "apex", "offset", "fps", "action_units")

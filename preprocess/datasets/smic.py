@@ -19,7 +19,7 @@ from typing import Literal
 from data_cache.errors import UsageError
 from preprocess.datasets.base import Annotation, Anomaly, ClipError, Discovery, find_root
 from preprocess.datasets.collect import collect
-from preprocess.datasets.frame_folder import numbered_frames
+from preprocess.datasets.folders import numbered_frames
 from preprocess.datasets.layout import Layout, find_layout
 from preprocess.datasets.sheet import Row, find_sheet, read_sheet, subject_number
 

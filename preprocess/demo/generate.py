@@ -13,14 +13,14 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data_cache.atomic import write_bytes, write_json
-from data_cache.commandline import progress, say
+from data_cache.console.commandline import progress, say
 from data_cache.errors import UsageError
+from data_cache.files.atomic import write_bytes, write_json
 from preprocess.demo.face import Window
 from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import Camera, film
 from preprocess.faces.boxes import BOX_FILE
-from preprocess.fanout import fan_out
+from preprocess.workers.fanout import fan_out
 
 CLASSES: dict[str, tuple[tuple[str, ...], ...]] = {
     "happiness": (("12",), ("6", "12")),

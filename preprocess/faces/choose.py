@@ -11,7 +11,7 @@ from preprocess.datasets.base import Clip, ClipError, Discovery
 from preprocess.faces.boxes import BOX_FILE, with_boxes
 from preprocess.faces.crop import square_around
 from preprocess.faces.detect import FIRST_FRAMES, find_face, load_detector
-from preprocess.frames import read_frames
+from preprocess.frames.read import read_frames
 from preprocess.recipe import Recipe
 
 Crop = Callable[[np.ndarray], np.ndarray]

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from data_cache.commandline import say
+from data_cache.console.commandline import say
 from data_cache.errors import InvalidFile, UsageError
 from train.config import TrainConfig
 from train.model.backbone import Backbone

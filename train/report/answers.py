@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from train.clips import ClipSet
+from train.data.clips import ClipSet
 from train.report.pictures import ClipPictures, draw_panels
 from train.report.style import CYCLE, figure, save
 

@@ -5,16 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_cache.errors import UsageError
-from train.report.confusion import confusion_section
-from train.report.curves import curves_section
-from train.report.features import features_section
-from train.report.gallery import gallery_section
 from train.report.heat import find_caches
-from train.report.kernels import kernels_section
 from train.report.loaded import LoadedRun, load_run
 from train.report.page import Page, Section
-from train.report.scores import scores_section
-from train.report.subjects import subjects_section
+from train.report.sections.confusion import confusion_section
+from train.report.sections.curves import curves_section
+from train.report.sections.features import features_section
+from train.report.sections.gallery import gallery_section
+from train.report.sections.kernels import kernels_section
+from train.report.sections.scores import scores_section
+from train.report.sections.subjects import subjects_section
 
 RANDOM_NOTICE = "Trained on a backbone with RANDOM weights: these scores say nothing about a pretrained model."
 

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from data_cache.commandline import Version, example, make_app, run
+from data_cache.console.commandline import Version, example, make_app, run
 from data_cache.errors import UsageError
 
 app = make_app(
@@ -41,7 +41,7 @@ def report(
         return
     if not runs:
         raise UsageError("name the folder of a run, such as mpt-report runs/demo, or a --study")
-    from data_cache.remote import local_copy
+    from data_cache.sharing.download import local_copy
     from train.report.build import build_report
 
     page = build_report(runs[0], runs[1:], [local_copy(each) for each in cache or []], images)
@@ -50,8 +50,8 @@ def report(
 
 def report_study(study: str, name: str | None) -> None:
     """Print a study's table and write it as CSV and LaTeX."""
-    from train.report.study import study_table
-    from train.runs import RUNS
+    from train.paper.study_table import study_table
+    from train.results.run_folder import RUNS
     from train.terminal import print_study
 
     table, missing = study_table(study, RUNS, name)

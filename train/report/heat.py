@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from data_cache.commandline import say
+from data_cache.console.commandline import say
 from data_cache.errors import MptError
-from data_cache.reader import CacheReader
+from data_cache.read.reader import CacheReader
 from train.report.loaded import LoadedRun, Prediction
 from train.report.pictures import ClipPictures
-from train.runs import RunFolder
+from train.results.run_folder import RunFolder
 
 
 def find_caches(run: LoadedRun, given: Sequence[Path]) -> list[Path]:
@@ -44,11 +44,11 @@ def _heat_maps(run: LoadedRun, chosen: Sequence[Prediction], caches: Sequence[Pa
     """Grad-CAM of each clip's predicted class, by the model that did not train on its subject."""
     import torch
 
-    from train.clip_pixels import ClipPixels
-    from train.clips import open_clips
-    from train.stream import Request, Stream
+    from train.data.clips import open_clips
+    from train.data.pixels import ClipPixels
+    from train.data.stream import Request, Stream
+    from train.results.trained import load_trained
     from train.trace import heat_maps
-    from train.trained import load_trained
 
     device = torch.device("cpu")
     names = sorted({f"{p.key[0]}__{p.key[1]}" for p in chosen})

@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 from scipy.special import softmax
 
 from data_cache.errors import InvalidFile
-from train.runs import FoldResult, RunFolder
+from train.results.run_folder import FoldResult, RunFolder
 
 _IN_CONFIG = ("classes", "subjects", "caches", "protocol", "backbone_digest", "settings.random_weights")
 _IN_SUMMARY = (

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_cache.atomic import write_bytes
-from train.report.tables import Table
+from data_cache.files.atomic import write_bytes
+from train.results.tables import Table
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What all commands share: options, start-up, errors, progress, interruption."""

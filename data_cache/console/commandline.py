@@ -1,0 +1,164 @@
+"""What all mpt commands share: how they start, report errors, and show progress.
+
+Results go to stdout, progress and messages to stderr, so that `--json` output can be piped.
+"""
+
+import io
+import os
+import shlex
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from data_cache import __version__
+from data_cache.console.interrupt import ignore_interrupts
+from data_cache.errors import Interrupted, MptError, NoSpace
+from data_cache.files.atomic import is_disk_full
+
+_QUIET_INTERVAL = 30.0  # seconds between progress lines where stderr is no terminal
+
+
+def make_app(help: str) -> typer.Typer:
+    """A Typer application in the house style."""
+    return typer.Typer(
+        help=help,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode="rich",
+        add_completion=True,
+    )
+
+
+def example(command: str) -> str:
+    """The line at the end of a command's help that shows how it is typed."""
+    return f"[bold]Example[/bold]: {command}"
+
+
+def version_option(value: bool) -> None:
+    """Callback of `--version`."""
+    if value:
+        typer.echo(f"motion-prompt-tuning {__version__}")
+        raise typer.Exit
+
+
+Version = Annotated[
+    bool | None, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version.")
+]
+"""The option that every command has."""
+
+
+def run(app: typer.Typer, program: str) -> NoReturn:
+    """Run an application; print an expected error as one clear line and leave with its exit code."""
+    _show_text_of_single_command(app)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a file's name may be in any encoding
+    try:
+        try:
+            app(prog_name=program)
+        finally:
+            ignore_interrupts()  # the outcome is settled; Python's own way out would answer with a traceback
+    except MptError as error:
+        say(f"{program}: {error}")
+        sys.exit(error.exit_code)
+    except SystemExit as leaving:
+        if leaving.code == Interrupted.exit_code:
+            say(f"{program}: interrupted; what was finished is kept. Start again with: {typed_command()}")
+        raise
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        say(f"{program}: disk full ({error}); free some space and run the same command again")
+        sys.exit(NoSpace.exit_code)
+    sys.exit(0)
+
+
+def _show_text_of_single_command(app: typer.Typer) -> None:
+    """Put an application's text below its command's: with one command, Typer shows the command's alone."""
+    if app.registered_callback is None and len(app.registered_commands) == 1:
+        app.registered_commands[0].epilog = app.info.help
+
+
+def typed_command() -> str:
+    """What was typed, to be typed again."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["python", "-m", module.name] if module else [Path(sys.argv[0]).name]
+    return shlex.join([*program, *sys.argv[1:]])
+
+
+def available_jobs(jobs: int) -> int:
+    """The value of `--jobs`, with −1 for the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if jobs < 1 else jobs
+
+
+def say(message: str) -> None:
+    """One line for the person at the terminal, on stderr."""
+    print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def visible(text: str) -> str:
+    """Text with control characters written out: a file's name must not be able to command a terminal."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t\xa0" else repr(character)[1:-1] for character in text
+    )
+
+
+@contextmanager
+def progress(title: str, total: int, unit: str) -> Iterator[Callable[[int, str], None]]:
+    """One progress bar with ETA; where stderr is no terminal, one line per half minute instead.
+
+    Yields a function `advance(steps, note)`; `note` is shown behind the bar.
+    """
+    if sys.stderr.isatty():
+        with _bar(title, total, unit) as advance:
+            yield advance
+    else:
+        yield _Lines(title, total, unit).advance
+
+
+@contextmanager
+def _bar(title: str, total: int, unit: str) -> Iterator[Callable[[int, str], None]]:
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(f"{unit}  elapsed"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(title, total=total, note="")
+        yield lambda steps, note: bar.update(task, advance=steps, note=note)
+
+
+class _Lines:
+    """Progress for log files."""
+
+    def __init__(self, title: str, total: int, unit: str) -> None:
+        self.title, self.total, self.unit = title, total, unit
+        self.done = 0
+        self.started = self.printed = time.monotonic()
+
+    def advance(self, steps: int, note: str) -> None:
+        self.done += steps
+        now = time.monotonic()
+        if self.done >= self.total or now - self.printed >= _QUIET_INTERVAL:
+            self.printed = now
+            left = (now - self.started) / max(self.done, 1) * (self.total - self.done)
+            say(f"{self.title}: {self.done}/{self.total} {self.unit}, {left:.0f} s left {note}".rstrip())

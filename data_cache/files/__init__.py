@@ -1,0 +1,1 @@
+"""Whole files: atomic writes, one writer at a time, checksums, free space."""

@@ -1,0 +1,1 @@
+"""Protocols: from raw emotions to classes."""

@@ -1,0 +1,167 @@
+"""Is this file a cache that can be trusted? One validator behind `verify`, the builder and the trainer."""
+
+import struct
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import h5py
+
+from data_cache.digest import digest
+from data_cache.errors import InvalidFile
+from data_cache.read.open import open_cache
+from data_cache.read.reader import CacheReader
+from data_cache.read.table import ClipTable
+from data_cache.schema import FIELDS
+
+_SHOWN = 3
+_SUPERBLOCK = struct.Struct("<8s4B3Q")  # signature; version, two sizes, flags; base, extension, end of file
+_SUPERBLOCK_VERSIONS = (2, 3)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong.
+
+    Attributes:
+        severity: "error" makes the file unusable, "warning" deserves a look.
+        where: a clip key, a field or an attribute.
+        message: what was found and what was expected.
+    """
+
+    severity: Literal["error", "warning"]
+    where: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message if self.where in self.message else f"{self.where} {self.message}"
+
+
+def validate(
+    cache: Path | CacheReader,
+    *,
+    pixels: bool = True,
+    threads: int = 1,
+    on_clip: Callable[[str], None] = lambda key: None,
+) -> list[Problem]:
+    """Check a cache against the specification.
+
+    Args:
+        cache: the file, or a reader that has it open.
+        pixels: also read every clip and compare its SHA-256; without, only structure and annotation.
+        threads: how many clips to check at a time.
+        on_clip: called with the key of each clip whose pixels were checked.
+
+    Returns:
+        What is wrong; empty for a sound file. A file that cannot be opened at all gives one error.
+
+    Raises:
+        UsageError: there is no file at `path`, or it may not be read.
+    """
+    if isinstance(cache, Path):
+        try:
+            with CacheReader(cache) as reader:
+                return validate(reader, pixels=pixels, threads=threads, on_clip=on_clip)
+        except InvalidFile as error:
+            return [Problem("error", str(cache), str(error))]
+    with open_cache(cache.path) as file:
+        problems = [*_structure(file, cache), *_annotation(cache.clips), *_tail(cache.path)]
+    if pixels and not errors_in(problems):
+        problems += _pixels(cache, threads, on_clip)
+    return problems
+
+
+def errors_in(problems: Sequence[Problem]) -> list[Problem]:
+    """Those problems that make a file unusable."""
+    return [problem for problem in problems if problem.severity == "error"]
+
+
+def require_valid(cache: Path | CacheReader, *, pixels: bool = True, threads: int = 1) -> None:
+    """The same check for programs that cannot go on with a bad file.
+
+    Raises:
+        InvalidFile: it has errors; the message gives the first ones.
+        UsageError: there is no file at `path`, or it may not be read.
+    """
+    errors = errors_in(validate(cache, pixels=pixels, threads=threads))
+    if errors:
+        path = cache if isinstance(cache, Path) else cache.path
+        shown = "; ".join(str(error) for error in errors[:_SHOWN]) + ("; …" if len(errors) > _SHOWN else "")
+        raise InvalidFile(
+            f"{path} is not sound: {shown}. Copy it again, or make it anew; see 'mpt-cache verify {path}'"
+        )
+
+
+def _structure(file: h5py.File, reader: CacheReader) -> Iterator[Problem]:
+    attributes, clips = reader.attributes, len(reader)
+    if attributes.recipe_digest != digest(attributes.recipe):
+        yield Problem("error", "recipe_digest", "does not match the recipe; one of them was changed")
+    if clips == 0:
+        yield Problem("error", "/clips", "holds no clip")
+    for field in FIELDS:
+        dataset = file.get(field.path)
+        if not isinstance(dataset, h5py.Dataset):
+            yield Problem("error", f"/{field.path}", "is missing")
+            continue
+        expected = (clips, *field.clip_shape(attributes.frames, attributes.size))
+        if dataset.shape != expected or dataset.dtype != field.dtype:
+            yield Problem(
+                "error",
+                f"/{field.path}",
+                f"is {dataset.dtype} {dataset.shape}, expected {field.dtype} {expected}",
+            )
+        if not dataset.fletcher32:
+            yield Problem("warning", f"/{field.path}", "has no checksums")
+
+
+def _annotation(clips: ClipTable) -> Iterator[Problem]:
+    seen: set[str] = set()
+    for row, key in enumerate(clips.keys):
+        if key in seen:
+            yield Problem("error", key, "occurs twice")
+        seen.add(key)
+        if clips.n_frames[row] < 1 or not clips.fps[row] > 0:
+            yield Problem("error", key, f"has {clips.n_frames[row]} frames at {clips.fps[row]} Hz")
+        if clips.onset[row] > clips.offset[row]:
+            yield Problem("error", key, f"has onset {clips.onset[row]} after offset {clips.offset[row]}")
+        if clips.apex[row] >= 0 and not clips.onset[row] <= clips.apex[row] <= clips.offset[row]:
+            yield Problem("warning", key, f"has its apex at {clips.apex[row]}, outside onset and offset")
+        if not 0 <= clips.clipped_fraction[row] <= 1:
+            yield Problem("error", key, f"has a clipped fraction of {clips.clipped_fraction[row]}")
+        if not clips.emotion[row]:
+            yield Problem("warning", key, "has no emotion label")
+
+
+def _tail(path: Path) -> Iterator[Problem]:
+    """HDF5 knows where its data end and silently ignores whatever follows."""
+    with path.open("rb") as file:
+        superblock = file.read(_SUPERBLOCK.size)
+    if len(superblock) == _SUPERBLOCK.size and superblock[8] in _SUPERBLOCK_VERSIONS:
+        end, size = _SUPERBLOCK.unpack(superblock)[-1], path.stat().st_size
+        if size > end:
+            yield Problem("warning", str(path), f"has {size - end} bytes after its end, which nothing reads")
+
+
+def _pixels(reader: CacheReader, threads: int, on_clip: Callable[[str], None]) -> Iterator[Problem]:
+    room = threading.local()  # each thread fills the same arrays again and again: fresh memory costs time
+
+    def check(row: int) -> Problem | None:
+        if not hasattr(room, "clip"):
+            room.clip = reader.empty_clip()
+        try:
+            reader.read_verified(row, room.clip)
+        except InvalidFile as error:
+            return Problem("error", reader.clips.key(row), str(error))
+        return None
+
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for key, problem in zip(reader.clips.keys, pool.map(check, range(len(reader))), strict=True):
+                if problem is not None:
+                    yield problem
+                on_clip(key)
+        finally:
+            pool.shutdown(cancel_futures=True)

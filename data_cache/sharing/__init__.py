@@ -1,0 +1,1 @@
+"""Between machines and labs: download, verify, fingerprint, describe, preview."""

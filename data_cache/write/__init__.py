@@ -1,0 +1,1 @@
+"""Write shards and merge them into a cache."""

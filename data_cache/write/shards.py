@@ -1,0 +1,197 @@
+"""Write a cache: one small shard per clip, then one merge that copies them into the final file.
+
+The final path is never opened for writing. A shard is itself a finished cache of one clip, so
+merging shards, parts of a cluster job and whole caches is the same function.
+"""
+
+import os
+import re
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from data_cache.console.interrupt import stop_request
+from data_cache.digest import digest
+from data_cache.errors import Interrupted, InvalidFile, UsageError
+from data_cache.files.checksum import file_sha256, remove_sidecar, write_sidecar
+from data_cache.read.reader import CacheReader
+from data_cache.schema import IMAGE_FIELDS, TABLE_FIELDS, CacheAttributes, ClipRecord
+from data_cache.write.fletcher import CHECKSUM_BYTES, seal
+from data_cache.write.hdf5 import (
+    chunk_buffers,
+    create_fields,
+    gzip_chunk,
+    write_attributes,
+    write_chunk,
+    write_column,
+)
+from data_cache.write.sink import new_hdf5
+
+Row = tuple[CacheReader, int]
+
+
+def write_shard(path: Path, record: ClipRecord, attributes: CacheAttributes) -> None:
+    """Write one clip as a finished cache of its own, atomically.
+
+    The shard is not synced to the disk: whoever uses it later checks it first, and only the merged
+    cache has to survive a power cut.
+
+    Raises:
+        ValueError: a text is too long for its field, or an array has the wrong shape.
+        NoSpace: the disk is full; nothing is left behind.
+    """
+    with new_hdf5(path, durable=False) as (file, _, _):
+        datasets = create_fields(file, 1, attributes)
+        for field in TABLE_FIELDS:
+            write_column(datasets[field.name], field, [getattr(record, field.name)])
+        for field, stored in zip(IMAGE_FIELDS, chunk_buffers(attributes), strict=True):
+            pixels = getattr(record, field.name)
+            if pixels.shape != field.clip_shape(attributes.frames, attributes.size):
+                raise ValueError(f"{record.key}: {field.name} has shape {pixels.shape}, the recipe says otherwise")
+            stored[:-CHECKSUM_BYTES] = pixels.reshape(-1)
+            write_chunk(datasets[field.name], 0, seal(stored))
+        write_attributes(file, attributes)
+
+
+def merge(
+    parts: Sequence[Path],
+    output: Path,
+    *,
+    source_digest: str | None = None,
+    provenance: dict[str, object] | None = None,
+    gzip: bool = False,
+    on_clip: Callable[[str], None] = lambda key: None,
+) -> None:
+    """Merge finished caches of one data set and recipe into `output`, clips in natural order.
+
+    Every clip is checked against its SHA-256 on the way. The result is written beside `output`,
+    synced, opened again and checked, and only then renamed. A sidecar `<output>.sha256` is written.
+    Several processes must not write one `output` at a time: hold its `writer_lock`.
+
+    Args:
+        parts: caches or shards, at least one.
+        output: the file to make; an existing one is replaced at the very end.
+        source_digest: the identity of all sources; by default made from those of the parts.
+        provenance: by default that of the first part, with the names of all parts.
+        gzip: compress the pixels: smaller to send, much slower to read.
+        on_clip: called with the key of each clip once it is copied.
+
+    Raises:
+        UsageError: no parts, parts of different data sets or recipes, or a clip that occurs twice.
+        InvalidFile: a part is damaged.
+        NoSpace: the disk is full.
+        Interrupted: after Ctrl-C; `output` is as it was before.
+    """
+    if not parts:
+        raise UsageError("nothing to merge: no parts were given")
+    readers = [_closed(part) for part in parts]
+    first = readers[0].attributes
+    _check_parts_agree(readers)
+    rows = sorted(
+        ((reader, index) for reader in readers for index in range(len(reader))),
+        key=lambda row: natural_key(row[0].clips.key(row[1])),
+    )
+    attributes = CacheAttributes(
+        dataset=first.dataset,
+        recipe=first.recipe,
+        recipe_digest=first.recipe_digest,
+        source_digest=source_digest or _joint_source(readers),
+        provenance=provenance or {**first.provenance, "merged_from": sorted(part.name for part in parts)},
+        licence_notice=first.licence_notice,
+    )
+    # An exception at any moment would get lost in HDF5's calls of the sink; between two clips it is safe.
+    with stop_request() as stop, new_hdf5(output) as (file, sink, temporary):
+        datasets = create_fields(file, len(rows), attributes, gzip=gzip)
+        for field in TABLE_FIELDS:
+            write_column(datasets[field.name], field, (getattr(r.clips, field.name)[index] for r, index in rows))
+        for (row, (reader, index)), clip in zip(enumerate(rows), _read_ahead(rows, attributes, gzip), strict=True):
+            for field, stored in zip(IMAGE_FIELDS, clip, strict=True):
+                write_chunk(datasets[field.name], row, stored)
+            sink.check()
+            on_clip(reader.clips.key(index))
+            if stop.is_set():
+                raise Interrupted(f"interrupted before {output} was written; run the same command again")
+        write_attributes(file, attributes)
+        file.close()
+        sink.check()
+        with ThreadPoolExecutor(1) as pool:  # the disk works while the file is read back
+            synced = pool.submit(sink.sync)
+            _check_written(temporary, attributes, len(rows))
+            checksum = file_sha256(temporary)
+            synced.result()
+        remove_sidecar(output)  # it speaks of the file that is replaced now
+    write_sidecar(output, checksum)
+
+
+def natural_key(text: str) -> list[tuple[int, int | str]]:
+    """Sort key that orders the numbers inside `text` by value: sub2 before sub10."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part]
+
+
+def _closed(part: Path) -> CacheReader:
+    """A reader that holds no open file, for there may be thousands."""
+    with CacheReader(part) as reader:
+        return reader
+
+
+def _joint_source(readers: Sequence[CacheReader]) -> str:
+    digests = sorted(reader.attributes.source_digest for reader in readers)
+    return digests[0] if len(digests) == 1 else digest(digests)
+
+
+def _check_parts_agree(readers: Sequence[CacheReader]) -> None:
+    first = readers[0]
+    for reader in readers[1:]:
+        for what in ("dataset", "recipe_digest"):
+            ours, theirs = getattr(first.attributes, what), getattr(reader.attributes, what)
+            if ours != theirs:
+                raise UsageError(
+                    f"{reader.path} and {first.path} differ in {what.replace('_', ' ')} ({theirs} and {ours}); "
+                    "only caches of one data set and one recipe can be merged"
+                )
+    seen: dict[str, Path] = {}
+    for reader in readers:
+        for key in reader.clips.keys:
+            if key in seen:
+                raise UsageError(f"clip {key} is in {seen[key]} and again in {reader.path}; merge only one of them")
+            seen[key] = reader.path
+
+
+def _read_ahead(rows: Sequence[Row], attributes: CacheAttributes, gzip: bool) -> Iterator[list[np.ndarray]]:
+    """Yield the stored chunks of each row, read, hashed and sealed by threads a few clips ahead.
+
+    What is yielded is overwritten once the next is asked for.
+    """
+    threads = min(4, os.cpu_count() or 1)
+    free = deque(chunk_buffers(attributes) for _ in range(threads + 1))
+    waiting: deque[tuple[list[np.ndarray], Future[list[np.ndarray]]]] = deque()
+    with ThreadPoolExecutor(threads) as pool:
+        try:
+            for number in range(len(rows) + threads):
+                if number < len(rows):
+                    buffers = free.popleft()
+                    waiting.append((buffers, pool.submit(_read_clip, rows[number], buffers, gzip)))
+                if number >= threads:
+                    buffers, chunks = waiting.popleft()
+                    yield chunks.result()
+                    free.append(buffers)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _read_clip(row: Row, buffers: list[np.ndarray], gzip: bool) -> list[np.ndarray]:
+    reader, index = row
+    clip = [buffer[:-CHECKSUM_BYTES] for buffer in buffers]
+    reader.read_verified(index, clip, checksums=False)  # the merged file gets new ones
+    if len(reader) == 1:  # thousands of shards must not stay open
+        reader.close()
+    return [gzip_chunk(pixels) for pixels in clip] if gzip else [seal(buffer) for buffer in buffers]
+
+
+def _check_written(path: Path, attributes: CacheAttributes, clips: int) -> None:
+    with CacheReader(path) as written:
+        if len(written) != clips or written.attributes != attributes:
+            raise InvalidFile(f"{path} does not read back as it was written; is the disk failing?")

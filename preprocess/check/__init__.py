@@ -1,0 +1,1 @@
+"""Check a data set before hours are spent on it."""

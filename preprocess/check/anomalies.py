@@ -1,0 +1,199 @@
+"""Look a data set over before hours are spent on it: layout, counts, and every anomaly, without decoding a pixel."""
+
+import json
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+
+from data_cache.errors import ClipsFailed
+from data_cache.protocols.choose import choose_protocol
+from data_cache.protocols.protocol import (
+    OFFICIAL_EMOTIONS,
+    Composition,
+    Labelling,
+    apply_protocol,
+    count_differences,
+)
+from preprocess.datasets.base import Anomaly, Clip, ClipError, Discovery, VideoSpan
+from preprocess.datasets.corrections import KNOWN_ANOMALIES
+from preprocess.frames.image_header import ImageHeader, check_image_file
+from preprocess.recipe import Recipe
+
+SHORT = Recipe.frames
+"""Clips of fewer frames than the default recipe samples are interpolated."""
+
+_COUNTS = "counts differ"
+_GO_ON = "what is there is used; is the copy complete?"
+_APEX_UNUSED = "kept; only --rank-pool-span onset-apex uses it, and refuses this clip"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `check` found.
+
+    Attributes:
+        dataset: name of the data set.
+        root: its folder.
+        layout: what was found and chosen.
+        cropped: whether the frames are cropped faces.
+        protocol: by which classes were counted.
+        clips: usable clips.
+        classes: class → "clips" found, and how many the "full_set" has (None where that is not known).
+        subjects: subject → clips of each class.
+        expected_subjects: subjects of the full set, None where that is not known.
+        corrections: repairs of the annotation, each with its reason.
+        anomalies: everything else, unexpected ones first.
+    """
+
+    dataset: str
+    root: str
+    layout: list[str]
+    cropped: bool
+    protocol: str
+    clips: int
+    classes: dict[str, dict[str, int | None]]
+    subjects: dict[str, dict[str, int]]
+    expected_subjects: int | None
+    corrections: list[str]
+    anomalies: list[Anomaly]
+
+    @property
+    def unexpected(self) -> int:
+        """How many anomalies the official release does not have."""
+        return sum(anomaly.unexpected for anomaly in self.anomalies)
+
+    def as_json(self) -> str:
+        """The report as indented JSON."""
+        return json.dumps({**asdict(self), "as_expected": not self.unexpected}, indent=2, ensure_ascii=False)
+
+    def raise_unexpected(self) -> None:
+        """End with exit code 3 if anything is not as it should be.
+
+        Raises:
+            ClipsFailed: something is unexpected.
+        """
+        if self.unexpected:
+            plural = "s" if self.unexpected > 1 else ""
+            raise ClipsFailed(
+                f"{self.unexpected} deviation{plural} from the official release in {self.root}; see the list above"
+            )
+
+
+def check(found: Discovery, protocol_name: str | None = None) -> Report:
+    """Compare what an adapter found with what the full data set holds, and look at every file's header.
+
+    Raises:
+        UsageError: no such protocol, or it says nothing about this data set.
+    """
+    protocol = choose_protocol(protocol_name, [found.dataset], [clip.emotion for clip in found.clips])
+    protocol = protocol.only(found.dataset)
+    keys = [(clip.dataset, clip.subject, clip.clip) for clip in found.clips]
+    labelling = apply_protocol(protocol, list(zip(keys, [clip.emotion for clip in found.clips], strict=True)))
+    whole = protocol.composition.get(found.dataset, Composition({}))
+    subjects = _subjects(found.clips, labelling)
+    anomalies = [
+        *_failures(found.failures),
+        *_files(found.clips),
+        *_annotation(found.clips),
+        *found.anomalies,
+        *(
+            Anomaly(found.dataset, _COUNTS, text, _GO_ON, unexpected=True)
+            for text in count_differences(protocol, labelling.counts, keys)
+        ),
+        *_subject_anomalies(subjects, whole, found.dataset),
+        *(
+            Anomaly(f"{count} clips", "not in the protocol", reason, f"not used by {protocol.name}", unexpected=False)
+            for reason, count in labelling.left_out.items()
+        ),
+    ]
+    return Report(
+        dataset=found.dataset,
+        root=str(found.root),
+        layout=found.notes,
+        cropped=found.cropped,
+        protocol=protocol.name,
+        clips=len(found.clips),
+        classes={
+            name: {"clips": count, "full_set": whole.counts.get(name)} for name, count in labelling.counts.items()
+        },
+        subjects=subjects,
+        expected_subjects=whole.subjects or None,
+        corrections=found.corrections,
+        anomalies=sorted(anomalies, key=lambda anomaly: not anomaly.unexpected),
+    )
+
+
+def _failures(failures: Mapping[str, str]) -> Iterator[Anomaly]:
+    for key, reason in failures.items():
+        yield Anomaly(key, "unusable", reason, "left out; the build stops unless --allow-missing", unexpected=True)
+
+
+def _files(clips: Iterable[Clip]) -> Iterator[Anomaly]:
+    """Images whose header says that they cannot be decoded, or that they differ in size."""
+    for clip in clips:
+        if isinstance(clip.frames, VideoSpan):
+            continue
+        faults: list[str] = []
+        sizes: dict[tuple[int, int], ImageHeader] = {}
+        for path in clip.frames:
+            try:
+                header = check_image_file(path)
+                sizes.setdefault((header.width, header.height), header)
+            except ClipError as error:
+                faults.append(str(error))
+        if faults:
+            more = f" (and {len(faults) - 1} more images)" if len(faults) > 1 else ""
+            action = "the clip fails if such an image is sampled"
+            yield Anomaly(clip.key, "unreadable image", faults[0] + more, action, unexpected=True)
+        if len(sizes) > 1:
+            listed = ", ".join(f"{width}×{height}" for width, height in sizes)
+            yield Anomaly(clip.key, "sizes differ", f"frames of {listed} pixels", "the clip fails", unexpected=True)
+
+
+def _annotation(clips: Iterable[Clip]) -> Iterator[Anomaly]:
+    """Labels and apexes that need a look."""
+    clips = list(clips)
+    has_apexes = any(clip.apex is not None for clip in clips)
+    for clip in clips:
+        known = KNOWN_ANOMALIES.get((clip.dataset, clip.subject, clip.clip))
+        emotions = OFFICIAL_EMOTIONS.get(clip.dataset)
+        if not clip.emotion or (emotions and clip.emotion not in emotions):
+            found = f"emotion {clip.emotion!r}" if clip.emotion else "no emotion"
+            yield Anomaly(
+                clip.key, "label unknown", found, "cached with that label, used by no protocol", unexpected=True
+            )
+        if clip.apex is None and has_apexes:
+            yield Anomaly(clip.key, "apex unknown", "no apex is annotated", _APEX_UNUSED, unexpected=False)
+        elif clip.apex is not None and not clip.onset <= clip.apex <= clip.offset:
+            found = f"apex {clip.apex} outside {clip.onset}–{clip.offset}"
+            yield Anomaly(clip.key, "apex outside", found, _APEX_UNUSED, unexpected=known != "apex outside")
+        elif clip.apex == clip.onset:
+            yield Anomaly(clip.key, "apex at onset", f"both are {clip.onset}", _APEX_UNUSED, unexpected=False)
+        if len(clip.frames) == 1:
+            found = f"onset and offset are both {clip.onset}"
+            yield Anomaly(clip.key, "a single frame", found, "kept, though nothing can move in it", unexpected=True)
+        elif len(clip.frames) < SHORT:
+            found = f"{len(clip.frames)} frames"
+            yield Anomaly(clip.key, "short", found, f"interpolated to {SHORT} frames", unexpected=False)
+
+
+def _subjects(clips: Iterable[Clip], labelling: Labelling) -> dict[str, dict[str, int]]:
+    """Subject → clips of each class, without classes that it lacks; a subject without any has an empty entry."""
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for clip, label in zip(clips, labelling.labels, strict=True):
+        counts[clip.subject].update([labelling.classes[label]] if label >= 0 else [])
+    return {subject: dict(counts[subject]) for subject in sorted(counts, key=lambda text: (len(text), text))}
+
+
+def _subject_anomalies(
+    subjects: Mapping[str, Mapping[str, int]], whole: Composition, dataset: str
+) -> Iterator[Anomaly]:
+    used = {subject: counts for subject, counts in subjects.items() if counts}
+    if whole.subjects and len(used) != whole.subjects:
+        found = f"{len(used)} subjects with clips of these classes, the full set has {whole.subjects}"
+        yield Anomaly(dataset, _COUNTS, found, _GO_ON, unexpected=True)
+    for subject, counts in used.items():
+        if len(counts) == 1:
+            known = whole.single_class is None or subject in whole.single_class
+            found = f"all its {sum(counts.values())} clips are {next(iter(counts))}"
+            yield Anomaly(subject, "single class", found, "a fold like any other", unexpected=not known)

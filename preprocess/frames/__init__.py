@@ -1,0 +1,1 @@
+"""Frames of a clip: image files and videos in, RGB arrays out."""

@@ -1,0 +1,1 @@
+"""A whole build: what there is to do, and doing it."""

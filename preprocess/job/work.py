@@ -1,0 +1,81 @@
+"""What travels to a worker, what the worker does, and what comes back."""
+
+import os
+import platform
+import time
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from data_cache.schema import CacheAttributes
+from data_cache.write.shards import write_shard
+from preprocess.datasets.base import Clip, ClipError, VideoSpan
+from preprocess.pipeline import process_clip
+from preprocess.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Task:
+    """One clip and the shards to make of it, one per recipe."""
+
+    clip: Clip
+    recipes: tuple[Recipe, ...]
+    shards: tuple[Path, ...]
+    attributes: tuple[CacheAttributes, ...]
+
+    def absolute(self) -> "Task":
+        """The same with absolute paths, for workers in other folders."""
+        frames = self.clip.frames
+        here = (
+            replace(frames, path=frames.path.absolute())
+            if isinstance(frames, VideoSpan)
+            else tuple(path.absolute() for path in frames)
+        )
+        shards = tuple(shard.absolute() for shard in self.shards)
+        return replace(self, clip=replace(self.clip, frames=here), shards=shards)
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What comes back from a worker; pixels stay on the disk.
+
+    Attributes:
+        clip: key of the clip.
+        failure: why it cannot be used, or None.
+        sha256: of the pixels in each shard.
+        host: where it was done.
+        pid: by which process.
+        seconds: how long it took.
+    """
+
+    clip: str
+    failure: str | None = None
+    sha256: tuple[str, ...] = ()
+    host: str = ""
+    pid: int = 0
+    seconds: float = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """One line of the log."""
+        return {"status": "done" if self.failure is None else "failed", **asdict(self)}
+
+
+def make_shards(task: Task) -> Receipt:
+    """Process one clip and write its shards; runs in a worker.
+
+    Raises:
+        NoSpace: the disk is full.
+    """
+    started = time.perf_counter()
+    hashes: list[str] = []
+    failure = None
+    try:
+        for record, path, attributes in zip(
+            process_clip(task.clip, task.recipes), task.shards, task.attributes, strict=True
+        ):
+            write_shard(path, record, attributes)
+            hashes.append(record.sha256)
+    except (ClipError, ValueError) as error:
+        failure = str(error)
+    seconds = round(time.perf_counter() - started, 4)
+    return Receipt(task.clip.key, failure, tuple(hashes), platform.node(), os.getpid(), seconds)

@@ -1,0 +1,1 @@
+"""The maths: temporal operators, pyramid, magnification."""

@@ -1,0 +1,1 @@
+"""Pictures of what preprocessing does to a clip."""

@@ -1,0 +1,1 @@
+"""Spread work over the cores of a machine, or over a dask cluster."""

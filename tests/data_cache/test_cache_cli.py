@@ -1,0 +1,236 @@
+"""`mpt-cache` as a user meets it."""
+
+import hashlib
+import json
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+
+from data_cache.digest import digest
+from data_cache.read.reader import CacheReader
+from data_cache.read.validate import validate
+from data_cache.write.shards import merge
+
+Command = Callable[..., Any]
+MakeCache = Callable[..., Path]
+
+
+@pytest.fixture
+def cache(make_cache: MakeCache, tmp_path: Path) -> Path:
+    return make_cache(tmp_path / "casme2.h5", {"sub01": 3, "sub02": 2}, dataset="casme2")
+
+
+def test_info_for_people_and_for_programs(command: Command, cache: Path) -> None:
+    shown = command("mpt-cache", "info", cache)
+    assert shown.code == 0
+    for words in ("casme2", "5 of 2 subjects", "8 × 32 × 32", "alpha 20.0", "test data", "format 1.0"):
+        assert words in shown.out
+    described = json.loads(command("mpt-cache", "info", "--json", cache).out)
+    assert described["clips"] == 5 and described["subjects"] == 2 and described["recipe"]["alpha"] == 20.0
+    assert sum(described["emotions"].values()) == 5
+    assert described["licence_notice"] == "test data"
+    assert described["file_sha256"] == hashlib.sha256(cache.read_bytes()).hexdigest()
+    assert described["bytes"] == cache.stat().st_size
+
+
+def test_the_checksum_file_is_what_sha256sum_expects(command: Command, cache: Path) -> None:
+    if shutil.which("sha256sum") is None:
+        pytest.skip("there is no sha256sum here")
+    check = ["sha256sum", "--check", "--strict", f"{cache.name}.sha256"]
+    assert subprocess.run(check, cwd=cache.parent, capture_output=True).returncode == 0
+    made = subprocess.run(["sha256sum", cache.name], cwd=cache.parent, capture_output=True, text=True).stdout
+    Path(f"{cache}.sha256").write_text(made)
+    assert command("mpt-cache", "verify", cache).code == 0
+    Path(f"{cache}.sha256").write_text("0" * 64 + f"  {cache.name}\n")
+    done = command("mpt-cache", "verify", cache)
+    assert done.code == 4 and "does not match its checksum file" in done.out
+    Path(f"{cache}.sha256").write_text("<html>")
+    done = command("mpt-cache", "verify", cache)
+    assert done.code == 0 and "is no checksum file" in done.out
+
+
+@pytest.mark.parametrize("jobs", [-1, 1, 3])
+def test_verify_says_sound_and_nothing_else(command: Command, cache: Path, jobs: int) -> None:
+    done = command("mpt-cache", "verify", cache, "-j", jobs)
+    assert done.code == 0 and done.out == f"{cache}: sound\n"
+    assert json.loads(command("mpt-cache", "verify", cache, "--json").out)["problems"] == []
+
+
+def test_every_damaged_clip_is_listed(command: Command, cache: Path) -> None:
+    with h5py.File(cache, "r+") as file:
+        for row in (0, 3):
+            file["clips/sha256"][row] = "0" * 64
+    done = command("mpt-cache", "verify", cache, "-j", 2)
+    assert done.code == 4
+    assert [line.partition("clip ")[2].split()[0] for line in done.out.splitlines() if "clip " in line] == [
+        "sub01/EP00",
+        "sub02/EP00",
+    ]
+    listed = json.loads(command("mpt-cache", "verify", cache, "--json").out)["problems"]
+    assert [problem["where"] for problem in listed if "clip" in problem["message"]] == ["sub01/EP00", "sub02/EP00"]
+
+
+def test_merge_joins_caches_and_overwrites_nothing(command: Command, make_cache: MakeCache, tmp_path: Path) -> None:
+    for name in "ab":
+        make_cache(tmp_path / f"{name}.h5", {name: 2})
+    done = command("mpt-cache", "merge", "a.h5", "b.h5", "-o", "c.h5")
+    assert done.code == 0, done.err
+    assert CacheReader("c.h5").clips.subject == ["a", "a", "b", "b"]
+    assert CacheReader("c.h5").attributes.provenance["merged_from"] == ["a.h5", "b.h5"]
+    before = Path("c.h5").read_bytes()
+    again = command("mpt-cache", "merge", "a.h5", "-o", "c.h5")
+    assert again.code == 2 and "exists already" in again.err and Path("c.h5").read_bytes() == before
+    assert command("mpt-cache", "merge", "a.h5", "-o", "c.h5", "--force").code == 0
+    twice = command("mpt-cache", "merge", "a.h5", "a.h5", "-o", "d.h5")
+    assert twice.code == 2 and "clip a/EP00 is in a.h5 and again" in twice.err
+
+
+def test_the_manifest_has_no_pixels_and_proves_a_rebuild(
+    command: Command, cache: Path, make_cache: MakeCache, tmp_path: Path
+) -> None:
+    done = command("mpt-cache", "export", cache, "--no-images", "-o", "m.json")
+    assert done.code == 0 and done.out == "m.json\n"
+    manifest = json.loads(Path("m.json").read_text())
+    assert len(manifest["clips"]) == 5 and manifest["recipe"]["alpha"] == 20.0
+    assert len(Path("m.json").read_bytes()) < 10_000
+    rebuilt = make_cache(tmp_path / "rebuilt.h5", {"sub01": 3, "sub02": 2}, dataset="casme2")
+    same = command("mpt-cache", "verify", rebuilt, "--against", "m.json")
+    assert same.code == 0 and "the same as m.json" in same.out
+    merge([rebuilt], tmp_path / "zipped.h5", gzip=True)
+    assert command("mpt-cache", "verify", "zipped.h5", "--against", "m.json").code == 0
+
+
+def test_every_difference_to_a_manifest_is_named(
+    command: Command, cache: Path, make_cache: MakeCache, tmp_path: Path
+) -> None:
+    command("mpt-cache", "export", cache, "--no-images", "-o", "m.json")
+    manifest = json.loads(Path("m.json").read_text())
+    manifest["clips"][0]["sha256"] = "0" * 64
+    manifest["clips"][1]["emotion"] = "joy"
+    manifest["clips"][2]["clip"] = "EP99"
+    manifest["provenance"]["versions"] = {"numpy": "1.0"}
+    Path("m.json").write_text(json.dumps(manifest))
+    done = command("mpt-cache", "verify", cache, "--against", "m.json")
+    assert done.code == 4
+    clips = CacheReader(cache).clips
+    for words in (
+        "sub01/EP00 has other pixels",
+        f"sub01/EP01 is annotated differently: emotion joy → {clips.emotion[1]}",
+        "sub01/EP02 is in the cache only",
+        "sub01/EP99 is in the manifest only",
+        "numpy 1.0 → None",
+    ):
+        assert words in done.out, done.out
+    other = {**manifest, "recipe": {**manifest["recipe"], "alpha": 10.0}}
+    Path("m.json").write_text(json.dumps(other))
+    stale = command("mpt-cache", "verify", cache, "--against", "m.json")
+    assert stale.code == 5 and "alpha 10.0 → 20.0" in stale.out and "pixels" not in stale.out
+    for text, code in (("{}", 4), ("<html>", 4), ('{"format": "mpt-manifest", "format_version": "9.0"}', 4)):
+        Path("m.json").write_text(text)
+        assert command("mpt-cache", "verify", cache, "--against", "m.json").code == code
+    assert command("mpt-cache", "verify", cache, "--against", "absent.json").code == 2
+
+
+def test_the_manifest_tells_nothing_of_its_maker(command: Command, tmp_path: Path, drawn_set: Path) -> None:
+    command("mpt-preprocess", "casme2", "--root", drawn_set, "--size", 32, "--levels", 2, "-j", 1, "-o", "c.h5")
+    command("mpt-cache", "export", "c.h5", "--no-images")
+    text = Path("c.manifest.json").read_text()
+    assert str(tmp_path) not in text and str(drawn_set) not in text and drawn_set.name not in text
+    assert "opencv" in text
+
+
+@pytest.mark.parametrize("extra", [(), ("--no-images",), ("--compression", "gzip")])
+def test_a_card_explains_its_folder(command: Command, cache: Path, tmp_path: Path, extra: tuple[str, ...]) -> None:
+    done = command("mpt-cache", "export", cache, "--card", "share", *extra)
+    assert done.code == 0, done.err
+    folder = tmp_path / "share"
+    names = sorted(path.name for path in folder.iterdir())
+    images = [] if "--no-images" in extra else ["casme2.h5"]
+    assert names == sorted(["README.md", "SHA256SUMS", "ro-crate-metadata.json", "casme2.manifest.json", *images])
+    listed = dict(line.split(" *")[::-1] for line in (folder / "SHA256SUMS").read_text().splitlines())
+    assert sorted(listed) == sorted(set(names) - {"SHA256SUMS"})
+    for name, checksum in listed.items():
+        assert hashlib.sha256((folder / name).read_bytes()).hexdigest() == checksum
+    readme = (folder / "README.md").read_text()
+    assert readme.startswith("---\n") and "test data" in readme and "5 clips of 2 subjects" in readme
+    header = [line.partition(": ") for line in readme.split("---\n")[1].splitlines()]
+    fields = {name: json.loads(value) for name, _, value in header}
+    assert fields["license"] == "other" and fields["extra_gated_prompt"] == "test data"
+    crate = json.loads((folder / "ro-crate-metadata.json").read_text())
+    entities = {entity["@id"]: entity for entity in crate["@graph"]}
+    assert entities["ro-crate-metadata.json"]["about"] == {"@id": "./"}
+    for part in entities["./"]["hasPart"]:
+        file = folder / part["@id"]
+        assert entities[part["@id"]]["contentSize"] == str(file.stat().st_size)
+        assert entities[part["@id"]]["sha256"] == listed[part["@id"]]
+    if images:
+        assert validate(folder / "casme2.h5") == []
+        assert CacheReader(folder / "casme2.h5").content_digest == CacheReader(cache).content_digest
+        assert (
+            command("mpt-cache", "verify", folder / "casme2.h5", "--against", folder / "casme2.manifest.json").code == 0
+        )
+    again = command("mpt-cache", "export", cache, "--card", "share", *extra)
+    assert again.code == 2 and "not an empty folder" in again.err
+
+
+def test_compression_makes_smooth_clips_smaller(command: Command, cache: Path, tmp_path: Path) -> None:
+    done = command("mpt-cache", "export", cache, "--compression", "gzip")
+    assert done.code == 0 and done.out.strip() == str(tmp_path / "casme2.gzip.h5")
+    assert "test data" in done.err, "the licence notice is shown"
+    assert (tmp_path / "casme2.gzip.h5").stat().st_size < cache.stat().st_size
+    assert CacheReader("casme2.gzip.h5").content_digest == CacheReader(cache).content_digest
+    assert CacheReader("casme2.gzip.h5").attributes == CacheReader(cache).attributes
+    assert command("mpt-cache", "verify", "casme2.gzip.h5").code == 0
+
+
+def test_a_damaged_cache_is_never_handed_on(command: Command, cache: Path, tmp_path: Path) -> None:
+    with h5py.File(cache, "r+") as file:
+        file["clips/sha256"][1] = "0" * 64
+    for what in (("--no-images",), ("--compression", "gzip"), ("--card", "share")):
+        done = command("mpt-cache", "export", cache, *what)
+        assert done.code == 4 and "sub01/EP01" in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["casme2.h5", "casme2.h5.sha256"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "say what to make"),
+        (("--no-images", "--compression", "gzip"), "choose one"),
+        (("--card", "share", "-o", "x"), "takes no --output"),
+        (("--no-images", "-o", "."), "is a folder"),
+    ],
+)
+def test_exports_that_make_no_sense(command: Command, cache: Path, arguments: tuple[str, ...], words: str) -> None:
+    done = command("mpt-cache", "export", cache, *arguments)
+    assert done.code == 2 and words in done.err
+
+
+def test_preview_shows_the_clips_asked_for(command: Command, cache: Path, tmp_path: Path) -> None:
+    done = command("mpt-cache", "preview", cache, "--frames", 3)
+    assert done.code == 0 and "test data" in done.err
+    all_five = cv2.imread(str(tmp_path / "casme2.png"))
+    assert all_five is not None
+    assert command("mpt-cache", "preview", cache, "sub02/*", "-o", "two.png", "--frames", 3).code == 0
+    two = cv2.imread("two.png")
+    assert two.shape[1] == all_five.shape[1] and two.shape[0] < 0.6 * all_five.shape[0]
+    assert len(np.unique(two)) > 50
+    wrong = command("mpt-cache", "preview", cache, "sub02/EP07")
+    assert wrong.code == 2 and "no clip is called 'sub02/EP07'" in wrong.err and "sub02/EP0" in wrong.err
+    assert command("mpt-cache", "preview", cache, "-o", "x.jpg").code == 2
+
+
+def test_a_stored_recipe_that_was_tampered_with_is_found(command: Command, cache: Path) -> None:
+    with h5py.File(cache, "r+") as file:
+        recipe = json.loads(file.attrs["recipe"])
+        file.attrs["recipe"] = json.dumps({**recipe, "alpha": 1.0})
+    done = command("mpt-cache", "verify", cache)
+    assert done.code == 4 and "recipe_digest" in done.out
+    assert digest(recipe) == CacheReader(cache).attributes.recipe_digest

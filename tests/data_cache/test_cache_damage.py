@@ -1,0 +1,190 @@
+"""Every way in which a file can be bad is found, and said in one clear line with the documented exit code."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from flips import flip, stored_pixels
+
+from data_cache.errors import InvalidFile, MptError, UsageError
+from data_cache.read.reader import CacheReader
+from data_cache.read.validate import errors_in, require_valid, validate
+from train.data.clips import open_clips
+
+Command = Callable[..., Any]
+MakeCache = Callable[..., Path]
+
+
+def assert_one_clear_line(command: Command, path: Path, code: int, *words: str) -> None:
+    """All commands and the reader itself refuse the file in the same words."""
+    with pytest.raises(MptError) as refused:
+        CacheReader(path)
+    assert refused.value.exit_code == code
+    done = command("mpt-cache", "info", path)
+    assert done.code == code and done.out == ""
+    assert len(done.err.strip().splitlines()) == 1
+    for word in words:
+        assert word in done.err, done.err
+    assert str(path) in done.err
+    verified = command("mpt-cache", "verify", path)
+    assert verified.code == code and "Traceback" not in verified.err + verified.out
+    with pytest.raises(MptError):
+        require_valid(path)
+    with pytest.raises(MptError):
+        open_clips([path])
+
+
+def test_truncation_at_any_length(command: Command, sound: Path, tmp_path: Path, rng: np.random.Generator) -> None:
+    whole, path = sound.read_bytes(), tmp_path / "short.h5"
+    for length in [1, 7, 8, 47, 48, 49, *rng.integers(0, len(whole), 40).tolist(), *range(len(whole) - 4, len(whole))]:
+        path.write_bytes(whole[:length])
+        with pytest.raises(InvalidFile) as refused:
+            CacheReader(path)
+        message = str(refused.value)
+        assert "\n" not in message and str(path) in message
+        assert "incomplete" in message or "not an HDF5 file" in message or "damaged" in message
+        assert errors_in(validate(path))
+    assert_one_clear_line(command, path, 4, "incomplete", f"{len(whole) - 1} of {len(whole)} bytes", "copy it again")
+
+
+def test_other_files_under_the_name_of_a_cache(command: Command, tmp_path: Path) -> None:
+    page, empty, foreign, zeros = (tmp_path / f"{name}.h5" for name in ("page", "empty", "foreign", "zeros"))
+    page.write_text("<!DOCTYPE html><html><title>Sign in</title></html>")
+    empty.touch()
+    zeros.write_bytes(bytes(100_000))
+    with h5py.File(foreign, "w") as file:
+        file["data"] = np.zeros(3)
+    assert_one_clear_line(command, page, 4, "not an HDF5 file", "<!DOCTYPE html>", "download")
+    assert_one_clear_line(command, empty, 4, "0 bytes")
+    assert_one_clear_line(command, zeros, 4, "not an HDF5 file")
+    assert_one_clear_line(command, foreign, 4, "no MPT cache")
+    assert_one_clear_line(command, tmp_path / "absent.h5", 2, "no cache at", "mpt-preprocess")
+    assert_one_clear_line(command, tmp_path, 2, "no cache at")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("mpt-cache", "info", "page.h5"),
+        ("mpt-cache", "merge", "page.h5", "-o", "out.h5"),
+        ("mpt-cache", "export", "page.h5", "--no-images"),
+        ("mpt-cache", "export", "page.h5", "--compression", "gzip"),
+        ("mpt-cache", "export", "page.h5", "--card", "out"),
+        ("mpt-cache", "preview", "page.h5"),
+        ("mpt-train", "--cache", "page.h5"),
+        ("mpt-train", "--cache", "page.h5", "--dry-run"),
+        ("mpt-train", "--cache", "page.h5", "--study", "alpha"),
+    ],
+    ids=" ".join,
+)
+def test_every_command_refuses_with_the_same_code_and_leaves_nothing(
+    command: Command, tmp_path: Path, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "page.h5").write_text("<html>Sign in</html>")
+    done = command(*words)
+    assert done.code == 4 and len(done.err.strip().splitlines()) == 1
+    assert done.err.startswith(f"{words[0]}: page.h5 is not an HDF5 file")
+    assert [path.name for path in tmp_path.iterdir()] == ["page.h5"]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda file: file.attrs.__delitem__("complete"), "not a finished cache"),
+        (lambda file: file.attrs.__setitem__("complete", False), "not a finished cache"),
+        (lambda file: file.attrs.__setitem__("format_version", "2.0"), "upgrade"),
+        (lambda file: file.attrs.__delitem__("licence_notice"), "licence_notice"),
+        (lambda file: file.attrs.__setitem__("recipe", "{not json"), "recipe"),
+        (lambda file: file.attrs.__setitem__("recipe", "[]"), "recipe"),
+        (lambda file: file.attrs.__setitem__("recipe", "{}"), "recipe"),
+        (lambda file: file.__delitem__("clips/emotion"), "clips/emotion"),
+        (lambda file: file.__delitem__("motion"), "motion"),
+        (lambda file: file.__delitem__("clips"), "clips/subject"),
+        (lambda file: (file.__delitem__("motion"), file.create_group("motion")), "motion"),
+        (
+            lambda file: (file.__delitem__("clips/fps"), file.create_dataset("clips/fps", data=[1.0])),
+            "differ in length",
+        ),
+        (lambda file: (file.__delitem__("motion"), file.create_dataset("motion", (9, 4, 24, 24, 3), "u1")), "chunks"),
+        (
+            lambda file: (
+                file.__delitem__("motion"),
+                file.create_dataset("motion", (9, 4, 24, 24, 3), "u1", chunks=(1, 4, 24, 24, 3)),
+            ),
+            "holds 0 of 9 clips",
+        ),
+        (
+            lambda file: (
+                file.__delitem__("motion"),
+                file.create_dataset("motion", (9, 4, 24, 24, 3), "u1", chunks=(1, 4, 24, 24, 3), compression="lzf"),
+            ),
+            "motion",
+        ),
+    ],
+)
+def test_files_that_break_the_format(
+    command: Command, copy: Path, change: Callable[[h5py.File], None], words: str
+) -> None:
+    with h5py.File(copy, "r+") as file:
+        change(file)
+    assert_one_clear_line(command, copy, 4, words)
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        (lambda file: file.attrs.__setitem__("recipe_digest", "0" * 64), "recipe_digest"),
+        (lambda file: file["clips/clip"].__setitem__(1, file["clips/clip"][0]), "s1/EP00 occurs twice"),
+        (lambda file: file["clips/fps"].__setitem__(3, 0), "s1/EP03"),
+        (lambda file: file["clips/onset"].__setitem__(4, 99), "s2/EP00"),
+        (lambda file: file["clips/clipped_fraction"].__setitem__(0, 1.5), "clipped fraction"),
+        (lambda file: file["clips/sha256"].__setitem__(2, "0" * 64), "s1/EP02"),
+        (lambda file: file["motion"].__setitem__((5, 0, 0, 0), 7 ^ file["motion"][5, 0, 0, 0, 0]), "s2/EP01"),
+        (
+            lambda file: (
+                file.__delitem__("motion"),
+                file.create_dataset("motion", data=np.zeros((9, 4, 24, 24, 3), "i2"), chunks=(1, 4, 24, 24, 3)),
+            ),
+            "int16",
+        ),
+    ],
+)
+def test_verify_finds_what_opening_cannot(
+    command: Command, copy: Path, change: Callable[[h5py.File], None], where: str
+) -> None:
+    with h5py.File(copy, "r+") as file:
+        change(file)
+    done = command("mpt-cache", "verify", copy)
+    assert done.code == 4 and where in done.out, done.out + done.err
+    with pytest.raises(InvalidFile):
+        require_valid(copy)
+    if where not in ("s1/EP02", "s2/EP01"):  # those two are in the pixels
+        with pytest.raises(InvalidFile, match=where):
+            open_clips([copy])
+
+
+def test_bytes_after_the_end_deserve_a_warning(command: Command, copy: Path) -> None:
+    with copy.open("ab") as file:
+        file.write(b"<html>")
+    done = command("mpt-cache", "verify", copy)
+    assert done.code == 0 and "warning" in done.out and "6 bytes after its end" in done.out
+    assert command("mpt-cache", "verify", "--quick", copy).code == 0
+
+
+def test_quick_reads_no_pixels(command: Command, copy: Path, sound: Path) -> None:
+    flip(copy, 8 * next(place.start for place, key in stored_pixels(sound) if key == "s1/EP03"))
+    assert command("mpt-cache", "verify", "--quick", copy).code == 0
+    done = command("mpt-cache", "verify", copy)
+    assert done.code == 4 and "s1/EP03" in done.out
+
+
+def test_a_file_that_may_not_be_read(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    with pytest.raises(UsageError, match="may not be read"):
+        CacheReader(copy)

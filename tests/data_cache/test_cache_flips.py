@@ -1,0 +1,82 @@
+"""Every flipped bit of a cache is found, or lies in a byte that nothing reads."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from flips import check_flips, flip, stored_pixels
+
+from data_cache.write.shards import merge
+
+Command = Callable[..., Any]
+MakeCache = Callable[..., Path]
+
+
+def test_every_flipped_bit_is_found_or_lies_in_an_unused_byte(
+    sound: Path, copy: Path, rng: np.random.Generator
+) -> None:
+    counts = check_flips(sound, copy, rng.integers(0, sound.stat().st_size * 8, 40))
+    assert counts["clip named"] > 20
+
+
+@pytest.mark.parametrize("mode", ["device", "ram", "stream"])
+def test_training_on_a_flipped_bit_names_the_clip_and_goes_on_with_a_sound_copy(
+    command: Command, make_cache: MakeCache, tmp_path: Path, mode: str
+) -> None:
+    path = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2})
+    place, key = stored_pixels(path)[-1]
+    assert key == "s2/EP01"
+    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--token-channels", 4, "--prompts", 1)
+    arguments = ("--cache", path, *tiny, "--epochs", 1, "--device", "cpu", "--cache-mode", mode, "--workers", 1)
+    bit = 8 * (place.start + len(place) // 2) + 3
+    flip(path, bit)
+    refused = command("mpt-train", *arguments)
+    assert refused.code == 4, refused.err
+    last = refused.err.strip().splitlines()[-1]
+    assert last.startswith(f"mpt-train: {path}: clip {key} is corrupt") and "mpt-cache verify" in last
+    assert "Traceback" not in refused.err and not list(tmp_path.rglob("folds/*"))
+    flip(path, bit)
+    done = command("mpt-train", *arguments)
+    assert done.code == 0 and "final epoch" in done.out, done.err
+
+
+def test_flips_outside_the_pixels_too(sound: Path, copy: Path, rng: np.random.Generator) -> None:
+    outside = np.ones(sound.stat().st_size, bool)
+    for place, _ in stored_pixels(sound):
+        outside[place.start : place.stop] = False
+    bits = rng.choice(np.flatnonzero(outside), 60) * 8 + rng.integers(0, 8, 60)
+    counts = check_flips(sound, copy, bits)
+    assert counts["clip named"] == 0 and counts["refused at once"] > 5
+
+
+@pytest.mark.slow
+def test_two_hundred_flips_in_a_cache_of_full_size(
+    tmp_path: Path, make_cache: MakeCache, rng: np.random.Generator
+) -> None:
+    original = make_cache(tmp_path / "full.h5", {"s1": 2, "s2": 2}, size=224, frames=16)
+    copy = Path(shutil.copy(original, tmp_path / "copy.h5"))
+    counts = check_flips(original, copy, rng.integers(0, original.stat().st_size * 8, 200))
+    assert sum(counts.values()) == 200
+    assert counts["clip named"] > 180, counts
+
+
+def test_a_flip_in_a_compressed_cache_names_the_clip(sound: Path, tmp_path: Path, rng: np.random.Generator) -> None:
+    merge([sound], tmp_path / "z.h5", gzip=True)
+    original, copy = tmp_path / "z.h5", Path(shutil.copy(tmp_path / "z.h5", tmp_path / "copy.h5"))
+    check_flips(original, copy, rng.integers(0, original.stat().st_size * 8, 15))
+
+
+def test_the_checksum_file_finds_even_flips_in_unused_bytes(
+    command: Command, sound: Path, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    path = Path(shutil.copy(sound, tmp_path / "sound.h5"))
+    shutil.copy(f"{sound}.sha256", tmp_path)
+    assert command("mpt-cache", "verify", path).code == 0
+    for bit in rng.integers(0, sound.stat().st_size * 8, 10).tolist():
+        flip(path, bit)
+        done = command("mpt-cache", "verify", path)
+        assert done.code == 4 and "Traceback" not in done.err
+        flip(path, bit)

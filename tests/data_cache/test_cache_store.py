@@ -1,0 +1,233 @@
+"""Shards, merges and readers: what goes in comes out, whichever way it went."""
+
+import multiprocessing
+import pickle
+import signal
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+from data_cache.digest import digest
+from data_cache.errors import Interrupted, InvalidFile, StaleFile, UsageError
+from data_cache.read.reader import CacheReader
+from data_cache.read.validate import validate
+from data_cache.schema import CacheAttributes, ClipRecord
+from data_cache.write.shards import merge, natural_key, write_shard
+
+MakeCache = Callable[..., Path]
+RECIPE = {"frames": 3, "size": 10, "alpha": 20.0}
+
+
+def attributes(recipe: dict[str, object] = RECIPE, dataset: str = "set") -> CacheAttributes:
+    return CacheAttributes(dataset, recipe, digest(recipe), "1" * 64, {"tool": "a test"}, "nobody may see this")
+
+
+def record(subject: str, clip: str, rng: np.random.Generator, emotion: str = "überrascht") -> ClipRecord:
+    return ClipRecord(
+        subject=subject,
+        clip=clip,
+        emotion=emotion,
+        onset=3,
+        apex=-1,
+        offset=40,
+        n_frames=38,
+        fps=200.0,
+        clipped_fraction=0.25,
+        dynamic_image=rng.integers(0, 256, (10, 10, 3), dtype=np.uint8),
+        motion=rng.integers(0, 256, (3, 10, 10, 3), dtype=np.uint8),
+    )
+
+
+def test_what_is_written_is_read(tmp_path: Path, rng: np.random.Generator) -> None:
+    records = [record(f"s{number}", f"c{clip}", rng) for number in (10, 2) for clip in (11, 9)]
+    shards = [tmp_path / f"{number}.h5" for number in range(4)]
+    for shard, clip in zip(shards, records, strict=True):
+        write_shard(shard, clip, attributes())
+    merge(shards, tmp_path / "all.h5", source_digest="2" * 64)
+    with CacheReader(tmp_path / "all.h5") as reader:
+        assert reader.clips.keys == ["s2/c9", "s2/c11", "s10/c9", "s10/c11"]
+        assert reader.attributes.source_digest == "2" * 64
+        assert reader.attributes.recipe == RECIPE and reader.attributes.licence_notice == "nobody may see this"
+        for clip in records:
+            row = reader.clips.keys.index(clip.key)
+            assert np.array_equal(reader.motion(row), clip.motion)
+            assert np.array_equal(reader.dynamic_image(row), clip.dynamic_image)
+            for name in ("subject", "clip", "emotion", "onset", "apex", "offset", "n_frames", "fps", "sha256"):
+                assert getattr(reader.clips, name)[row] == getattr(clip, name)
+            assert reader.clips.clipped_fraction[row] == np.float32(0.25)
+    assert validate(tmp_path / "all.h5") == []
+
+
+def test_stock_hdf5_reads_every_pixel_and_checks_it(make_cache: MakeCache, tmp_path: Path) -> None:
+    path = make_cache(tmp_path / "c.h5", {"s1": 3})
+    reader = CacheReader(path)
+    with h5py.File(path) as file:
+        for name in ("motion", "dynamic_image"):
+            assert file[name].fletcher32 and file[name].chunks == (1, *file[name].shape[1:])
+            for row in range(3):
+                assert np.array_equal(file[name][row], reader.read(name, row))
+
+
+def test_the_order_of_parts_and_merging_in_steps_make_no_difference(make_cache: MakeCache, tmp_path: Path) -> None:
+    parts = [make_cache(tmp_path / f"{name}.h5", {name: 2}, seed=seed) for seed, name in enumerate("abc")]
+    a, b, c = parts
+    merge([a, b, c], tmp_path / "abc.h5")
+    merge([c, a], tmp_path / "ca.h5")
+    merge([tmp_path / "ca.h5", b], tmp_path / "cab.h5")
+    assert CacheReader(tmp_path / "abc.h5").content_digest == CacheReader(tmp_path / "cab.h5").content_digest
+
+
+def test_compressed_caches_hold_the_same(make_cache: MakeCache, tmp_path: Path) -> None:
+    path = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 1})
+    merge([path], tmp_path / "z.h5", gzip=True)
+    plain, gzipped = CacheReader(path), CacheReader(tmp_path / "z.h5")
+    assert validate(tmp_path / "z.h5") == []
+    for row in range(3):
+        assert np.array_equal(plain.motion(row), gzipped.motion(row))
+    with h5py.File(tmp_path / "z.h5") as file:
+        assert file["motion"].compression == "gzip" and file["motion"].fletcher32
+        assert np.array_equal(file["motion"][1], plain.motion(1))
+    merge([tmp_path / "z.h5"], tmp_path / "back.h5")
+    assert CacheReader(tmp_path / "back.h5").content_digest == plain.content_digest
+    assert validate(tmp_path / "back.h5") == []
+
+
+def test_caches_that_do_not_belong_together_are_refused(make_cache: MakeCache, tmp_path: Path) -> None:
+    one = make_cache(tmp_path / "one.h5", {"s1": 1})
+    for other, word in (
+        (make_cache(tmp_path / "size.h5", {"s2": 1}, size=16), "recipe"),
+        (make_cache(tmp_path / "set.h5", {"s2": 1}, dataset="samm"), "dataset"),
+        (make_cache(tmp_path / "same.h5", {"s1": 1}), "again"),
+    ):
+        with pytest.raises(UsageError, match=word):
+            merge([one, other], tmp_path / "out.h5")
+    with pytest.raises(UsageError, match="no parts"):
+        merge([], tmp_path / "out.h5")
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_text_that_does_not_fit_is_refused_not_cut(tmp_path: Path, rng: np.random.Generator) -> None:
+    for subject in ("é" * 33, "a\0b"):
+        with pytest.raises(ValueError, match="subject"):
+            write_shard(tmp_path / "s.h5", record(subject, "c", rng), attributes())
+    write_shard(tmp_path / "s.h5", record("é" * 32, "c", rng), attributes())
+    assert CacheReader(tmp_path / "s.h5").clips.subject == ["é" * 32]
+    with pytest.raises(ValueError, match="shape"):
+        write_shard(tmp_path / "t.h5", record("s", "c", rng), attributes({**RECIPE, "size": 11}))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["s.h5"]
+
+
+def test_large_provenance_is_kept(tmp_path: Path, rng: np.random.Generator) -> None:
+    write_shard(tmp_path / "s.h5", record("s", "c", rng), attributes())
+    omitted = {f"sub{number:02d}/EP{number}": "its frames are missing " * 20 for number in range(500)}
+    merge([tmp_path / "s.h5"], tmp_path / "c.h5", provenance={"omitted": omitted})
+    assert CacheReader(tmp_path / "c.h5").attributes.provenance == {"omitted": omitted}
+
+
+def test_natural_order() -> None:
+    assert sorted(["sub10", "sub2", "sub1b", "sub1"], key=natural_key) == ["sub1", "sub1b", "sub2", "sub10"]
+
+
+def _motion_in_child(reader: CacheReader, row: int) -> bytes:
+    return reader.motion(row).tobytes()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+def test_a_reader_survives_new_processes(make_cache: MakeCache, tmp_path: Path, method: str) -> None:
+    reader = CacheReader(make_cache(tmp_path / "c.h5", {"s": 4}))
+    expected = [reader.motion(row).tobytes() for row in range(4)]
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert pool.starmap(_motion_in_child, [(reader, row) for row in range(4)]) == expected
+
+
+def test_a_pickled_reader_holds_no_file_and_finds_its_own(
+    make_cache: MakeCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_cache(tmp_path / "c.h5", {"s": 2})
+    monkeypatch.chdir(tmp_path)
+    reader = CacheReader("c.h5")
+    monkeypatch.chdir("/")
+    copy = pickle.loads(pickle.dumps(reader))
+    assert copy.clips.keys == reader.clips.keys
+    assert copy.path.name == "c.h5"
+
+
+def test_threads_read_the_same_as_one(make_cache: MakeCache, tmp_path: Path) -> None:
+    reader = CacheReader(make_cache(tmp_path / "c.h5", {"s": 6}))
+    expected = [reader.motion(row).tobytes() for row in range(6)]
+    fresh = CacheReader(reader.path)
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(lambda row: fresh.motion(row).tobytes(), list(range(6)) * 20)) == expected * 20
+
+
+def test_a_reader_is_undisturbed_by_a_rebuild(make_cache: MakeCache, tmp_path: Path) -> None:
+    path = make_cache(tmp_path / "c.h5", {"s": 3})
+    reader = CacheReader(path)
+    first = reader.motion(0)
+    before = [CacheReader(path).motion(row) for row in range(3)]
+    make_cache(path, {"s": 3}, seed=9)
+    assert not np.array_equal(CacheReader(path).motion(0), first)
+    for row in range(3):
+        assert np.array_equal(reader.motion(row), before[row])
+    with pytest.raises(StaleFile, match="was replaced"):
+        pickle.loads(pickle.dumps(reader)).motion(0)
+
+
+def test_the_same_cache_rebuilt_is_still_the_same_to_workers(make_cache: MakeCache, tmp_path: Path) -> None:
+    path = make_cache(tmp_path / "c.h5", {"s": 2})
+    reader = CacheReader(path)
+    pickled = pickle.dumps(reader)
+    expected = reader.motion(1)
+    make_cache(path, {"s": 2})
+    assert np.array_equal(pickle.loads(pickled).motion(1), expected)
+
+
+def test_rows_outside_the_cache_are_refused(make_cache: MakeCache, tmp_path: Path) -> None:
+    reader = CacheReader(make_cache(tmp_path / "c.h5", {"s": 2}))
+    for row in (-1, 2):
+        with pytest.raises(IndexError, match=r"0\.\.1"):
+            reader.motion(row)
+
+
+def test_a_damaged_part_never_reaches_the_merged_file(make_cache: MakeCache, tmp_path: Path) -> None:
+    path = make_cache(tmp_path / "c.h5", {"s": 3})
+    with h5py.File(path) as file:
+        offset = file["motion"].id.get_chunk_info_by_coord((1, 0, 0, 0, 0)).byte_offset
+    with path.open("r+b") as file:
+        file.seek(offset + 5)
+        byte = file.read(1)
+        file.seek(offset + 5)
+        file.write(bytes([byte[0] ^ 1]))
+    with pytest.raises(InvalidFile, match="s/EP01"):
+        merge([path], tmp_path / "out.h5")
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_nothing_temporary_is_left(make_cache: MakeCache, tmp_path: Path) -> None:
+    make_cache(tmp_path / "c.h5", {"s": 3})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.h5", "c.h5.sha256"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_merge_leaves_the_old_file(
+    make_cache: MakeCache, tmp_path: Path, number: signal.Signals
+) -> None:
+    parts = [make_cache(tmp_path / f"{name}.h5", {name: 2}) for name in "ab"]
+    merge(parts[:1], tmp_path / "c.h5")
+    before, handler, copied = (tmp_path / "c.h5").read_bytes(), signal.getsignal(number), []
+
+    def interrupt(key: str) -> None:
+        copied.append(key)
+        if len(copied) == 2:
+            signal.raise_signal(number)
+
+    with pytest.raises(Interrupted, match="run the same command again"):
+        merge(parts, tmp_path / "c.h5", on_clip=interrupt)
+    assert copied == ["a/EP00", "a/EP01"], "no clip was copied after the interrupt"
+    assert (tmp_path / "c.h5").read_bytes() == before and validate(tmp_path / "c.h5") == []
+    assert not list(tmp_path.glob("*.tmp-*")) and signal.getsignal(number) is handler

@@ -1,0 +1,154 @@
+"""Protocols on tables of the official size, and protocols of one's own."""
+
+from pathlib import Path
+
+import pytest
+from full_sets import full_table
+
+from data_cache.errors import UsageError
+from data_cache.protocols.choose import choose_protocol
+from data_cache.protocols.protocol import (
+    OFFICIAL_EMOTIONS,
+    PROTOCOLS,
+    ClipKey,
+    apply_protocol,
+    count_differences,
+)
+
+Labelled = list[tuple[ClipKey, str]]
+
+
+def labelled(*datasets: str) -> Labelled:
+    return [
+        ((dataset, subject, clip), emotion) for dataset in datasets for subject, clip, emotion in full_table(dataset)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "datasets", "clips", "subjects"),
+    [
+        ("casme2-5", ["casme2"], 247, 26),
+        ("casme2-3", ["casme2"], 145, 24),
+        ("samm-5", ["samm"], 136, 27),
+        ("samm-3", ["samm"], 133, 28),
+        ("smic-3", ["smic"], 164, 16),
+        ("megc2019", ["casme2", "samm", "smic"], 442, 68),
+    ],
+)
+def test_the_official_counts_come_out(protocol: str, datasets: list[str], clips: int, subjects: int) -> None:
+    table = labelled(*datasets)
+    labelling = apply_protocol(PROTOCOLS[protocol], table)
+    used = [key for (key, _), label in zip(table, labelling.labels, strict=True) if label >= 0]
+    assert len(used) == clips
+    assert len({key[:2] for key in used}) == subjects
+    assert sum(part.subjects for part in PROTOCOLS[protocol].composition.values()) == subjects
+    assert count_differences(PROTOCOLS[protocol], labelling.counts, used) == []
+
+
+def test_the_composite_is_what_was_published() -> None:
+    counts = apply_protocol(PROTOCOLS["megc2019"], labelled("casme2", "samm", "smic")).counts
+    assert counts == {"negative": 250, "positive": 109, "surprise": 83}
+
+
+def test_the_releases_are_as_large_as_published() -> None:
+    totals = {dataset: sum(counts.values()) for dataset, counts in OFFICIAL_EMOTIONS.items()}
+    assert totals == {"casme2": 256, "samm": 159, "smic": 164}
+
+
+def test_a_table_of_246_says_which_clip_is_missing() -> None:
+    table = [row for row in labelled("casme2") if row[0] != ("casme2", "sub24", "EP02_07")]
+    labelling = apply_protocol(PROTOCOLS["casme2-5"], table)
+    assert sum(labelling.counts.values()) == 246
+    first, second = count_differences(PROTOCOLS["casme2-5"], labelling.counts, [key for key, _ in table])
+    assert first == "disgust: 63 clips, casme2-5 has 64"
+    assert second.startswith("sub24/EP02_07 (disgust) is missing: ")
+
+
+def test_another_missing_clip_is_not_blamed_on_the_sheet() -> None:
+    table = labelled("casme2")
+    table.remove(next(row for row in table if row[1] == "surprise"))
+    labelling = apply_protocol(PROTOCOLS["casme2-5"], table)
+    assert count_differences(PROTOCOLS["casme2-5"], labelling.counts, [key for key, _ in table]) == [
+        "surprise: 24 clips, casme2-5 has 25"
+    ]
+
+
+def test_the_composite_leaves_out_the_same_clips_with_either_sheet() -> None:
+    short = [row for row in labelled("casme2") if row[0] != ("casme2", "sub24", "EP02_07")]
+    for table in (short, labelled("casme2")):
+        assert sum(apply_protocol(PROTOCOLS["casme2-3"], table).counts.values()) == 145
+
+
+@pytest.mark.parametrize("spelling", ["other", "others"])
+def test_both_spellings_of_other_count_in_samm(spelling: str) -> None:
+    table: Labelled = [(("samm", "006", "a"), spelling)]
+    assert apply_protocol(PROTOCOLS["samm-5"], table).counts["other"] == 1
+
+
+def test_equal_names_in_two_sets_are_two_clips() -> None:
+    table: Labelled = [(("samm", "sub04", "EP12_01f"), "disgust"), (("casme2", "sub04", "EP12_01f"), "disgust")]
+    assert apply_protocol(PROTOCOLS["megc2019"], table).labels == [0, -1]
+
+
+# --- protocols of one's own -------------------------------------------------------------------------
+
+OWN = """
+classes = ["calm", "not calm"]
+[emotions.casme2]
+Others = "calm"
+surprise = "not calm"
+[emotions."*"]
+joy = "not calm"
+[expected.casme2]
+calm = 99
+"not calm" = 25
+[excluded]
+"casme2/sub24/EP02_07" = "only in some sheets"
+"""
+
+
+def own(folder: Path, text: str = OWN) -> str:
+    path = folder / "mine.toml"
+    path.write_text(text)
+    return str(path)
+
+
+def test_a_protocol_of_ones_own(tmp_path: Path) -> None:
+    protocol = choose_protocol(own(tmp_path), ["casme2"], [])
+    assert (protocol.name, protocol.classes) == ("mine", ("calm", "not calm"))
+    labelling = apply_protocol(protocol, [*labelled("casme2"), (("lab", "1", "a"), "joy")])
+    assert labelling.counts == {"calm": 99, "not calm": 26}
+    assert count_differences(protocol, labelling.counts) == ["not calm: 26 clips, mine has 25"]
+    assert labelling.left_out["excluded: only in some sheets"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("classes = [", "cannot be read as TOML"),
+        ("clases = ['a', 'b']", "unknown key 'clases'"),
+        ("classes = ['a']", "two or more different names"),
+        ("classes = [1, 2]\n[emotions.x]\njoy = '1'", "two or more different names"),
+        ("classes = ['a', '']", "two or more different names"),
+        ("classes = ['a', 'b']", r"no \[emotions"),
+        ("classes = ['a', 'b']\n[emotions]\njoy = 'a'", "expected a table of dict values"),
+        ("classes = ['a', 'b']\n[emotions.x]\njoy = 'c'", "'c' is no class"),
+        ("classes = ['a', 'b']\n[emotions.x]\njoy = 'a'\n[expected.x]\na = 'many'", "expected a table of int values"),
+        ("classes = ['a', 'b']\n[emotions.x]\njoy = 'a'\n[excluded]\nclip = 'why'", "dataset/subject/clip"),
+    ],
+)
+def test_a_bad_protocol_file_is_one_clear_line(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=message):
+        choose_protocol(own(tmp_path, text), ["x"], [])
+
+
+def test_a_protocol_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.toml cannot be read"):
+        choose_protocol(str(tmp_path / "none.toml"), ["x"], [])
+    with pytest.raises(UsageError, match="no protocol 'casme3'"):
+        choose_protocol("casme3", ["x"], [])
+
+
+def test_a_protocol_must_say_something_about_the_set(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="megc2019 says nothing about data set 'demo'"):
+        choose_protocol("megc2019", ["demo"], [])

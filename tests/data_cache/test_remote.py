@@ -1,0 +1,249 @@
+"""Caches behind http:// and s3://: copied once, checked, and then no longer asked for. Real servers, on loopback."""
+
+import importlib.util
+import os
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from builds import wait_for
+from tiny_runs import QUICK
+
+from data_cache.errors import InvalidFile, NoSpace, UsageError
+from data_cache.read.reader import CacheReader
+from data_cache.sharing.download import download_folder, is_url, local_copy
+from train.report.heat import find_caches
+from train.report.loaded import load_run
+from train.results.run_folder import RunFolder
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("aiohttp") is None, reason="the extra 'remote'")
+
+
+class Store:
+    """Files that a server offers, and what it was asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.requests: list[str] = []
+        self.cut_to: int | None = None  # end each body early, as a bad connection does
+        self.forbidden = False
+        self.before_a_cache: Callable[[], None] = lambda: None  # happens before each body of a cache
+
+
+@pytest.fixture
+def store(tmp_path: Path, make_cache: Callable[..., Path]) -> Store:
+    folder = tmp_path / "bucket"
+    folder.mkdir()
+    make_cache(folder / "demo.h5", {"s": 3})
+    return Store(folder)
+
+
+@pytest.fixture
+def server(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
+    """The address of a server that speaks enough HTTP, and enough S3, for a client to read objects."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_HEAD(self) -> None:
+            self.answer(body=False)
+
+        def do_GET(self) -> None:
+            self.answer(body=True)
+
+        def answer(self, body: bool) -> None:
+            name = self.path.partition("?")[0].rpartition("/")[2]
+            store.requests.append(f"{self.command} {name}")
+            path = store.folder / name
+            status = 403 if store.forbidden else 200 if name and path.is_file() else 404
+            data = path.read_bytes() if status == 200 else b""
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            if status == 200:
+                self.send_header("ETag", f'"{path.stat().st_mtime_ns}"')
+                self.send_header("Last-Modified", formatdate(path.stat().st_mtime, usegmt=True))
+            self.end_headers()
+            if body:
+                if name.endswith(".h5"):
+                    store.before_a_cache()
+                self.wfile.write(data[: store.cut_to])
+            if store.cut_to is not None:
+                self.close_connection = True
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    listening = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    monkeypatch.setenv("MPT_DOWNLOADS", str(tmp_path / "downloads"))
+    yield f"http://127.0.0.1:{listening.server_address[1]}"
+    listening.shutdown()
+    listening.server_close()
+    thread.join()
+
+
+def test_paths_are_left_alone(tmp_path: Path) -> None:
+    assert local_copy("some/cache.h5") == Path("some/cache.h5")
+    assert local_copy(tmp_path) == tmp_path
+    assert not is_url("C:/cache.h5") and not is_url("/a://b") and is_url("s3://bucket/c.h5")
+
+
+def test_a_cache_is_copied_once_and_checked(server: str, store: Store) -> None:
+    copy = local_copy(f"{server}/demo.h5")
+    assert copy.name == "demo.h5" and copy.is_relative_to(download_folder())
+    assert copy.read_bytes() == (store.folder / "demo.h5").read_bytes()
+    assert store.requests.count("GET demo.h5") == 1 and "GET demo.h5.sha256" in store.requests
+    store.requests.clear()
+    assert local_copy(f"{server}/demo.h5") == copy
+    assert "GET demo.h5" not in store.requests
+    assert not list(download_folder().rglob("*.tmp-*")) and not list(download_folder().rglob("*.lock"))
+
+
+def test_a_changed_cache_is_copied_again(server: str, store: Store, make_cache: Callable[..., Path]) -> None:
+    before = CacheReader(local_copy(f"{server}/demo.h5")).content_digest
+    make_cache(store.folder / "demo.h5", {"s": 3}, seed=1)
+    after = CacheReader(local_copy(f"{server}/demo.h5")).content_digest
+    assert after == CacheReader(store.folder / "demo.h5").content_digest != before
+
+
+def test_the_copy_serves_while_the_network_is_away(server: str, store: Store, capsys: Any) -> None:
+    copy = local_copy(f"{server}/demo.h5")
+    store.forbidden = True
+    capsys.readouterr()
+    assert local_copy(f"{server}/demo.h5") == copy
+    assert "Using the copy from 20" in capsys.readouterr().err
+
+
+def test_s3_in_the_same_way(server: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("s3fs")
+    for name, value in (("ENDPOINT_URL", server), ("ACCESS_KEY_ID", "a"), ("SECRET_ACCESS_KEY", "b")):
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    copy = local_copy("s3://bucket/demo.h5")
+    assert copy.read_bytes() == (store.folder / "demo.h5").read_bytes()
+    requests = len(store.requests)
+    assert local_copy("s3://bucket/demo.h5") == copy
+    assert "GET demo.h5" not in store.requests[requests:]
+
+
+def test_commands_take_urls(command: Callable[..., Any], server: str) -> None:
+    url = f"{server}/demo.h5"
+    assert command("mpt-cache", "info", url).code == 0
+    assert command("mpt-cache", "verify", url).code == 0
+    assert command("mpt-cache", "merge", url, "-o", "merged.h5").code == 0
+    missing = command("mpt-cache", "info", f"{server}/other.h5")
+    assert missing.code == 2 and "is not there" in missing.err and "Traceback" not in missing.err
+
+
+def test_training_on_a_url_is_training_on_the_cache(
+    command: Callable[..., Any], server: str, store: Store, make_cache: Callable[..., Path]
+) -> None:
+    original = make_cache(store.folder / "two.h5", {"s1": 3, "s2": 2})
+    url = f"{server}/two.h5"
+    assert command("mpt-train", "--cache", original, *QUICK, "--name", "by-path").code == 0
+    begun = command("mpt-train", "--cache", url, *QUICK, "--name", "by-url", "--subjects", "s1")
+    assert begun.code == 0 and f"copying {url}" in begun.err and "1 of 2 folds are still" in begun.err
+    store.requests.clear()
+    resumed = command("mpt-train", "--cache", url, *QUICK, "--name", "by-url")
+    assert resumed.code == 0 and "1 folds" in resumed.err, resumed.err
+    assert "GET two.h5" not in store.requests
+    by_path, by_url = RunFolder(Path("runs/by-path")), RunFolder(Path("runs/by-url"))
+    assert by_url.config == by_path.config
+    assert by_url.config["caches"][0]["content_digest"] == CacheReader(original).content_digest
+    assert url in by_url.environment["command"]
+    for ours, theirs in zip(by_url.read_folds(), by_path.read_folds(), strict=True):
+        np.testing.assert_allclose(ours.logits, theirs.logits, atol=1e-4)
+    assert find_caches(load_run(by_url.path), []) == [local_copy(url)], "the report finds the copy by itself"
+    make_cache(original, {"s1": 3, "s2": 2}, seed=1)
+    other = command("mpt-train", "--cache", url, *QUICK, "--name", "by-url")
+    assert other.code == 5 and "caches" in other.err, "another file at the address is another run"
+    missing = command("mpt-train", "--cache", f"{server}/absent.h5", *QUICK)
+    assert missing.code == 2 and f"{server}/absent.h5 is not there" in missing.err and "Traceback" not in missing.err
+
+
+@pytest.mark.slow
+def test_a_report_takes_its_pictures_from_a_url(
+    command: Callable[..., Any], server: str, store: Store, make_cache: Callable[..., Path], tmp_path: Path
+) -> None:
+    original = make_cache(tmp_path / "gone.h5", {"s1": 3, "s2": 2})
+    assert command("mpt-train", "--cache", original, *QUICK, "--name", "run").code == 0
+    original.rename(store.folder / "moved.h5")
+    done = command("mpt-report", "runs/run", "--cache", f"{server}/moved.h5")
+    assert done.code == 0 and "moved.h5" in done.err
+    assert "no pictures of clips" not in Path("runs/run/report/index.html").read_text()
+
+
+def test_several_processes_copy_once(server: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As the ranks of torchrun or the jobs of an array do: one copies, the others wait for it."""
+    said: list[str] = []
+    monkeypatch.setattr("data_cache.sharing.download.say", said.append)
+
+    def waiting() -> list[str]:
+        return [line for line in said if line.startswith("waiting for")]
+
+    store.before_a_cache = lambda: wait_for(lambda: len(waiting()) == 2)  # the copy takes until the others wait
+    with ThreadPoolExecutor(3) as pool:  # locks exclude threads as they exclude processes
+        copies = list(pool.map(local_copy, [f"{server}/demo.h5"] * 3))
+    assert len(set(copies)) == 1 and copies[0].read_bytes() == (store.folder / "demo.h5").read_bytes()
+    assert store.requests.count("GET demo.h5") == 1
+    assert len(waiting()) == 2 and all(f"{server}/demo.h5" in line for line in waiting())
+    assert f"process {os.getpid()} on" in waiting()[-1]
+
+
+def assert_refused(url: str, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words) as refused:
+        local_copy(url)
+    assert url in str(refused.value)
+    left = [path for path in download_folder().rglob("*") if path.is_file()]
+    assert left == [], "a bad copy must not stay"
+
+
+def test_what_arrives_damaged_is_refused(server: str, store: Store) -> None:
+    url, path = f"{server}/demo.h5", store.folder / "demo.h5"
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert_refused(url, InvalidFile, "does not match its checksum file")
+    (store.folder / "demo.h5.sha256").unlink()
+    assert_refused(url, InvalidFile, "s/EP0")
+    path.write_text("<html>Please sign in</html>")
+    assert_refused(url, InvalidFile, "not an HDF5 file .*<html>")
+    (store.folder / "demo.h5.sha256").write_text("<html>Please sign in</html>")
+    assert_refused(url, InvalidFile, "not an HDF5 file")
+
+
+def test_a_broken_connection_is_said(server: str, store: Store) -> None:
+    store.cut_to = 5000
+    with pytest.raises((UsageError, InvalidFile), match=r"cannot be read|bytes arrived"):
+        local_copy(f"{server}/demo.h5")
+    store.cut_to = None
+    assert local_copy(f"{server}/demo.h5").exists()
+
+
+def test_what_cannot_be_reached_is_said_in_one_line(server: str, store: Store, tmp_path: Path) -> None:
+    assert_refused(f"{server}/absent.h5", UsageError, "is not there")
+    store.forbidden = True
+    assert_refused(f"{server}/demo.h5", UsageError, "may not be read; check your credentials")
+    assert_refused("http://127.0.0.1:1/demo.h5", UsageError, "cannot be reached")
+    assert_refused("gopher9://x/demo.h5", UsageError, "not supported")
+
+
+def test_a_copy_that_does_not_fit(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 10))
+    with pytest.raises(NoSpace, match="a copy would need"):
+        local_copy(f"{server}/demo.h5")
+
+
+def test_without_fsspec_the_extra_is_named(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "fsspec", None)
+    with pytest.raises(UsageError, match=r"motion-prompt-tuning\[remote\]"):
+        local_copy(f"{server}/demo.h5")

@@ -1,0 +1,174 @@
+"""One contract for every adapter, on trees in the layouts and with the quirks of the official releases."""
+
+import csv
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import official_sets as official
+import pytest
+from official_sets import Expression
+from videos import write_video
+
+from data_cache.errors import UsageError
+from preprocess.datasets.base import Discovery, VideoSpan
+from preprocess.datasets.casme2 import casme2
+from preprocess.datasets.demo import demo
+from preprocess.datasets.manifest import manifest
+from preprocess.datasets.samm import samm
+from preprocess.datasets.smic import smic
+from preprocess.frames.read import read_frames
+from preprocess.job.sources import source_digest
+from preprocess.pipeline import process_clip
+from preprocess.recipe import Recipe
+
+TINY = Recipe(frames=4, size=16, levels=2)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One layout of one data set."""
+
+    name: str
+    build: Callable[[Path], Sequence[Expression]]
+    find: Callable[[Path], Discovery]
+    fps: float
+    cropped: bool
+
+
+def manifest_of_folders(root: Path) -> Sequence[Expression]:
+    expressions = official.samm_tree(root, preamble=0)
+    fields = ("Subject", "Clip", "Path", "Emotion", "Onset", "Apex", "Offset", "Fps", "Action units")
+    with (root / "own.csv").open("w", newline="", encoding="utf-8-sig") as file:
+        writer = csv.writer(file, delimiter=";")
+        writer.writerow(fields)
+        for each in expressions:
+            path = f"SAMM/{each.subject}/{each.clip}"
+            writer.writerow(
+                (
+                    each.subject,
+                    each.clip,
+                    path,
+                    each.emotion.upper(),
+                    each.onset,
+                    each.apex,
+                    each.offset,
+                    90,
+                    each.units,
+                )
+            )
+    return expressions
+
+
+def manifest_of_videos(root: Path) -> Sequence[Expression]:
+    for name in ("one.avi", "two.avi"):
+        frames = (np.full((24, 32, 3), official.frame_level(number), np.uint8) for number in range(12))
+        write_video(root / name, frames, rate=30)
+    (root / "own.csv").write_text(
+        "subject,clip,path,emotion,onset,offset\nA,whole,one.avi,joy,,\nA,part,two.avi,joy,3,9\n"
+    )
+    return [Expression("A", "whole", 0, None, 11, "joy"), Expression("A", "part", 3, None, 9, "joy")]
+
+
+def with_layout(
+    build: Callable[..., Sequence[Expression]], **settings: object
+) -> Callable[[Path], Sequence[Expression]]:
+    return lambda root: build(root, **settings)
+
+
+CASES = [
+    Case("casme2", official.casme2_tree, casme2, 200, True),
+    Case("casme2 nested", with_layout(official.casme2_tree, frames="Cropped/Cropped"), casme2, 200, True),
+    Case("casme2 updated", with_layout(official.casme2_tree, frames="Cropped-updated/Cropped"), casme2, 200, True),
+    Case("casme2 raw", with_layout(official.casme2_tree, frames="CASME2_RAW_selected"), casme2, 200, False),
+    Case("casme2 2019", official.casme2_2019, casme2, 200, True),
+    Case("demo", official.casme2_tree, demo, 200, True),
+    Case("samm", official.samm_tree, samm, 200, False),
+    Case("samm trimmed", with_layout(official.samm_tree, preamble=0, subject=str), samm, 200, False),
+    Case("samm crops", with_layout(official.samm_tree, frames="SAMM_CROP"), samm, 200, True),
+    Case("smic", official.smic_tree, smic, 100, True),
+    Case(
+        "smic nested", with_layout(official.smic_tree, frames="SMIC_all_cropped/SMIC_all_cropped/HS"), smic, 100, True
+    ),
+    Case(
+        "smic raw",
+        with_layout(official.smic_tree, frames="SMIC_all_raw/HS", name="image{:06d}.bmp"),
+        smic,
+        100,
+        False,
+    ),
+    Case(
+        "smic nir",
+        with_layout(official.smic_tree, frames="SMIC_all_raw/NIR", name="{:05d}.bmp"),
+        lambda root: smic(root, camera="nir"),
+        25,
+        False,
+    ),
+    Case("smic long", official.smic_long_tree, smic, 100, False),
+    Case("manifest folders", manifest_of_folders, lambda root: manifest(root / "own.csv"), 90, True),
+    Case("manifest videos", manifest_of_videos, lambda root: manifest(root / "own.csv"), 30, True),
+]
+
+
+@pytest.fixture(params=CASES, ids=lambda case: case.name)
+def case(request: pytest.FixtureRequest) -> Case:
+    return request.param
+
+
+def test_every_adapter_reads_its_set_exactly(case: Case, tmp_path: Path) -> None:
+    expected = case.build(tmp_path)
+    found = case.find(tmp_path)
+    assert found.failures == {}
+    assert found.corrections == []
+    read = {
+        clip.key: (clip.onset, clip.apex, clip.offset, clip.emotion, clip.action_units, clip.fps)
+        for clip in found.clips
+    }
+    assert read == {
+        each.key: (each.onset, each.apex, each.offset, each.emotion, each.units, case.fps) for each in expected
+    }
+    assert found.cropped == case.cropped
+    assert {clip.dataset for clip in found.clips} == {found.dataset}
+    assert found.licence_notice
+
+
+def test_every_adapter_gives_the_frames_in_order(case: Case, tmp_path: Path) -> None:
+    case.build(tmp_path)
+    for clip in case.find(tmp_path).clips:
+        assert len(clip.frames) == clip.offset - clip.onset + 1
+        for index, image in read_frames(clip.frames, range(len(clip.frames))):
+            assert abs(int(np.median(image)) - official.frame_level(clip.onset + index)) <= 3
+            assert (image[..., 0] == image[..., 2]).all() or isinstance(clip.frames, VideoSpan)
+
+
+def test_every_clip_goes_through_the_pipeline_and_has_an_identity(case: Case, tmp_path: Path) -> None:
+    case.build(tmp_path)
+    found = case.find(tmp_path)
+    digests = {source_digest(clip, found.root) for clip in found.clips}
+    assert len(digests) == len(found.clips)
+    record = process_clip(found.clips[0], [TINY])[0]
+    assert record.motion.shape == (4, 16, 16, 3)
+    assert record.n_frames == len(found.clips[0].frames)
+
+
+def test_no_adapter_writes_into_the_data_set(case: Case, tmp_path: Path) -> None:
+    case.build(tmp_path)
+    before = {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")}
+    case.find(tmp_path)
+    assert {path: path.lstat().st_mtime_ns for path in tmp_path.rglob("*")} == before
+
+
+@pytest.mark.parametrize("adapter", [casme2, samm, smic, demo])
+def test_a_folder_without_the_set_is_refused(adapter: Callable[[Path], Discovery], tmp_path: Path) -> None:
+    for root in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(UsageError, match=r"pass --root|unpack the archive"):
+            adapter(root)
+
+
+@pytest.mark.parametrize(("build", "adapter"), [(official.casme2_tree, casme2), (official.samm_tree, samm)])
+def test_a_missing_sheet_is_named(build: Callable[[Path], object], adapter: Callable, tmp_path: Path) -> None:
+    build(tmp_path)
+    next(tmp_path.glob("*.xlsx")).unlink()
+    with pytest.raises(UsageError, match="no annotation sheet"):
+        adapter(tmp_path)

@@ -1,0 +1,247 @@
+"""`mpt-preprocess check`: nothing to say of a full release as documented, and a finding for each departure."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import official_sets as official
+import pytest
+from full_sets import full_expressions
+from official_sets import Expression
+
+from preprocess.check.anomalies import Report, check
+from preprocess.datasets.casme2 import casme2
+from preprocess.datasets.samm import samm
+from preprocess.datasets.smic import smic
+
+Command = Callable[..., Any]
+
+BUILD: dict[str, tuple[Callable[[Path, Sequence[Expression]], object], Callable]] = {
+    "casme2": (official.casme2_tree, casme2),
+    "samm": (official.samm_tree, samm),
+    "smic": (official.smic_tree, smic),
+}
+
+
+@pytest.fixture(autouse=True)
+def light_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One encoded picture for all frames: a full release has thousands."""
+    pictures = {
+        suffix: cv2.imencode(suffix, np.full((6, 5, 3), 90, np.uint8))[1].tobytes() for suffix in (".jpg", ".bmp")
+    }
+
+    def write_frames(folder: Path, names: Callable[[int], str], numbers: Sequence[int], grey: bool = False) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in numbers:
+            path = folder / names(number)
+            path.write_bytes(pictures[path.suffix])
+
+    monkeypatch.setattr(official, "write_frames", write_frames)
+
+
+def report_of(dataset: str, root: Path, expressions: Sequence[Expression], protocol: str | None = None) -> Report:
+    build, find = BUILD[dataset]
+    build(root, expressions)
+    return check(find(root), protocol)
+
+
+def unexpected(report: Report) -> list[tuple[str, str]]:
+    return [(anomaly.key, anomaly.kind) for anomaly in report.anomalies if anomaly.unexpected]
+
+
+@pytest.mark.parametrize(("dataset", "clips", "subjects"), [("casme2", 256, 26), ("samm", 159, 29), ("smic", 164, 16)])
+def test_a_full_release_gives_nothing_unexpected(dataset: str, clips: int, subjects: int, tmp_path: Path) -> None:
+    report = report_of(dataset, tmp_path, full_expressions(dataset))
+    assert unexpected(report) == []
+    assert (report.clips, len(report.subjects)) == (clips, subjects)
+    assert all(counts["clips"] == counts["full_set"] for counts in report.classes.values())
+    report.raise_unexpected()
+
+
+def test_the_command_prints_and_ends_well_or_with_three(tmp_path: Path, command: Command) -> None:
+    expressions = full_expressions("smic")
+    official.smic_tree(tmp_path / "whole", expressions)
+    official.smic_tree(tmp_path / "part", expressions[:-1])
+    done = command("mpt-preprocess", "check", "smic", "--root", tmp_path / "whole")
+    assert done.code == 0
+    shown = done.out
+    assert "164 clips of 16 subjects (full set: 16 with clips of these classes)" in shown
+    assert "s13: all its 10 clips are positive" in shown
+    assert shown.endswith("as expected\n")
+    done = command("mpt-preprocess", "check", "smic", "--root", tmp_path / "part")
+    assert done.code == 3
+    assert "surprise: 42 clips, smic-3 has 43" in done.out
+    assert "1 deviation from" in done.err
+
+
+@pytest.mark.parametrize("dataset", ["casme2", "samm", "smic", "manifest"])
+def test_people_and_programs_read_the_same_report(dataset: str, tmp_path: Path, command: Command) -> None:
+    where: tuple[object, ...] = (dataset, "--root", tmp_path)
+    if dataset == "manifest":
+        where = (tmp_path / "own.csv",)
+        rows = full_expressions("samm")
+        official.samm_tree(tmp_path, rows)
+        lines = [f"{row.subject},{row.clip},SAMM/{row.subject}/{row.clip},{row.emotion},200" for row in rows]
+        where[0].write_text("\n".join(["subject,clip,path,emotion,fps", *lines]))  # type: ignore[attr-defined]
+    else:
+        BUILD[dataset][0](tmp_path, full_expressions(dataset))
+    shown, printed = (command("mpt-preprocess", "check", *where, *form) for form in ((), ("--json",)))
+    assert shown.code == printed.code == 0
+    assert shown.out.endswith("as expected\n")
+    report = json.loads(printed.out)
+    assert report["as_expected"] is True
+    cells = [[cell.strip() for cell in line.split("│")[1:-1]] for line in shown.out.splitlines()]
+    table = {row[0]: row[1:] for row in cells if len(row) > 1}
+    classes = list(report["classes"].values())
+    assert table["found"] == [*(str(each["clips"]) for each in classes), str(sum(each["clips"] for each in classes))]
+    if dataset != "manifest":
+        assert table["full set"] == table["found"]
+    for subject, counts in report["subjects"].items():
+        assert table[subject][-1] == str(sum(counts.values()))
+    for anomaly in report["anomalies"]:
+        assert f"{anomaly['key']}: {anomaly['found']}" in shown.out
+
+
+def test_the_json_says_the_same(tmp_path: Path, command: Command) -> None:
+    official.samm_tree(tmp_path, full_expressions("samm"))
+    done = command("mpt-preprocess", "check", "samm", "--root", tmp_path, "--json")
+    assert done.code == 0
+    report = json.loads(done.out)
+    assert report["as_expected"] is True
+    assert report["classes"]["anger"] == {"clips": 57, "full_set": 57}
+    assert report["subjects"]["036"] == {}
+    assert report["cropped"] is False
+
+
+def test_a_sheet_of_246_rows_is_told_apart(tmp_path: Path) -> None:
+    rows = [row for row in full_expressions("casme2") if row.key != "sub24/EP02_07"]
+    report = report_of("casme2", tmp_path, rows)
+    texts = [anomaly.found for anomaly in report.anomalies if anomaly.unexpected]
+    assert texts[0] == "disgust: 63 clips, casme2-5 has 64"
+    assert texts[1].startswith("sub24/EP02_07 (disgust) is missing: some versions of the sheet")
+
+
+def test_another_protocol_counts_otherwise(tmp_path: Path) -> None:
+    report = report_of("casme2", tmp_path, full_expressions("casme2"), "megc2019")
+    assert {name: counts["clips"] for name, counts in report.classes.items()} == {
+        "negative": 88,
+        "positive": 32,
+        "surprise": 25,
+    }
+    assert unexpected(report) == []
+    assert report.expected_subjects == 24
+
+
+CHANGES: dict[str, tuple[dict[str, object], tuple[str, str] | None, str]] = {
+    "apex outside": ({"apex": 99}, ("{}", "apex outside"), "apex 99 outside 11–26"),
+    "apex at onset": ({"apex": 11}, None, "both are 11"),
+    "apex unknown": ({"apex": None}, None, "no apex is annotated"),
+    "short": ({"offset": 24}, None, "14 frames"),
+    "a single frame": ({"offset": 11, "apex": None}, ("{}", "a single frame"), "onset and offset are both 11"),
+}
+
+
+@pytest.mark.parametrize("kind", CHANGES)
+def test_annotation_that_needs_a_look(kind: str, tmp_path: Path) -> None:
+    changes, deviates, found = CHANGES[kind]
+    first, *rest = full_expressions("casme2")
+    report = report_of("casme2", tmp_path, [replace(first, **changes), *rest])
+    (anomaly,) = [anomaly for anomaly in report.anomalies if anomaly.kind == kind]
+    assert (anomaly.key, anomaly.found) == (first.key, found)
+    assert unexpected(report) == ([(first.key, kind)] if deviates else [])
+
+
+def test_what_is_known_of_the_release_is_expected(tmp_path: Path) -> None:
+    named = {"sub04/EP12_01f": None, "sub05/EP09_05f": 11}
+    rows = [replace(row, apex=named.get(row.key, row.apex)) for row in full_expressions("casme2")]
+    report = report_of("casme2", tmp_path, rows)
+    assert unexpected(report) == []
+    kinds = {anomaly.key: anomaly.kind for anomaly in report.anomalies}
+    assert kinds["sub04/EP12_01f"] == "apex unknown"
+    assert kinds["sub05/EP09_05f"] == "apex at onset"
+    assert {key for key, kind in kinds.items() if kind == "single class"} == {"sub10", "sub18", "sub22"}
+
+
+@pytest.mark.parametrize("emotion", ["", "suprise"])
+def test_an_unknown_label_is_unexpected(emotion: str, tmp_path: Path) -> None:
+    first, *rest = full_expressions("samm")
+    report = report_of("samm", tmp_path, [replace(first, emotion=emotion), *rest])
+    assert (first.key, "label unknown") in unexpected(report)
+    assert ("samm", "counts differ") in unexpected(report)
+
+
+def test_a_new_subject_of_one_class_is_unexpected(tmp_path: Path) -> None:
+    rows = full_expressions("smic")
+    clips = [index for index, row in enumerate(rows) if row.subject == "s19"]
+    for index in clips:
+        rows[index] = replace(rows[index], clip=f"s19_po_{index:03d}", emotion="positive")
+    assert ("s19", "single class") in unexpected(report_of("smic", tmp_path, rows))
+
+
+def test_images_are_looked_at_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expressions = full_expressions("smic")
+    official.smic_tree(tmp_path, expressions)
+    one, two = expressions[0], expressions[1]
+    folder = tmp_path / "SMIC_all_cropped/HS" / one.subject / "micro" / one.emotion / one.clip
+    whole = (folder / "reg_image000012.bmp").read_bytes()
+    (folder / "reg_image000012.bmp").write_bytes(whole[:-1])
+    (folder / "reg_image000014.bmp").write_bytes(b"")
+    other = tmp_path / "SMIC_all_cropped/HS" / two.subject / "micro" / two.emotion / two.clip
+    cv2.imwrite(str(other / "reg_image000012.bmp"), np.zeros((9, 9, 3), np.uint8))
+
+    def decode(*arguments: object) -> None:
+        raise AssertionError("check decoded an image")
+
+    monkeypatch.setattr(cv2, "imdecode", decode)
+    report = check(smic(tmp_path))
+    found = {(anomaly.key, anomaly.kind): anomaly.found for anomaly in report.anomalies}
+    assert "truncated BMP" in found[one.key, "unreadable image"]
+    assert "and 1 more images" in found[one.key, "unreadable image"]
+    assert found[two.key, "sizes differ"] == "frames of 5×6, 9×9 pixels"
+    assert len(unexpected(report)) == 2
+
+
+def test_corrections_are_listed(tmp_path: Path, command: Command) -> None:
+    rows = full_expressions("samm")
+    report = report_of("samm", tmp_path, [*rows[:-1], replace(rows[-1], subject="028", clip="028_4_1", apex=4)])
+    assert report.corrections[0].startswith("028/028_4_1: apex 4 → unknown, because ")
+    done = command("mpt-preprocess", "check", "samm", "--root", tmp_path)
+    assert "corrected (--no-corrections takes the annotation as delivered)\n  028/028_4_1: apex 4" in done.out
+    done = command("mpt-preprocess", "check", "samm", "--root", tmp_path, "--no-corrections")
+    assert "corrected" not in done.out and "028/028_4_1: apex 4 outside 11–26" in done.out
+
+
+def test_a_manifest_has_no_full_set_to_compare_with(tmp_path: Path, command: Command) -> None:
+    for clip in ("a", "b"):
+        official.write_frames(tmp_path / clip, "{}.jpg".format, range(20))
+    rows = "1,a,a,joy,200\n1,b,b,joy,200\n"
+    (tmp_path / "lab.csv").write_text("subject,clip,path,emotion,fps\n" + rows)
+    done = command("mpt-preprocess", "check", tmp_path / "lab.csv", "--json")
+    assert done.code == 0
+    report = json.loads(done.out)
+    assert report["protocol"] == "as-labelled"
+    assert [anomaly["kind"] for anomaly in report["anomalies"]] == ["single class"]
+
+
+def test_an_unknown_set_or_camera_is_a_usage_error(tmp_path: Path, command: Command) -> None:
+    done = command("mpt-preprocess", "check", "casme4")
+    assert done.code == 2
+    assert "choose one of casme2, samm, smic, demo" in done.err
+    done = command("mpt-preprocess", "check", "smic", "--root", tmp_path, "--camera", "uv")
+    assert done.code == 2
+    assert "SMIC has hs, vis, nir" in done.err
+
+
+def test_where_a_set_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = command("mpt-preprocess", "check", "samm")
+    assert done.code == 2
+    assert "the samm folder datasets/samm does not exist; put the data set there" in done.err
+    official.samm_tree(tmp_path / "elsewhere", full_expressions("samm"))
+    monkeypatch.setenv("MPT_SAMM", str(tmp_path / "elsewhere"))
+    done = command("mpt-preprocess", "check", "samm")
+    assert done.code == 0

@@ -1,0 +1,217 @@
+"""A real dask scheduler and real workers, each a process of its own, on this machine's loopback."""
+
+import importlib.util
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builds import SIZE, wait_for
+
+from data_cache.read.reader import CacheReader
+from data_cache.read.validate import validate
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="the extra 'cluster'")
+
+Spawn = Callable[..., "subprocess.Popen[str]"]
+
+
+def wait_while_running(client: "subprocess.Popen[str]", happens: Callable[[], bool]) -> None:
+    def check() -> bool:
+        assert client.poll() is None, "it ended before that"
+        return happens()
+
+    wait_for(check)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def cluster(spawn: Spawn, tmp_path: Path) -> Callable[..., tuple[str, list[subprocess.Popen[str]]]]:
+    """Start a scheduler and workers; the address, and all processes, the scheduler first."""
+
+    def start(workers: int = 2, **environment: str) -> tuple[str, list[subprocess.Popen[str]]]:
+        address = f"tcp://127.0.0.1:{free_port()}"
+        quiet = {"DASK_DISTRIBUTED__ADMIN__LOG_FORMAT": "%(message)s"}
+        host, port = address.removeprefix("tcp://").split(":")
+        scheduler = spawn(
+            "distributed.cli.dask_scheduler", "--host", host, "--port", port, "--no-dashboard", "--no-show", **quiet
+        )
+        options = ("--nthreads", 1, "--no-nanny", "--no-dashboard", "--host", host, "--death-timeout", 30)
+        processes = [
+            spawn(
+                "distributed.cli.dask_worker", address, *options, "--local-directory", tmp_path / "dask", **environment
+            )
+            for _ in range(workers)
+        ]
+        return address, [scheduler, *processes]
+
+    return start
+
+
+def receipts(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
+
+
+def serial(command: Callable[..., Any], *arguments: object) -> str:
+    """Content of what a run in one process makes."""
+    done = command("mpt-preprocess", *arguments, "-j", 1, "-o", "serial.h5")
+    assert done.code == 0, done.err
+    return CacheReader("serial.h5").content_digest
+
+
+def test_two_workers_share_the_work_and_the_cache_is_the_same(
+    command: Callable[..., Any], spawn: Spawn, cluster: Callable[..., Any], drawn_set: Path, tmp_path: Path
+) -> None:
+    address, (_, *workers) = cluster()
+    arguments = ("casme2", "--root", drawn_set, "--size", 112, "--levels", 3)
+    reference = serial(command, *arguments)
+    client = spawn("mpt-preprocess", *arguments, "-o", "c.h5", "--scheduler", address, "--log-file", "log.jsonl")
+    out = client.communicate(timeout=60)[0]
+    assert client.returncode == 0, out
+    assert "workers with" in out
+    log = receipts(tmp_path / "log.jsonl")
+    assert len(log) == 20 and {receipt["pid"] for receipt in log} <= {worker.pid for worker in workers}
+    assert validate(tmp_path / "c.h5") == []
+    assert CacheReader(tmp_path / "c.h5").content_digest == reference
+    assert {receipt["sha256"][0] for receipt in log} == set(CacheReader(tmp_path / "c.h5").clips.sha256)
+    command("mpt-preprocess", *arguments, "-j", 2, "-o", "joblib.h5")
+    for k in (1, 2):
+        command("mpt-preprocess", *arguments, "-j", 1, "-o", "shares.h5", "--shard", f"{k}/2")
+    command("mpt-cache", "merge-parts", "shares.h5")
+    assert CacheReader("joblib.h5").content_digest == CacheReader("shares.h5").content_digest == reference
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_loses_nothing(
+    command: Callable[..., Any], spawn: Spawn, cluster: Callable[..., Any], drawn_set: Path, tmp_path: Path
+) -> None:
+    address, (_, *workers) = cluster()
+    arguments = ("casme2", "--root", drawn_set, "--size", 448, "--levels", 3)
+    reference = serial(command, *arguments)
+    client = spawn("mpt-preprocess", *arguments, "-o", "c.h5", "--scheduler", address, "--log-file", "log.jsonl")
+    wait_while_running(client, lambda: len({receipt["pid"] for receipt in receipts(tmp_path / "log.jsonl")}) >= 2)
+    workers[0].send_signal(signal.SIGKILL)
+    out = client.communicate(timeout=120)[0]
+    assert client.returncode == 0, out
+    log = receipts(tmp_path / "log.jsonl")
+    pids = [receipt["pid"] for receipt in log]
+    assert set(pids) == {worker.pid for worker in workers}, "both worked"
+    assert pids.count(workers[1].pid) > pids.count(workers[0].pid), "the other one did the rest"
+    assert len({receipt["clip"] for receipt in log}) == 20
+    assert CacheReader(tmp_path / "c.h5").content_digest == reference
+
+
+@pytest.mark.slow
+def test_a_scheduler_that_goes_away_is_said_and_the_run_resumes(
+    command: Callable[..., Any], spawn: Spawn, cluster: Callable[..., Any], drawn_set: Path, tmp_path: Path
+) -> None:
+    address, (scheduler, *_) = cluster()
+    arguments = ("casme2", "--root", drawn_set, "--size", 448, "--levels", 3)
+    reference = serial(command, *arguments)
+    client = spawn("mpt-preprocess", *arguments, "-o", "c.h5", "--scheduler", address, "--log-file", "log.jsonl")
+    wait_while_running(client, lambda: len(receipts(tmp_path / "log.jsonl")) >= 3)
+    os.killpg(scheduler.pid, signal.SIGKILL)
+    out = client.communicate(timeout=60)[0]
+    assert client.returncode == 2, out
+    assert "went away" in out and "Traceback" not in out
+    assert out.strip().splitlines()[-1].startswith("mpt-preprocess: ")
+    before = len(receipts(tmp_path / "log.jsonl"))
+    done = command("mpt-preprocess", *arguments, "-j", 1, "-o", "c.h5", "--log-file", "log.jsonl")
+    assert done.code == 0, done.err
+    resumed = receipts(tmp_path / "log.jsonl")[before:]
+    assert sum(receipt["status"] == "reused" for receipt in resumed) >= 3
+    assert CacheReader("c.h5").content_digest == reference
+
+
+@pytest.mark.slow
+def test_an_interrupted_client_keeps_what_is_done(
+    spawn: Spawn, cluster: Callable[..., Any], drawn_set: Path, tmp_path: Path
+) -> None:
+    address, _ = cluster()
+    arguments = ("casme2", "--root", drawn_set, "--size", 448, "--levels", 3, "-o", "c.h5")
+    client = spawn("mpt-preprocess", *arguments, "--scheduler", address, "--log-file", "log.jsonl")
+    wait_while_running(client, lambda: len(receipts(tmp_path / "log.jsonl")) >= 2)
+    os.killpg(client.pid, signal.SIGINT)
+    out = client.communicate(timeout=60)[0]
+    assert client.returncode == 130 and "Traceback" not in out, out
+    assert "interrupted" in out and f"--scheduler {address}" in out.strip().splitlines()[-1]
+    assert not (tmp_path / "c.h5").exists() and list((tmp_path / "c.h5.parts").glob("*.h5"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs a mount namespace")
+def test_a_worker_that_cannot_see_the_folder_is_named(
+    spawn: Spawn, cluster: Callable[..., Any], drawn_set: Path, tmp_path: Path
+) -> None:
+    address, _ = cluster(workers=1)
+    (tmp_path / "shared").mkdir()
+    blind = (
+        "import ctypes, runpy, subprocess, sys\n"
+        "ctypes.CDLL(None).unshare(0x20000)\n"  # a mount namespace of its own
+        "subprocess.run(['mount', '--make-rprivate', '/'], check=True)\n"
+        "subprocess.run(['mount', '-t', 'tmpfs', 'tmpfs', sys.argv.pop(1)], check=True)\n"
+        "runpy.run_module('distributed.cli.dask_worker', run_name='__main__')\n"
+    )
+    (tmp_path / "blind.py").write_text(blind)
+    spawn(
+        "blind",
+        tmp_path / "shared",
+        address,
+        "--nthreads",
+        1,
+        "--no-nanny",
+        "--no-dashboard",
+        PYTHONPATH=f"{tmp_path}:{Path(__file__).parents[2]}",
+    )
+    time.sleep(4)
+    arguments = ("casme2", "--root", drawn_set, *SIZE, "-o", "shared/c.h5")
+    client = spawn("mpt-preprocess", *arguments, "--scheduler", address)
+    out = client.communicate(timeout=60)[0]
+    assert client.returncode == 2, out
+    assert "1 of 2 workers" in out and "cannot see" in out and str(tmp_path / "shared" / "c.h5.parts") in out
+    assert "tcp://127.0.0.1" in out and "Traceback" not in out
+
+
+@pytest.mark.slow
+def test_a_worker_without_this_package_is_named(
+    spawn: Spawn, cluster: Callable[..., Any], drawn_set: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "bare" / "preprocess").mkdir(parents=True)
+    (tmp_path / "bare" / "preprocess" / "__init__.py").write_text("raise ImportError('no preprocess here')")
+    address, _ = cluster(workers=1, PYTHONPATH=str(tmp_path / "bare"))
+    client = spawn("mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "-o", "c.h5", "--scheduler", address)
+    out = client.communicate(timeout=60)[0]
+    assert client.returncode == 2, out
+    assert "not installed there" in out and "Traceback" not in out.split("mpt-preprocess:")[-1]
+
+
+def test_no_scheduler_is_said_in_one_line(
+    command: Callable[..., Any], drawn_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import preprocess.workers.cluster
+
+    monkeypatch.setattr(preprocess.workers.cluster, "CONNECT_SECONDS", 0.5)
+    address = f"tcp://127.0.0.1:{free_port()}"
+    done = command("mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "--scheduler", address)
+    assert done.code == 2
+    assert f"no dask scheduler answers at {address}" in done.err and "Traceback" not in done.err
+
+
+def test_without_dask_the_extra_is_named(
+    command: Callable[..., Any], drawn_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    done = command("mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "--scheduler", "tcp://127.0.0.1:1")
+    assert done.code == 2 and "motion-prompt-tuning[cluster]" in done.err

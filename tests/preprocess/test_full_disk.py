@@ -1,0 +1,155 @@
+"""A full disk is one clear line and exit code 7: no crash, no half file, nothing lost that was done."""
+
+import resource
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builds import SIZE
+
+from data_cache.errors import NoSpace
+from data_cache.files import space
+from data_cache.files.space import cache_bytes
+from data_cache.read.reader import CacheReader
+from data_cache.read.validate import validate
+
+Command = Callable[..., Any]
+
+# A limit on the size of files fails like a full disk, at any byte that one likes to choose.
+EVERY_BYTE = """
+import resource, sys
+from pathlib import Path
+from data_cache.errors import NoSpace
+from data_cache.write.shards import merge
+source, folder = Path(sys.argv[1]), Path(sys.argv[2])
+size, outcomes = source.stat().st_size, []
+for step in range(41):
+    limit = size * step // 40 + 1
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
+    try:
+        merge([source], folder / f"{step}.h5", gzip="gzip" in sys.argv)
+        outcomes.append("made")
+    except NoSpace as error:
+        outcomes.append("full")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(" ".join(outcomes))
+"""
+
+
+@pytest.mark.parametrize("how", ["plain", "gzip"])
+def test_writing_fails_cleanly_wherever_the_disk_ends(
+    make_cache: Callable[..., Path], tmp_path: Path, how: str
+) -> None:
+    source = make_cache(tmp_path / "source.h5", {"s": 4})
+    out = tmp_path / "out"
+    out.mkdir()
+    done = subprocess.run([sys.executable, "-c", EVERY_BYTE, source, out, how], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr  # 139 or 135 is the crash of HDF5 at exit
+    assert done.stderr == ""
+    outcomes = done.stdout.split()
+    assert outcomes.count("full") > 30 and outcomes[-1] == "made"
+    for step, outcome in enumerate(outcomes):
+        path = out / f"{step}.h5"
+        assert path.exists() == (outcome == "made")
+        assert not path.exists() or validate(path) == []
+    assert not list(out.glob("*.tmp-*"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mount a file system of a given size."""
+    mounted: list[Path] = []
+
+    def mount(size: int) -> Path:
+        place = tmp_path / "disk"
+        place.mkdir()
+        made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True)
+        if made.returncode:
+            pytest.skip("no right to mount a file system here")
+        mounted.append(place)
+        return place
+
+    if shutil.which("mount") is None:
+        pytest.skip("there is no mount command")
+    yield mount
+    for place in mounted:
+        subprocess.run(["umount", place], check=True)
+
+
+@pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_disk_that_fills_up_during_the_build(
+    spawn: Callable[..., Any], drawn_set: Path, small_disk: Callable[[int], Path], jobs: int
+) -> None:
+    """Something else takes the space that was free when the build began."""
+    disk = small_disk(30 * cache_bytes(1, 16, 64))
+    filler = disk / "filler"
+    filler.write_bytes(bytes(18 * cache_bytes(1, 16, 64)))  # leaves room for 12 of 20 shards
+    # The check before the start is blind here, as it is to a quota.
+    arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", jobs, "-o", disk / "c.h5")
+    program = spawn("tests.blind_to_space", *arguments)
+    out = program.communicate(timeout=100)[0]
+    assert program.returncode == 7, out
+    assert "disk full while writing" in out and "Traceback" not in out
+    shards = list((disk / "c.h5.parts").glob("*.h5"))
+    assert len(shards) >= 8
+    for shard in shards:
+        assert validate(shard) == []
+    assert not (disk / "c.h5").exists()
+    filler.unlink()
+    before = {shard: shard.stat().st_mtime_ns for shard in shards}
+    # Now the shards fit, and the merge is what fills the disk.
+    program = spawn("tests.blind_to_space", *arguments)
+    out = program.communicate(timeout=100)[0]
+    assert program.returncode == 7, out
+    assert "Traceback" not in out
+    assert {shard: shard.stat().st_mtime_ns for shard in before} == before, "finished shards were made again"
+    assert len(list((disk / "c.h5.parts").glob("*.h5"))) == 20
+    assert not list(disk.glob("c.h5.tmp-*")) and not (disk / "c.h5").exists()
+
+
+def test_too_little_space_is_said_before_anything_is_written(
+    command: Command, drawn_set: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    needed = 20 * cache_bytes(1, 16, 64) + cache_bytes(20, 16, 64)
+    monkeypatch.setattr(space, "free_bytes", lambda path: needed - 1)
+    done = command("mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "-j", 1)
+    assert done.code == 7
+    assert "need" in done.err and "free" in done.err and "20 shards" in done.err
+    assert not list(tmp_path.rglob("*.h5")) and not list(tmp_path.rglob("*.parts"))
+    monkeypatch.setattr(space, "free_bytes", lambda path: needed)
+    assert command("mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "-j", 1).code == 0
+
+
+def test_the_estimate_of_space_is_enough_and_not_wasteful(
+    command: Command, drawn_set: Path, make_cache: Callable[..., Path], tmp_path: Path
+) -> None:
+    for subjects in ({"s": 1}, {"s": 30}):
+        path = make_cache(tmp_path / "c.h5", subjects, size=64, frames=16)
+        estimated = cache_bytes(sum(subjects.values()), 16, 64)
+        assert path.stat().st_size <= estimated <= path.stat().st_size * 1.1
+
+
+def test_a_full_disk_during_a_copy_or_merge_of_caches(
+    command: Command, make_cache: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = make_cache(tmp_path / "c.h5", {"s": 2})
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    for arguments in (
+        ("merge", path, "-o", tmp_path / "m.h5"),
+        ("export", path, "--compression", "gzip", "-o", tmp_path / "z.h5"),
+        ("export", path, "--card", tmp_path / "card"),
+    ):
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+        try:
+            done = command("mpt-cache", *arguments)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        assert done.code == 7 and "disk full" in done.err and "Traceback" not in done.err
+    assert not list(tmp_path.rglob("*.tmp-*"))
+    assert CacheReader(path).clips.keys == ["s/EP00", "s/EP01"]
+    with pytest.raises(NoSpace):
+        space.require_space(tmp_path, 10**18, "everything")

@@ -1,0 +1,143 @@
+"""Kill a build, interrupt it, start it twice: what is finished is kept, and the cache comes out the same."""
+
+import os
+import random
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from builds import SIZE, receipts, same_content, shards_in, wait_for
+
+from data_cache.read.validate import validate
+
+Command = Callable[..., Any]
+Spawn = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.mark.parametrize("after", [1, 9])
+def test_killed_while_making_shards(
+    spawn: Spawn, command: Command, drawn_set: Path, uninterrupted: Path, tmp_path: Path, after: int
+) -> None:
+    arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", 1, "-o", "c.h5")
+    program = spawn("mpt-preprocess", *arguments)
+    wait_for(lambda: len(shards_in(tmp_path)) >= after)
+    os.killpg(program.pid, signal.SIGKILL)
+    program.wait()
+    assert not (tmp_path / "c.h5").exists()
+    kept = {path: path.stat().st_mtime_ns for path in shards_in(tmp_path)}
+    assert after <= len(kept) < 20
+    done = command("mpt-preprocess", *arguments, "--log-file", "log.jsonl")
+    assert done.code == 0, done.err
+    assert "taking over" in done.err
+    statuses = [status for (status,) in receipts(tmp_path / "log.jsonl").values()]
+    assert statuses.count("reused") == len(kept) and statuses.count("done") == 20 - len(kept)
+    assert same_content(tmp_path / "c.h5", uninterrupted)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.h5", "c.h5.sha256", "log.jsonl"]
+
+
+def test_killed_while_merging(
+    spawn: Spawn, command: Command, drawn_set: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", 1, "-o", "c.h5")
+    program = spawn("mpt-preprocess", *arguments)
+    wait_for(lambda: any(tmp_path.glob("c.h5.tmp-*")))
+    os.killpg(program.pid, signal.SIGKILL)
+    program.wait()
+    if not (tmp_path / "c.h5").exists():
+        assert len(shards_in(tmp_path)) == 20
+        done = command("mpt-preprocess", *arguments, "--log-file", "log.jsonl")
+        assert done.code == 0, done.err
+        assert set(map(tuple, receipts(tmp_path / "log.jsonl").values())) == {("reused",)}
+    assert same_content(tmp_path / "c.h5", uninterrupted)
+    assert not list(tmp_path.glob("*.tmp-*"))
+
+
+@pytest.mark.slow
+def test_thirty_kills_at_random_moments(spawn: Spawn, command: Command, tmp_path: Path) -> None:
+    """The demo set in full, both cores, the whole process group killed; whatever is left is whole or absent."""
+    arguments = ("demo", "--size", 112, "-o", "c.h5")
+    assert spawn("mpt-preprocess", *arguments[:-1], "reference.h5").communicate()[0] is not None
+    reference = tmp_path / "reference.h5"
+    started = time.monotonic()
+    spawn("mpt-preprocess", *arguments[:-1], "timing.h5").communicate()
+    takes = time.monotonic() - started
+    random.seed(1)
+    kills = absent = whole = recomputed = 0
+    log = tmp_path / "log.jsonl"
+    while kills < 30 or whole == 0:
+        program = spawn("mpt-preprocess", *arguments, "--log-file", log)
+        try:  # the last run is left alone, for on a busy machine none of the others may have come to its end
+            program.wait(timeout=random.uniform(0.2, 1.05) * takes if kills < 30 else None)
+        except subprocess.TimeoutExpired:
+            os.killpg(program.pid, signal.SIGKILL)
+            program.wait()
+            kills += 1
+        if not (tmp_path / "c.h5").exists():
+            assert program.returncode == -signal.SIGKILL
+            absent += 1
+            continue
+        # Finished, or killed after the cache had appeared: it must be whole, and every clip made once.
+        whole += 1
+        assert validate(tmp_path / "c.h5") == []
+        assert same_content(tmp_path / "c.h5", reference)
+        assert command("mpt-preprocess", *arguments).code == 0
+        done = [statuses.count("done") for statuses in receipts(log).values()]
+        recomputed += sum(count > 1 for count in done)
+        for path in (tmp_path / "c.h5", tmp_path / "c.h5.sha256", log):
+            path.unlink(missing_ok=True)
+    figures = f"{kills} kills: {absent} times absent, {whole} times whole; a run takes {takes:.1f} s"
+    Path(os.environ.get("MPT_TEST_FIGURES", os.devnull)).write_text(f"{figures}; {recomputed} recomputed\n")
+    assert recomputed == 0, figures
+    assert whole >= 1 and absent + whole >= 30, figures
+
+
+@pytest.mark.parametrize(("jobs", "number"), [(1, signal.SIGINT), (2, signal.SIGINT), (2, signal.SIGTERM)])
+def test_interrupted_it_finishes_what_is_in_hand(
+    spawn: Spawn, drawn_set: Path, uninterrupted: Path, tmp_path: Path, jobs: int, number: int
+) -> None:
+    arguments = ("casme2", "--root", drawn_set, "--size", 224, "--levels", 3, "-j", jobs, "-o", "c.h5")
+    program = spawn("mpt-preprocess", *arguments)
+    wait_for(lambda: len(shards_in(tmp_path)) >= 1)
+    os.killpg(program.pid, number)
+    out = program.communicate(timeout=60)[0]
+    assert program.returncode == 130, out
+    assert "Traceback" not in out and "KeyboardInterrupt" not in out
+    last = out.strip().splitlines()[-1]
+    kept = shards_in(tmp_path)
+    assert "interrupted" in last and f"preprocess.cli casme2 --root {drawn_set}" in last
+    for shard in kept:
+        assert validate(shard) == []
+    assert not list(tmp_path.glob("*.tmp-*")) and not list(tmp_path.glob("*.lock"))
+    if number == signal.SIGINT:  # SIGTERM ends the workers of the group at once, in the middle of a shard perhaps
+        assert not list(tmp_path.rglob("*.tmp-*"))
+        assert f"; {len(kept)} of 20 clips are done" in last
+
+
+def test_an_interrupt_before_and_after_the_work_is_no_traceback_either(
+    spawn: Spawn, drawn_set: Path, tmp_path: Path
+) -> None:
+    program = spawn("mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "-j", 1, "-o", "c.h5")
+    wait_for(lambda: any(tmp_path.glob("c.h5.tmp-*")) or (tmp_path / "c.h5").exists())
+    os.killpg(program.pid, signal.SIGINT)
+    out = program.communicate(timeout=60)[0]
+    assert program.returncode in (0, 130), out
+    assert "Traceback" not in out
+    assert not list(tmp_path.glob("*.tmp-*"))
+
+
+def test_two_producers_at_once(spawn: Spawn, command: Command, drawn_set: Path, tmp_path: Path) -> None:
+    arguments = ("casme2", "--root", drawn_set, "--size", 224, "--levels", 3, "-j", 1, "-o", tmp_path / "c.h5")
+    first = spawn("mpt-preprocess", *arguments)
+    wait_for(lambda: len(shards_in(tmp_path)) >= 1)
+    first.send_signal(signal.SIGSTOP)  # or it may be done before the second has begun
+    second = command("mpt-preprocess", *arguments)
+    first.send_signal(signal.SIGCONT)
+    assert second.code == 6
+    assert f"process {first.pid} on" in second.err and "Traceback" not in second.err
+    out = first.communicate(timeout=60)[0]
+    assert first.returncode == 0, out
+    assert validate(tmp_path / "c.h5") == []

@@ -1,0 +1,106 @@
+"""`mpt-preprocess manifest --recipe FILE`: new recordings get the pixels that a cache's recipe says."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_cache.digest import digest
+from data_cache.read.reader import CacheReader
+from preprocess.recipe import ALGORITHM_VERSION, Recipe
+from preprocess.recipe_file import read_recipe
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def own_clip(tmp_path: Path, write_frames: Callable[..., Path]) -> Path:
+    """A manifest of one clip; returns the CSV."""
+    write_frames(tmp_path / "frames", range(1, 30))
+    csv = tmp_path / "own.csv"
+    csv.write_text("subject,clip,path,emotion,fps\np1,a,frames,happy,100\n")
+    return csv
+
+
+def save(recipe: object, path: Path = Path("recipe.json")) -> Path:
+    path.write_text(json.dumps(recipe))
+    return path
+
+
+def test_the_recipe_of_a_cache_gives_the_same_pixels_again(command: Command, own_clip: Path) -> None:
+    knobs = ("--size", 32, "--levels", 3, "--alpha", 7, "--sampling", "box", "--filter", "filtfilt", "--gains", "evm")
+    assert command("mpt-preprocess", "manifest", own_clip, *knobs, "-j", 1, "-o", "a.h5").code == 0
+    stored = CacheReader("a.h5").attributes.recipe
+    done = command("mpt-preprocess", "manifest", own_clip, "--recipe", save(stored), "-j", 1, "-o", "b.h5")
+    assert done.code == 0, done.err
+    again = CacheReader("b.h5")
+    assert again.attributes.recipe == stored
+    assert again.attributes.recipe_digest == CacheReader("a.h5").attributes.recipe_digest
+    assert again.content_digest == CacheReader("a.h5").content_digest
+
+
+def test_what_is_typed_wins_over_the_file(command: Command, own_clip: Path) -> None:
+    file = save({"alpha": 7.0, "size": 32, "levels": 3, "low": 1.0})
+    typed = ("--size", 24, "--alpha", 3, "--alpha", 5)
+    done = command("mpt-preprocess", "manifest", own_clip, "--recipe", file, *typed, "-j", 1, "-o", "c.h5")
+    assert done.code == 0, done.err
+    expected = Recipe(size=24, levels=3, low=1.0)
+    for alpha in (3.0, 5.0):
+        made = CacheReader(f"c-alpha{alpha:g}.h5").attributes.recipe
+        assert made == expected.with_alpha(alpha).as_json()
+
+
+def test_the_faces_of_the_file_are_honoured(command: Command, own_clip: Path, tmp_path: Path) -> None:
+    """csv asks for boxes, though frames that a manifest lists count as cropped otherwise."""
+    file = save({"faces": "csv", "size": 32, "levels": 3})
+    arguments = ("mpt-preprocess", "manifest", own_clip, "--recipe", file, "-j", 1, "-o", "d.h5")
+    refused = command(*arguments)
+    assert refused.code == 2 and "no face boxes" in refused.err
+    (tmp_path / "face_boxes.csv").write_text("subject,clip,x,y,width,height\np1,a,5,5,20,20\n")
+    assert command(*arguments).code == 0
+    boxed = CacheReader("d.h5")
+    assert boxed.attributes.recipe["faces"] == "csv"
+    whole = command(*arguments[:-1], "e.h5", "--faces", "none")
+    assert whole.code == 0, whole.err
+    assert CacheReader("e.h5").attributes.recipe["faces"] == "none"
+    assert CacheReader("e.h5").content_digest != boxed.content_digest
+
+
+def test_a_whole_number_stands_for_a_float(tmp_path: Path) -> None:
+    values = read_recipe(save({"alpha": 20, "high": 4}, tmp_path / "r.json"))
+    assert digest(Recipe(**values).as_json()) == Recipe().digest
+
+
+def test_only_what_the_file_sets_is_taken(tmp_path: Path) -> None:
+    assert read_recipe(save({"alpha": 3.0}, tmp_path / "r.json")) == {"alpha": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"alhpa": 20.0}', "unknown setting 'alhpa'; did you mean 'alpha'"),
+        ('{"alpha": "strong"}', "alpha is 'strong'"),
+        ('{"alpha": NaN}', "alpha is nan"),
+        ('{"low": 5.0}', "--low must be below --high"),
+        ('{"filter": ["causal"]}', "choose one of causal"),
+        (f'{{"algorithm": {ALGORITHM_VERSION + 1}}}', "version"),
+        ("[1, 2]", "no JSON object"),
+        ("{", "no JSON file"),
+        ("[" * 100_000, "no JSON file"),
+        ("\udce9", "no JSON file"),
+    ],
+)
+def test_a_bad_file_is_explained_in_one_line(command: Command, own_clip: Path, text: str, words: str) -> None:
+    Path("recipe.json").write_bytes(text.encode(errors="surrogateescape"))
+    done = command("mpt-preprocess", "manifest", own_clip, "--recipe", "recipe.json")
+    assert done.code == 2 and words in done.err and "recipe.json" in done.err, done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert not Path("data_cache").exists()
+
+
+@pytest.mark.parametrize("name", ["nowhere.json", "."])
+def test_a_file_that_cannot_be_read_is_named(command: Command, own_clip: Path, name: str) -> None:
+    done = command("mpt-preprocess", "manifest", own_clip, "--recipe", name)
+    assert done.code == 2 and "--recipe" in done.err and "cannot be read" in done.err

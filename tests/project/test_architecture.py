@@ -1,0 +1,57 @@
+"""The direction of imports, in fresh interpreters where what must not be needed cannot be imported."""
+
+import subprocess
+import sys
+
+import pytest
+from commands import COMMANDS
+
+HEAVY = ("torch", "timm", "cv2", "joblib", "scipy", "sklearn", "openpyxl", "matplotlib")
+
+
+BLOCKER = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(f"{{name}} is blocked")
+sys.meta_path.insert(0, Blocker())
+import {modules}
+"""
+
+
+def import_without(modules: str, *blocked: str) -> subprocess.CompletedProcess[str]:
+    code = BLOCKER.format(blocked=blocked, modules=modules)
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("modules", "blocked"),
+    [
+        (
+            "data_cache.write.shards, data_cache.read.validate, data_cache.protocols.protocol",
+            ("preprocess", "train", *HEAVY, "typer"),
+        ),
+        ("preprocess.job.build, preprocess.cli", ("train", "torch", "timm", "sklearn")),
+        ("preprocess.datasets.casme2", ("train", "torch", "joblib")),
+        ("train.job, train.cli", ("preprocess", "cv2", "joblib", "openpyxl", "matplotlib")),
+        ("train.report.build", ("preprocess", "torch", "timm", "cv2")),
+        (
+            "train.results.metrics, train.results.summary, train.results.run_folder",
+            ("torch", "timm", "sklearn", "h5py"),
+        ),
+    ],
+)
+def test_a_room_needs_no_other(modules: str, blocked: tuple[str, ...]) -> None:
+    done = import_without(modules, *blocked)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_block_itself_works() -> None:
+    assert import_without("data_cache.write.shards", "h5py").returncode != 0
+
+
+@pytest.mark.parametrize("module", sorted(COMMANDS.values()))
+def test_help_waits_for_no_heavy_library(module: str) -> None:
+    done = import_without(module, *HEAVY)
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,161 @@
+"""The examples, as a reader would run them: scripts in an empty folder, on small generated data."""
+
+import ast
+import io
+import os
+import subprocess
+import sys
+import tokenize
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from videos import write_video
+
+from data_cache.read.reader import CacheReader
+from preprocess.datasets.base import VideoSpan
+from preprocess.frames.read import read_frames
+from preprocess.frames.video import count_frames, frame_rate
+from train.results.run_folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+SHORT = ("add_a_dataset.py", "custom_adapter.py")
+"""What a new contributor writes must fit into fewer than 40 lines of code."""
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, EXAMPLES / script, *map(str, arguments)]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
+        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+    return run
+
+
+def lines_of_code(text: str) -> int:
+    """Lines that are neither empty nor comment nor docstring."""
+    docstrings: set[int] = set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
+            docstrings |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
+    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
+    written: set[int] = set()
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type not in silent:
+            written |= set(range(token.start[0], token.end[0] + 1))
+    return len(written - docstrings)
+
+
+def test_lines_are_counted_as_a_reader_would() -> None:
+    assert lines_of_code('"""Text.\n\nMore."""\n\nx = 1  # why\n# not this\ny = """a\nb"""\n') == 3
+
+
+@pytest.mark.parametrize("script", SHORT)
+def test_it_takes_fewer_than_forty_lines(script: str) -> None:
+    assert 10 < lines_of_code((EXAMPLES / script).read_text()) < 40
+
+
+@pytest.mark.parametrize("script", SHORT)
+def test_the_documentation_includes_it(script: str) -> None:
+    """In the form of two lines: a formatter of code in Markdown reads the form of one line as arithmetic."""
+    pages = [path.read_text() for path in (ROOT / "docs").glob("adding-*.md")]
+    assert any(f"\n--8<--\nexamples/{script}\n--8<--\n" in page for page in pages)
+
+
+def test_the_list_of_examples_is_complete() -> None:
+    listed = (EXAMPLES / "README.md").read_text()
+    assert all(f"`{path.name}`" in listed for path in EXAMPLES.glob("*.py"))
+
+
+def film(path: Path, rate: float = 25.0, seconds: float = 4.0, hertz: float = 1.5, shift: float = 0.25) -> np.ndarray:
+    """Write a grating that swings by a quarter of a pixel; returns its movement over time."""
+    moved = shift * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)
+    rows = 128 + 60 * np.sin(2 * np.pi * (np.arange(96) - moved[:, None]) / 24)
+    frames = np.broadcast_to(rows[:, None, :, None], (len(moved), 64, 96, 3)).round().astype(np.uint8)
+    write_video(path, frames, rate, "mp4v")
+    return moved
+
+
+def swing(path: Path, moved: np.ndarray) -> float:
+    """How much each pixel follows the movement: the slope of grey levels over pixels of shift, over the image."""
+    frames = np.stack([frame for _, frame in read_frames(VideoSpan(path, 0, len(moved) - 1), range(len(moved)))])
+    settled = slice(len(moved) // 2, None)  # the causal filter starts at rest
+    grey, signal = frames[settled].mean(-1), moved[settled] - moved[settled].mean()
+    slopes = np.tensordot(signal, grey - grey.mean(0), 1) / (signal @ signal)
+    return float(np.abs(slopes).mean())
+
+
+def test_a_magnified_video_swings_further_and_stays_as_it_was_otherwise(
+    example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    moved = film(tmp_path / "in.mp4")
+    for alpha in (0, 6):
+        done = example("magnify_a_video.py", "in.mp4", f"out{alpha}.mp4", "--alpha", alpha)
+        assert done.returncode == 0, done.stderr
+        assert count_frames(tmp_path / f"out{alpha}.mp4") == len(moved)
+        assert frame_rate(tmp_path / f"out{alpha}.mp4") == pytest.approx(25)
+    before, same, after = (swing(tmp_path / name, moved) for name in ("in.mp4", "out0.mp4", "out6.mp4"))
+    assert same == pytest.approx(before, rel=0.2)  # video compression
+    # 1.5 Hz lies in the pass band, 0.4 to 4 Hz, of a filter whose gain there is 1: x + 6 x
+    assert after == pytest.approx(7 * before, rel=0.2)
+
+
+def test_a_video_that_is_none_is_refused_in_one_line(
+    example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    (tmp_path / "in.mp4").write_text("not a video")
+    done = example("magnify_a_video.py", "in.mp4", "out.mp4")
+    assert done.returncode == 3 and "cannot be opened as a video" in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "out.mp4").exists()
+
+
+def test_the_new_data_set_is_checked_and_cached(
+    example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, write_frames: Callable[..., Path]
+) -> None:
+    for subject, clip, count in (("p1", "a_happy", 20), ("p1", "b_sad", 9), ("p2", "a_sad", 17)):
+        write_frames(tmp_path / "recordings" / subject / clip, range(5, 5 + count), "frame_{:04d}.png")
+    small = ("--root", "recordings", "--frames", 4, "--size", 16, "--levels", 2, "-j", 1)
+    done = example("add_a_dataset.py", "mylab", *small)
+    assert done.returncode == 0, done.stderr
+    with CacheReader(tmp_path / "data_cache/mylab.h5") as reader:
+        assert reader.clips.keys == ["p1/a", "p1/b", "p2/a"]
+        assert reader.clips.emotion == ["happy", "sad", "sad"]
+        assert reader.clips.n_frames.tolist() == [20, 9, 17] and reader.clips.fps.tolist() == [120] * 3
+        assert (reader.clips.onset.tolist(), reader.clips.offset.tolist()) == ([5, 5, 5], [24, 13, 21])
+        assert "MyLab" in reader.attributes.licence_notice
+    (tmp_path / "recordings/p1/a_happy/frame_0010.png").unlink()
+    (tmp_path / "recordings/p2/c_fear").mkdir()
+    done = example("add_a_dataset.py", "check", "mylab", "--root", "recordings")
+    assert done.returncode == 3 and "p1/a" in done.stdout and "p2/c" in done.stdout
+
+
+def test_the_new_adapter_trains(
+    example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, make_cache: Callable[..., Path]
+) -> None:
+    make_cache(tmp_path / "demo.h5", {"s1": 3, "s2": 3})
+    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 2, "--token-channels", 8, "--device", "cpu")
+    arguments = ("--cache", "demo.h5", *tiny, "--epochs", 2, "--lr", 0.01, "--adapter")
+    done = example("custom_adapter.py", *arguments, "scaled")
+    assert done.returncode == 0, done.stderr
+    run = RunFolder(tmp_path / "runs/demo-mpt")
+    assert run.config["settings"]["adapter"] == "scaled"
+    for fold in run.read_folds():
+        with safe_open(run.checkpoint(fold.name), "np") as file:
+            assert file.get_tensor("adapter.scale").shape == (2, 64)
+            assert (
+                np.abs(file.get_tensor("adapter.scale")).max() > 0
+                and np.abs(file.get_tensor("adapter.shift")).max() > 0
+            )
+
+
+def test_an_adapter_that_nobody_entered_is_refused(
+    command: Callable[..., Any], make_cache: Callable[..., Path]
+) -> None:
+    cache = make_cache(Path("demo.h5"), {"s1": 3, "s2": 3})
+    done = command("mpt-train", "--cache", cache, "--random-weights", "--adapter", "scalde", "--dry-run")
+    assert done.code == 2 and "no adapter 'scalde'; choose one of group, primitive, none" in done.err

@@ -1,0 +1,71 @@
+"""What is said in several files about the project, and must be the same in all."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from data_cache import __version__
+
+ROOT = Path(__file__).parents[2]
+
+
+def read(name: str) -> Any:
+    return yaml.safe_load((ROOT / name).read_text())
+
+
+def test_the_citation_is_of_this_version_and_names_the_paper() -> None:
+    citation = read("CITATION.cff")
+    assert citation["version"] == __version__
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert citation["license"] == project["license"] and citation["keywords"] == project["keywords"]
+    assert [author["name"] for author in citation["authors"]] == [author["name"] for author in project["authors"]]
+    assert len(citation["references"][0]["authors"]) == 7
+
+
+def test_the_changelog_has_this_version_or_what_will_be_it() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text()
+    sections = re.findall(r"^## \[(.+?)\]", text, re.MULTILINE)
+    assert sections[0] == "Unreleased"
+    assert __version__ in sections or f"What will be {__version__}" in text
+
+
+def test_every_declared_python_is_tested() -> None:
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
+    declared = [line.rpartition(" ")[2] for line in classifiers if re.search(r":: 3\.\d+$", line)]
+    assert declared and read(".github/workflows/ci.yml")["jobs"]["newest"]["strategy"]["matrix"]["python"] == declared
+
+
+def test_hooks_and_checks_are_the_same_tools() -> None:
+    hooks = read(".pre-commit-config.yaml")["repos"][0]["hooks"]
+    called = {hook["entry"].split()[0].rpartition("/")[2] for hook in hooks if hook["language"] == "system"}
+    recipe = (ROOT / "Makefile").read_text().partition("\ncheck:")[2].partition("\n\n")[0]
+    checked = set(re.findall(r"\$\(BIN\)/([\w-]+)", recipe))
+    assert called and called <= checked
+
+
+@pytest.mark.parametrize(
+    "form", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=lambda path: path.stem
+)
+def test_an_issue_form_asks_for_something(form: Path) -> None:
+    """The fields without which the form is not shown."""
+    content = yaml.safe_load(form.read_text())
+    assert content["name"] and content["description"]
+    fields = [field for field in content["body"] if field["type"] != "markdown"]
+    assert len({field["id"] for field in fields}) == len(fields)
+    assert all(field["attributes"]["label"] for field in fields)
+    assert any(field.get("validations", {}).get("required") for field in fields)
+
+
+def test_containers_bring_all_that_the_archive_is_made_of() -> None:
+    """A file that building needs, and that a container lacks, would be found only by who builds one."""
+    included = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["sdist"][
+        "include"
+    ]
+    needed = {name.strip("/") for name in included} | {"pyproject.toml", ".gitignore"}
+    kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = set(re.findall(r"^ +(\S+) /source/", (ROOT / "apptainer.def").read_text(), re.MULTILINE))
+    assert needed == kept == copied

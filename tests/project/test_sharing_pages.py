@@ -1,0 +1,158 @@
+"""docs/sharing.md and docs/cluster.md: their commands run as they are printed, on small caches."""
+
+import importlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from data_cache.read.reader import CacheReader
+from preprocess.datasets.base import LICENCE_NOTICE
+from train.results.run_folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+SHARING, CLUSTER = ((ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("sharing", "cluster"))
+SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+MODULES = {name: place.partition(":")[0] for name, place in SCRIPTS.items()}
+BATCH = "#!/bin/bash\n"
+SERVER = "https://data.mylab.example"
+Command = Callable[..., Any]
+
+
+def blocks(page: str) -> list[str]:
+    return re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
+
+
+def commands_in(text: str) -> Iterator[list[str]]:
+    """Our commands in a page, wherever they stand: in blocks, in running text, behind srun."""
+    text = text.replace("\\\n", " ")
+    code = re.findall(r"```bash\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
+    for line in "\n".join(code).splitlines():
+        found = re.search(r"(mpt-\w+) .*", line.partition("  #")[0])
+        if found and " … " not in line:
+            yield shlex.split(found[0].rstrip('"'))
+        elif "-m train " in line:
+            yield ["mpt-train", *shlex.split(line.partition("-m train ")[2])]
+
+
+def options_of(words: list[str]) -> set[str]:
+    command = typer.main.get_command(importlib.import_module(MODULES[words[0]]).app)
+    if hasattr(command, "commands"):
+        command = command.commands[words[1]]
+    return {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
+
+
+@pytest.mark.parametrize("page", [SHARING, CLUSTER], ids=["sharing", "cluster"])
+def test_every_command_and_option_exists(page: str) -> None:
+    found = list(commands_in(page))
+    assert len(found) >= 8
+    for words in found:
+        known = options_of(words)
+        for word in words:
+            assert not word.startswith("-") or word in known, f"{word} in {' '.join(words)}"
+
+
+def test_the_notice_is_the_one_that_is_embedded() -> None:
+    (shown,) = re.findall(r"```text\n(.*?)```", SHARING, re.DOTALL)
+    assert shown.split() == LICENCE_NOTICE.format(dataset="casme2").split()
+
+
+def test_the_commands_of_sharing_run_in_their_order(
+    command: Command, make_cache: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fsspec")
+    monkeypatch.setenv("MPT_DOWNLOADS", str(tmp_path / "downloads"))
+    for name, subject in (("data_cache/casme2", "sub01"), ("first", "sub01"), ("second", "sub02")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        make_cache(tmp_path / f"{name}.h5", {subject: 2}, dataset="casme2")
+    (tmp_path / "server").mkdir()
+    shutil.copy("data_cache/casme2.h5", "server")
+    ran = 0
+    for line in "".join(blocks(SHARING)).replace(SERVER, f"file://{tmp_path}/server").splitlines():
+        words = shlex.split(line)
+        if words[0] == "mpt-cache":
+            done = command(*words)
+            assert done.code == 0, f"{line}: {done.err}"
+            ran += 1
+        elif words[0] == "cd":
+            if shutil.which("sha256sum"):
+                assert subprocess.run(["bash", "-c", line], capture_output=True).returncode == 0, line
+        else:  # trained and reported in tests/test_remote.py: the backbone of the page is large
+            assert words[0] in ("mpt-train", "mpt-report")
+    assert ran == 11
+    assert CacheReader("both.h5").clips.subject == ["sub01", "sub01", "sub02", "sub02"]
+    assert CacheReader("casme2-small.h5").content_digest == CacheReader("data_cache/casme2.h5").content_digest
+    assert sorted(path.suffix for path in Path("share/casme2-labels").iterdir()) == ["", ".json", ".json", ".md"]
+
+
+@pytest.fixture
+def slurm(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run a batch script as SLURM would: its variables, and programs that stand in for SLURM's and for ours."""
+    shims = {
+        "srun": 'for ((task = 0; task < ${SLURM_NTASKS:-1}; task++)); do "$@" & jobs+=($!); done\n'
+        'for job in "${jobs[@]}"; do wait "$job" || exit 1; done',
+        "scontrol": "printf 'localhost\\nlocalhost\\n'",
+        "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@" $EXTRA',
+        **{name: f'exec {sys.executable} -m {module} "$@" $EXTRA' for name, module in MODULES.items()},
+    }
+    (tmp_path / "bin").mkdir()
+    for name, body in shims.items():
+        (tmp_path / "bin" / name).write_text(BATCH + body + "\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+
+    def run(script: str, extra: str = "", **variables: object) -> subprocess.CompletedProcess[str]:
+        values = {"PYTHONPATH": str(ROOT), "EXTRA": extra, **{name: str(value) for name, value in variables.items()}}
+        environment = {**os.environ, "PATH": f"{tmp_path}/bin:{os.environ['PATH']}", **values}
+        return subprocess.run(
+            ["bash", "-euc", script], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        )
+
+    return run
+
+
+@pytest.mark.slow
+def test_the_array_and_the_job_after_it_make_the_cache(
+    slurm: Callable[..., Any], command: Command, drawn_set: Path, tmp_path: Path
+) -> None:
+    array, submit = (block for block in blocks(CLUSTER) if "preprocess" in block and "dask" not in block)
+    first, last = map(int, re.findall(r"--array=(\d+)-(\d+)", array)[0])
+    extra = f"--root {drawn_set} --size 32 --levels 2"
+    for task in range(first, last + 1):
+        done = slurm(
+            array,
+            extra,
+            SLURM_ARRAY_TASK_ID=task,
+            SLURM_ARRAY_TASK_COUNT=last - first + 1,
+            SLURM_CPUS_PER_TASK=1,
+        )
+        assert done.returncode == 0, done.stderr
+    (after,) = re.findall(r'--wrap "(.*?)"', submit)
+    done = slurm(after)
+    assert done.returncode == 0, done.stderr
+    command("mpt-preprocess", "casme2", *extra.split(), "-j", 1, "-o", "at-once.h5")
+    assert CacheReader("data_cache/casme2.h5").content_digest == CacheReader("at-once.h5").content_digest
+
+
+@pytest.mark.slow
+def test_two_nodes_of_four_processes_train_every_fold(
+    slurm: Callable[..., Any], make_cache: Callable[..., Path], tmp_path: Path
+) -> None:
+    (script,) = (block for block in blocks(CLUSTER) if "rdzv" in block)
+    (tmp_path / "data_cache").mkdir()
+    subjects = {f"sub{number:02d}": 2 for number in range(1, 7)}
+    make_cache(tmp_path / "data_cache/casme2.h5", subjects, dataset="casme2")
+    tiny = "--backbone test_vit --random-weights --depth 1 --token-channels 4 --prompts 1 --epochs 1 --device cpu"
+    job = {"SLURM_NTASKS": 2, "SLURM_NNODES": 2, "SLURM_JOB_ID": os.getpid(), "SLURM_JOB_NODELIST": "x"}
+    done = slurm(script, tiny, **job)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("final epoch") == 1
+    assert [fold.subject for fold in RunFolder(tmp_path / "runs/casme2-mpt").read_folds()] == list(subjects)

@@ -1,0 +1,118 @@
+"""Scores against scikit-learn, and the baselines against what they mean."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics as sk
+
+from train.results.metrics import (
+    bootstrap_interval,
+    confusion_matrix,
+    majority_baseline,
+    permutation_p,
+    scores,
+)
+from train.results.run_folder import FoldResult
+from train.results.summary import summarise
+
+CLASSES = 4
+ANSWERS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60)
+
+
+@given(ANSWERS)
+def test_scores_equal_scikit_learn(pairs: list[tuple[int, int]]) -> None:
+    true, predicted = zip(*pairs, strict=True)
+    everyone = range(CLASSES)
+    matrix = confusion_matrix(true, predicted, CLASSES)
+    ours = scores(matrix)
+    np.testing.assert_array_equal(matrix, sk.confusion_matrix(true, predicted, labels=everyone))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        precision, recall, f1, support = sk.precision_recall_fscore_support(
+            true, predicted, labels=everyone, zero_division=0
+        )
+        assert ours.accuracy == pytest.approx(sk.accuracy_score(true, predicted))
+        assert ours.macro_f1 == pytest.approx(
+            sk.f1_score(true, predicted, labels=everyone, average="macro", zero_division=0)
+        )
+        assert ours.uar == pytest.approx(
+            sk.recall_score(true, predicted, labels=everyone, average="macro", zero_division=0)
+        )
+    assert ours.precision == pytest.approx(precision)
+    assert ours.recall == pytest.approx(recall)
+    assert ours.f1 == pytest.approx(f1)
+    assert ours.support == tuple(support)
+
+
+def test_the_majority_of_casme_ii_is_forty_per_cent() -> None:
+    """99 'others' of 247 clips: the figure that published accuracies are to be held against."""
+    true = np.repeat(range(5), (64, 32, 99, 27, 25)).tolist()
+    baseline = majority_baseline(true, 5)
+    assert baseline.accuracy == pytest.approx(99 / 247)
+    assert baseline.uar == pytest.approx(1 / 5)
+    assert baseline.macro_f1 == pytest.approx(2 * 99 / (99 + 247) / 5)
+
+
+def subjects_of(n: int, each: int) -> list[str]:
+    return [f"s{i // each}" for i in range(n)]
+
+
+def test_knowing_predictions_are_significant_and_guesses_are_not(rng: np.random.Generator) -> None:
+    true = rng.integers(0, 5, 200).tolist()
+    subjects = subjects_of(200, 20)
+    knowing = [t if rng.random() < 0.5 else int(rng.integers(5)) for t in true]
+    p, chance = permutation_p(true, knowing, subjects)
+    assert p == pytest.approx(1 / 10_000) and 0.15 < chance < 0.25
+
+
+def test_p_values_of_guesses_are_uniform(rng: np.random.Generator) -> None:
+    values = []
+    for _ in range(200):
+        true, guesses = rng.integers(0, 3, 60).tolist(), rng.integers(0, 3, 60).tolist()
+        values.append(permutation_p(true, guesses, subjects_of(60, 10), draws=199)[0])
+    for level in (0.1, 0.3, 0.5):  # a p value is at most `level` no more often than that; ± 3 standard errors
+        assert np.mean(np.array(values) <= level) <= level + 3 * np.sqrt(level * (1 - level) / 200)
+    assert np.mean(np.array(values) <= 0.5) > 0.3
+
+
+def test_subjects_who_always_answer_alike_are_not_mistaken_for_knowledge() -> None:
+    """Each subject shows one class and gets one answer: right for all, but labels cannot be shuffled within."""
+    true = [i // 10 for i in range(30)]
+    p, chance = permutation_p(true, true, subjects_of(30, 10))
+    assert (p, chance) == (1.0, 1.0)
+
+
+def test_the_interval_widens_with_differences_between_subjects(rng: np.random.Generator) -> None:
+    true = [0, 1] * 50
+    even = [t if i % 2 else 1 - t for i, t in enumerate(true)]  # each subject half right
+    uneven = [t if i < 50 else 1 - t for i, t in enumerate(true)]  # half of the subjects all right
+    subjects = subjects_of(100, 10)
+    low, high = bootstrap_interval(true, even, subjects, 2)["accuracy"]
+    assert (low, high) == pytest.approx((0.5, 0.5))
+    low, high = bootstrap_interval(true, uneven, subjects, 2)["accuracy"]
+    assert low < 0.3 and high > 0.7
+
+
+def fold(name: str, true: list[int], epochs: list[list[int]]) -> FoldResult:
+    logits = np.eye(CLASSES, dtype=np.float32)[epochs[-1]]
+    clips = tuple(f"c{i}" for i in range(len(true)))
+    return FoldResult(
+        f"d__{name}", "d", name, clips, np.array(true), logits, np.array(epochs), (1.0,), (0.5,), 9, 1, 2.0, {}
+    )
+
+
+def test_the_headline_is_the_final_epoch_and_the_oracle_is_labelled() -> None:
+    folds = [
+        fold("a", [0, 1], [[0, 1], [0, 2]]),  # best in its first epoch
+        fold("b", [2, 3, 3], [[0, 0, 0], [2, 3, 0]]),
+    ]
+    summary = summarise(folds, ["w", "x", "y", "z"])
+    assert summary["final_epoch"]["accuracy"] == pytest.approx(3 / 5)
+    assert summary["oracle_best_epoch"]["accuracy"] == pytest.approx(4 / 5)
+    assert "leak" in summary["oracle_best_epoch"]["warning"]
+    assert summary["fold_average"]["accuracy"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert (summary["clips"], summary["subjects"], summary["seconds"]) == (5, 2, 4.0)
+    assert sum(map(sum, summary["final_epoch"]["confusion"])) == 5

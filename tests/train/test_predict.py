@@ -1,0 +1,219 @@
+"""`mpt-predict`: the answers of a run to clips that come as frames, video, list or cache."""
+
+import json
+import shutil
+from collections.abc import Callable
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from tiny_runs import TINY
+from videos import write_video
+
+from data_cache.errors import UsageError
+from train.predict.ensemble import Answer, answer_clips, choose_models, heat_of, open_for
+from train.predict.new_clips import Faces, Incoming, Span
+from train.results.run_folder import RunFolder
+from train.results.trained import Trained, load_trained
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def lab(drawn_set: Path, make_run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a cache of the drawn set, and a run on it."""
+    folder = tmp_path_factory.mktemp("lab")
+    make_run(
+        folder, "mpt-preprocess", "casme2", "--root", drawn_set, "--size", 32, "--levels", 3, "-j", 1, "-o", "c.h5"
+    )
+    make_run(folder, "mpt-train", "--cache", "c.h5", *TINY, "--epochs", 2, "--lr", 0.01, "--name", "r", "--final",
+             "--protocol", "as-labelled")  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def ask(command: Command, lab: Path) -> Callable[..., Any]:
+    """Run mpt-predict on the lab's run and read the JSON that it prints."""
+
+    def run(*arguments: object, code: int = 0) -> Any:
+        done = command("mpt-predict", *arguments, "--run", lab / "runs" / "r", "--device", "cpu", "--json")
+        assert done.code == code, done.err
+        return json.loads(done.out) if code == 0 else done.err
+
+    return run
+
+
+def stored(lab: Path, subject: str) -> dict[str, np.ndarray]:
+    """Logits that the run stored for the clips of the subject it left out."""
+    fold = next(fold for fold in RunFolder(lab / "runs" / "r").read_folds() if fold.subject == subject)
+    return dict(zip(fold.clips, fold.logits, strict=True))
+
+
+def test_frames_of_a_left_out_subject_get_the_logits_of_the_run(
+    ask: Callable[..., Any], lab: Path, drawn_set: Path
+) -> None:
+    for clip, logits in list(stored(lab, "sub02").items())[:2]:
+        said = ask(drawn_set / "Cropped" / "sub02" / clip, "--fold", "sub02", "--fps", 200)
+        (answer,) = said["clips"]
+        (found,) = answer["logits"].values()
+        np.testing.assert_allclose(found, logits, atol=1e-4)
+        assert answer["clip"] == clip and said["models"][0].endswith("__sub02")
+        assert answer["predicted"] == said["classes"][int(np.argmax(logits))]
+        assert json.loads((Path("predictions") / clip / "predictions.json").read_text()) == said
+
+
+def test_a_cache_gives_the_same_as_its_frames(ask: Callable[..., Any], lab: Path) -> None:
+    said = ask(lab / "c.h5", "--fold", "sub03")
+    found = {c["clip"]: next(iter(c["logits"].values())) for c in said["clips"] if c["subject"] == "sub03"}
+    expected = stored(lab, "sub03")
+    assert set(found) == set(expected) and len(said["clips"]) == 20
+    for clip, logits in expected.items():
+        np.testing.assert_allclose(found[clip], logits, atol=1e-4)
+
+
+def test_a_cache_may_be_a_url(ask: Callable[..., Any], lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPT_DOWNLOADS", "copies")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(lab))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        said = ask(f"http://127.0.0.1:{server.server_port}/c.h5", "--fold", "sub03")
+        server.shutdown()
+    assert [clip["logits"] for clip in said["clips"]] == [
+        clip["logits"] for clip in ask(lab / "c.h5", "--fold", "sub03")["clips"]
+    ]
+
+
+def test_all_folds_together_average_their_probabilities(ask: Callable[..., Any], lab: Path) -> None:
+    said = ask(lab / "c.h5")
+    assert len(said["models"]) == 4
+    for clip in said["clips"]:
+        each = torch.softmax(torch.tensor([clip["logits"][name] for name in said["models"]], dtype=torch.double), 1)
+        np.testing.assert_allclose(list(clip["probabilities"].values()), each.mean(0).numpy(), atol=1e-9)
+        assert clip["predicted"] == max(clip["probabilities"], key=clip["probabilities"].get)
+
+
+def test_the_final_model_can_be_asked_and_has_a_card(ask: Callable[..., Any], lab: Path) -> None:
+    said = ask(lab / "c.h5", "--fold", "final")
+    assert said["models"] == ["final"]
+    card = (lab / "runs" / "r" / "MODEL_CARD.md").read_text()
+    summary = RunFolder(lab / "runs" / "r").summary
+    assert f"{summary['final_epoch']['accuracy']:.1%} accuracy" in card
+    assert "RANDOM".lower() in card.lower() and "must not be used to judge people" in card
+    assert "No clip was left to test this very model" in card
+
+
+def test_people_get_a_table(ask: Callable[..., Any], command: Command, lab: Path) -> None:
+    said = ask(lab / "c.h5", "--fold", "sub03", "-o", "json")
+    done = command("mpt-predict", lab / "c.h5", "--run", lab / "runs" / "r", "--fold", "sub03", "--device", "cpu")
+    assert done.code == 0 and f"written: {Path('predictions/c')}" in done.out and "RANDOM" in done.err
+    for clip in said["clips"]:
+        (line,) = (line for line in done.out.splitlines() if f" {clip['subject']}/{clip['clip']} " in line)
+        assert clip["predicted"] in line and all(f"{value:.1%}" in line for value in clip["probabilities"].values())
+
+
+def test_a_list_needs_paths_only(ask: Callable[..., Any], drawn_set: Path, lab: Path) -> None:
+    clips = sorted((drawn_set / "Cropped" / "sub01").iterdir())[:2]
+    table = "\n".join(["path,fps", *(f"{clip},200" for clip in clips)])
+    Path("list.csv").write_text(table)
+    said = ask("list.csv", "--fold", "sub01")
+    found = {c["clip"]: next(iter(c["logits"].values())) for c in said["clips"]}
+    for clip in clips:
+        np.testing.assert_allclose(found[clip.name], stored(lab, "sub01")[clip.name], atol=1e-4)
+
+
+def test_a_video_gets_an_answer_and_its_pictures(ask: Callable[..., Any], drawn_set: Path) -> None:
+    frames = sorted((drawn_set / "Cropped" / "sub01").iterdir())[0]
+    images = [cv2.imread(str(path)) for path in sorted(frames.iterdir(), key=lambda p: int(p.stem[7:]))]
+    write_video("clip.avi", images, rate=200)
+    said = ask("clip.avi", "--onset", 1, "--offset", len(images) - 2, "--heat", "--magnified", "-o", "seen")
+    assert sum(said["clips"][0]["probabilities"].values()) == pytest.approx(1)
+    heat = cv2.imread("seen/new__clip__heat.png")
+    assert heat is not None and heat.std() > 5
+    assert cv2.imread("seen/new__clip.png") is not None
+    movie = cv2.VideoCapture("seen/new__clip.mp4")
+    assert movie.isOpened() and movie.read()[0]
+    movie.release()
+
+
+def test_faces_are_cut_out_of_whole_scenes(ask: Callable[..., Any], lab: Path, drawn_set: Path) -> None:
+    """A clip of the set, pasted into larger pictures: with its box it gets the very logits of the run."""
+    clip, logits = next(iter(stored(lab, "sub04").items()))
+    Path("scene").mkdir()
+    for path in (drawn_set / "Cropped" / "sub04" / clip).iterdir():
+        face = cv2.imread(str(path))
+        scene = np.full((80, 160, 3), 90, np.uint8)
+        scene[20 : 20 + len(face), 70 : 70 + len(face)] = face
+        cv2.imwrite(f"scene/{path.stem}.png", scene)
+    Path("boxes.csv").write_text(f"subject,clip,x,y,width,height\nnew,scene,70,20,{len(face)},{len(face)}\n")
+    whole = ask("scene", "--fold", "sub04", "--fps", 200)["clips"][0]["logits"]["casme2__sub04"]
+    cut = ask("scene", "--fold", "sub04", "--fps", 200, "--face-boxes", "boxes.csv")["clips"][0]["logits"][
+        "casme2__sub04"
+    ]
+    np.testing.assert_allclose(cut, logits, atol=1e-4)
+    assert np.abs(np.subtract(whole, logits)).max() > 1e-2
+    assert "cut already" in ask(lab / "c.h5", "--faces", "auto", code=2)
+    assert "could not be preprocessed" in ask("scene", "--fps", 200, "--faces", "some", code=2)
+
+
+def test_a_run_on_boxes_asks_how_to_cut(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="--face-boxes FILE"):
+        Incoming(tmp_path, tmp_path, Span(), Faces(), {"faces": "csv"})
+    assert Incoming(tmp_path, tmp_path, Span(), Faces("auto"), {"faces": "csv"}).cutting == ["--faces", "auto"]
+
+
+def test_refusals_are_one_line(ask: Callable[..., Any], command: Command, lab: Path, drawn_set: Path) -> None:
+    clip = next((drawn_set / "Cropped" / "sub01").iterdir())
+    assert "no nowhere" in ask("nowhere", code=2)
+    assert "choose one of" in ask(clip, "--fold", "sub99", code=2)
+    assert "is for one clip" in ask(lab / "c.h5", "--fps", 200, code=2).replace("are for", "is for")
+    assert "pass --fps" in ask(clip, code=3)
+    Path("bad.csv").write_text("subject,clip\na,b\n")
+    assert "column path" in ask("bad.csv", code=2)
+    assert "needs the frames" in ask(lab / "c.h5", "--magnified", code=2)
+    done = command("mpt-predict", clip, "--run", "nothing")
+    assert done.code == 2 and "no run folder" in done.err
+
+
+def test_another_recipe_or_backbone_is_refused(
+    ask: Callable[..., Any], make_cache: Callable[..., Path], lab: Path, tmp_path: Path, command: Command
+) -> None:
+    other = make_cache(tmp_path / "other.h5", {"s": 2}, frames=16)
+    message = ask(other, code=2)
+    assert "another recipe" in message and "levels 3 → None" in message
+    run = shutil.copytree(lab / "runs" / "r", tmp_path / "copy")
+    from timm import create_model
+
+    weights = create_model("test_vit", num_classes=0, img_size=32, depth=2).state_dict()
+    from safetensors.torch import save_file
+
+    save_file(weights, tmp_path / "w.safetensors")
+    done = command("mpt-predict", lab / "c.h5", "--run", run, "--weights", tmp_path / "w.safetensors")
+    assert done.code == 2, done.err
+
+
+def test_heat_maps_are_means_of_maps_that_weigh_alike(lab: Path) -> None:
+    trained, clips = _load(lab, None)
+    answers = answer_clips(trained, clips)
+    maps = heat_of(trained, clips, answers[:3])
+    for each in maps:
+        assert set(each) == {"image", "motion"}
+        assert all(values.shape == (2, 2) and values.min() >= 0 and values.max() <= 1 for values in each.values())
+
+
+def test_probabilities_are_those_of_softmax() -> None:
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(3, 5)).astype(np.float32) * 50
+    expected = torch.softmax(torch.from_numpy(logits).double(), 1).mean(0).numpy()
+    np.testing.assert_allclose(Answer(("d", "s", "c"), logits).probabilities, expected, atol=1e-12)
+
+
+def _load(lab: Path, fold: str | None) -> tuple[Trained, Any]:
+    run = RunFolder(lab / "runs" / "r")
+    trained = load_trained(run, choose_models(run, fold), torch.device("cpu"))
+    return trained, open_for(trained, lab / "c.h5")

@@ -1,0 +1,214 @@
+"""`mpt-report`: tables and figures from a run's folder alone, and clear words where a file is amiss."""
+
+import csv
+import shutil
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from tiny_runs import QUICK, TINY
+
+from train.results.run_folder import RunFolder
+
+Command = Callable[..., Any]
+SECTIONS = ["scores", "confusion", "subjects", "clips", "kernels", "features", "curves", "settings"]
+
+
+@pytest.fixture(scope="module")
+def lab(
+    make_cache: Callable[..., Path], make_run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A folder with a cache and two runs on it."""
+    folder = tmp_path_factory.mktemp("lab")
+    make_cache(folder / "demo.h5", {"sub01": 6, "sub02": 7, "sub03": 6})
+    quick = ("--cache", "demo.h5", *QUICK)
+    make_run(folder, "mpt-train", *quick, "--name", "a")
+    make_run(folder, "mpt-train", *quick, "--name", "b", "--prompt", "none", "--adapter", "none")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reported(lab: Path, make_run: Callable[..., None]) -> Path:
+    """Run `a` with a report that sets it beside run `b`."""
+    make_run(lab, "mpt-report", "runs/a", "runs/b")
+    return lab / "runs" / "a"
+
+
+@pytest.fixture
+def run(lab: Path, tmp_path: Path) -> Path:
+    """A copy of run `a`, to be spoilt."""
+    return Path(shutil.copytree(lab / "runs" / "a", tmp_path / "a", ignore=shutil.ignore_patterns("report")))
+
+
+class Page(HTMLParser):
+    """What a browser would find in a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.images: list[dict[str, str]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attributes}
+        self.ids += [values["id"]] if "id" in values else []
+        self.links += [values[name] for name in ("href", "src") if name in values]
+        self.images += [values] if tag == "img" else []
+
+
+def test_a_report_is_one_page_with_its_figures_and_tables(reported: Path) -> None:
+    page = Page((reported / "report" / "index.html").read_text())
+    assert [name for name in page.ids if name in SECTIONS] == SECTIONS
+    assert all(link.startswith(("#", "data:")) for link in page.links), "nothing is loaded from elsewhere"
+    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
+    assert len(page.images) >= 6 and all(len(image["alt"]) > 20 for image in page.images)
+    for png in (reported / "report").glob("*.png"):
+        image = cv2.imread(str(png))
+        assert image is not None and image.std() > 1, png
+        assert png.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
+    assert len(list((reported / "report").glob("*.png"))) == len(page.images)
+
+
+def test_tables_say_what_the_run_says(reported: Path) -> None:
+    folds = {fold.name: fold for fold in RunFolder(reported).read_folds()}
+    classes = RunFolder(reported).config["classes"]
+    with (reported / "report" / "predictions.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 19
+    for row in rows:
+        dataset, subject, clip = row["clip"].split("/")
+        fold = folds[f"{dataset}__{subject}"]
+        place = fold.clips.index(clip)
+        exponents = np.exp(fold.logits[place].astype(float))
+        np.testing.assert_allclose([float(row[name]) for name in classes], exponents / exponents.sum(), atol=6e-4)
+        assert row["predicted"] == classes[fold.predicted[place]] and row["true"] == classes[fold.true[place]]
+        assert row["right"] == ("yes" if row["predicted"] == row["true"] else "no")
+    page = (reported / "report" / "index.html").read_text()
+    summary = RunFolder(reported).summary
+    assert f"{summary['final_epoch']['accuracy']:.1%} accuracy over 19 clips of 3 subjects" in page
+    assert "RANDOM weights" in page and "test data" in page and "leak" in page
+
+
+def test_runs_side_by_side(command: Command, run: Path, lab: Path, reported: Path) -> None:
+    page = (reported / "report" / "index.html").read_text()
+    other = RunFolder(lab / "runs" / "b").summary["final_epoch"]
+    assert f"<td>run b, final epoch</td><td>{other['accuracy']:.1%}</td>" in page and "beside b." in page
+    assert command("mpt-report", run, lab / "runs" / "c").code == 2
+
+
+def test_faces_can_be_left_out(command: Command, run: Path, reported: Path) -> None:
+    done = command("mpt-report", run, "--no-images")
+    assert done.code == 0 and done.out.strip() == f"report: {(run / 'report' / 'index.html').as_uri()}"
+    assert (reported / "report" / "gallery.png").exists() and not (run / "report" / "gallery.png").exists()
+    assert "no pictures of clips" in (run / "report" / "index.html").read_text()
+
+
+def test_a_cache_that_is_not_the_runs_gives_no_pictures(
+    command: Command, run: Path, make_cache: Callable[..., Path], tmp_path: Path
+) -> None:
+    other = make_cache(tmp_path / "other.h5", {"sub01": 2}, seed=9)
+    done = command("mpt-report", run, "--cache", other)
+    assert done.code == 0 and "not a cache of this run" in done.err
+    assert not (run / "report" / "gallery.png").exists()
+
+
+def spoil_json(path: Path) -> None:
+    path.write_text("<!doctype html><title>404</title>")
+
+
+def spoil_table(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], lines[1].replace(lines[1].split(",")[1], "joy"), *lines[2:]]))
+
+
+def halve(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+@pytest.mark.parametrize(
+    ("name", "spoil", "code"),
+    [
+        ("config.json", Path.unlink, 2),
+        ("config.json", spoil_json, 4),
+        ("config.json", lambda path: path.write_text("{}"), 4),
+        ("config.json", lambda path: path.write_text("[1]"), 4),
+        ("env.json", halve, 4),
+        ("summary.json", Path.unlink, 2),
+        ("summary.json", spoil_json, 4),
+        ("summary.json", lambda path: path.write_text('{"final_epoch": 3}'), 4),
+        ("folds/demo__sub02.csv", Path.unlink, 4),
+        ("folds/demo__sub02.csv", spoil_table, 4),
+        ("folds/demo__sub02.csv", lambda path: path.write_bytes(b"\xff\xfe\x00"), 4),
+        ("folds/demo__sub02.json", halve, 4),
+        ("folds/demo__sub02.json", lambda path: path.write_text('{"dataset": "demo"}'), 4),
+        ("folds/demo__sub02.safetensors", halve, 4),
+        ("folds/demo__sub02.safetensors", Path.unlink, 4),
+        ("folds/demo__sub02.json", Path.unlink, 4),
+        ("overview.safetensors", halve, 4),
+    ],
+)
+def test_a_missing_or_foreign_file_is_one_line(
+    command: Command, run: Path, name: str, spoil: Callable[[Path], Any], code: int
+) -> None:
+    spoil(run / name)
+    done = command("mpt-report", run)
+    assert done.code == code, done.err
+    last = done.err.strip().splitlines()[-1]
+    assert last.startswith("mpt-report: ") and str(run) in last and "Traceback" not in done.err
+
+
+def test_damaged_checkpoints_cost_the_heat_maps_only(command: Command, run: Path) -> None:
+    for path in (run / "checkpoints").iterdir():
+        halve(path)
+    done = command("mpt-report", run)
+    assert done.code == 0 and "no heat maps" in done.err
+    assert (run / "report" / "gallery.png").exists()
+
+
+def test_a_folder_that_is_no_run(command: Command, tmp_path: Path) -> None:
+    done = command("mpt-report", tmp_path)
+    assert done.code == 2 and "no run folder" in done.err and done.err.count("\n") == 1
+    assert command("mpt-report").code == 2
+
+
+@pytest.mark.slow
+def test_a_browser_shows_the_page_without_a_complaint_or_a_request(reported: Path) -> None:
+    playwright = pytest.importorskip("playwright.sync_api")
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium on this machine")
+    address = (reported / "report" / "index.html").as_uri()
+    messages: list[str] = []
+    requests: list[str] = []
+    with playwright.sync_playwright() as play:
+        chromium = play.chromium.launch(executable_path=browser, args=["--no-sandbox"])
+        for width, scheme in ((1280, "light"), (390, "dark")):
+            page = chromium.new_page(viewport={"width": width, "height": 800}, color_scheme=scheme)
+            page.on("console", lambda message: messages.append(message.text))
+            page.on("pageerror", lambda error: messages.append(str(error)))
+            page.on("request", lambda request: requests.append(request.url))
+            page.goto(address)
+            page.wait_for_load_state("networkidle")
+            shown = page.evaluate("[...document.images].map(i => i.complete && i.naturalWidth > 0)")
+            assert len(shown) >= 7 and all(shown)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out sideways"
+            page.keyboard.press("Tab")
+            assert page.evaluate("document.activeElement.tagName") == "A"
+        chromium.close()
+    assert messages == []
+    assert {url for url in requests if not url.startswith("data:")} == {address}
+
+
+def test_runs_with_other_classes_are_not_set_side_by_side(
+    command: Command, run: Path, make_cache: Callable[..., Path], tmp_path: Path
+) -> None:
+    cache = make_cache(tmp_path / "two.h5", {"s1": 5, "s2": 5}, emotions=("surprise", "sadness"))
+    quick = (*TINY, "--epochs", 1, "--device", "cpu", "--protocol", "as-labelled", "--name", "two")
+    assert command("mpt-train", "--cache", cache, *quick).code == 0
+    done = command("mpt-report", run, "runs/two")
+    assert done.code == 2 and "compare runs of one protocol" in done.err

@@ -1,0 +1,41 @@
+"""What TensorBoard is told, where it is installed."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+from tiny_runs import QUICK
+
+from train.results.run_folder import RunFolder
+
+Command = Callable[..., Any]
+
+
+class Writer:
+    """Stands for TensorBoard's, which need not be installed."""
+
+    written: ClassVar[list[tuple[str, float, int]]] = []
+
+    def __init__(self, folder: str) -> None:
+        assert folder.endswith("tensorboard/rank0")
+
+    def add_scalar(self, name: str, value: float, epoch: int) -> None:
+        self.written.append((name, float(value), epoch))
+
+    def flush(self) -> None:
+        pass
+
+
+def test_tensorboard_gets_every_epoch_of_every_fold(
+    command: Command, make_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = make_cache(Path("demo.h5"), {"s1": 4, "s2": 3})
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))  # type: ignore[arg-type]
+    assert command("mpt-train", "--cache", cache, *QUICK).code == 0
+    for fold in RunFolder(Path("runs/demo-mpt")).read_folds():
+        for name, curve in (("loss", fold.loss), ("train accuracy", fold.accuracy)):
+            expected = [(f"{name}/{fold.name}", pytest.approx(value), n) for n, value in enumerate(curve, 1)]
+            assert [each for each in Writer.written if each[0] == expected[0][0]] == expected

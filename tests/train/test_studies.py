@@ -1,0 +1,127 @@
+"""Studies: every row is run once, what is missing is listed, and the table's arithmetic is right."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from data_cache.errors import UsageError
+from train.paper import studies
+from train.paper.studies import STUDIES, Study, StudyRow, run_study
+from train.paper.study_table import study_table
+
+TWO_ROWS = Study(
+    "T", "two rows", (StudyRow("one", "row one", {"lr": 0.1}, 50.0, 40.0), StudyRow("two", "row two", {}, 60.0))
+)
+
+
+@pytest.fixture
+def two_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(studies.STUDIES, "two", TWO_ROWS)
+
+
+def artificial(folder: Path, accuracy: float, macro_f1: float) -> dict[str, Any]:
+    """Write a finished run with known scores."""
+    folder.mkdir(parents=True)
+    summary = {"clips": 10, "final_epoch": {"accuracy": accuracy, "macro_f1": macro_f1}}
+    (folder / "config.json").write_text(json.dumps({"protocol": "smic-3"}))
+    (folder / "summary.json").write_text(json.dumps(summary))
+    return summary
+
+
+@pytest.mark.usefixtures("two_rows")
+def test_a_table_of_known_results(tmp_path: Path) -> None:
+    known = {("one", 0): (0.5, 0.4), ("one", 1): (0.6, 0.5), ("two", 0): (0.7, 0.7), ("two", 1): (0.9, 0.7)}
+    order: list[tuple[str, int]] = []
+
+    def run_row(row: StudyRow, caches: Sequence[Path], folder: Path, seed: int) -> dict[str, Any]:
+        order.append((row.name, seed))
+        return artificial(folder, *known[row.name, seed])
+
+    run_study("two", [Path("c.h5")], tmp_path, "demo", run_row, seeds=2)
+    assert order == [("one", 0), ("two", 0), ("one", 1), ("two", 1)]
+    table, missing = study_table("two", tmp_path, None)
+    assert missing == []
+    assert table.rows[0].cells == ("row one", "50.00", "55.00 ± 7.07", "+5.00", "40.00", "45.00 ± 7.07", "+5.00")
+    assert table.rows[1].cells == ("row two", "60.00", "80.00 ± 14.14", "+20.00", "–", "70.00 ± 0.00", "–")
+    assert "smic-3, 10 clips" in table.caption and "runs per row: 2" in table.caption
+    table.write(tmp_path)
+    assert (tmp_path / "study-two.csv").read_text().count("\n") == 3
+    assert r"55.00 $\pm$ 7.07" in (tmp_path / "study-two.tex").read_text()
+
+
+@pytest.mark.usefixtures("two_rows")
+def test_what_cannot_run_is_listed_and_run_later(tmp_path: Path) -> None:
+    def without_weights(row: StudyRow, caches: Sequence[Path], folder: Path, seed: int) -> dict[str, Any] | None:
+        if row.name == "one":
+            raise UsageError("no weights here; pass --weights FILE")
+        return None
+
+    run_study("two", [Path("c.h5")], tmp_path, "demo", without_weights)
+    table, missing = study_table("two", tmp_path, "demo")
+    assert missing == ["row one: no weights here; pass --weights FILE", "row two: some folds are not trained yet"]
+    assert table.rows[0].cells[1:4] == ("50.00", "–", "–")
+
+    def all_there(row: StudyRow, caches: Sequence[Path], folder: Path, seed: int) -> dict[str, Any]:
+        return artificial(folder, 0.25, 0.25)
+
+    run_study("two", [Path("c.h5")], tmp_path, "demo", all_there)
+    table, missing = study_table("two", tmp_path, "demo")
+    assert missing == [] and table.rows[0].cells[2:4] == ("25.00", "-25.00")
+
+
+def test_an_unknown_or_absent_study_is_said(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="choose one of strategies"):
+        study_table("nonsense", tmp_path, None)
+    with pytest.raises(UsageError, match="run mpt-train --study adapters"):
+        study_table("adapters", tmp_path, None)
+
+
+def test_each_row_of_the_alpha_study_takes_its_cache(make_cache: Callable[..., Path], tmp_path: Path) -> None:
+    """The cache of the fixture has α = 20; the other rows say how to make theirs."""
+    cache, ran = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2}), []
+
+    def run_row(row: StudyRow, caches: Sequence[Path], folder: Path, seed: int) -> None:
+        ran.append((row.name, list(caches)))
+
+    index = run_study("alpha", [cache], tmp_path, "x", run_row)
+    assert ran == [("alpha20", [cache])]
+    reasons = {entry["row"]: entry["missing"] for entry in json.loads(index.read_text())["rows"]}
+    assert "mpt-preprocess … --alpha 50" in reasons["alpha50"]
+
+
+def test_studies_resume(
+    command: Callable[..., Any], make_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(studies.STUDIES, "two", TWO_ROWS)
+    cache = make_cache(tmp_path / "demo.h5", {"sub01": 5, "sub02": 6})
+    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--token-channels", 8, "--epochs", 1)
+    arguments = ("--cache", cache, *tiny, "--device", "cpu", "--study", "two")
+    first = command("mpt-train", *arguments)
+    assert first.code == 0 and "row two" in first.out, first.err
+    done = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.csv")}
+    assert len(done) == 4
+    again = command("mpt-train", *arguments)
+    assert again.code == 0 and again.err.count("is already finished") == 2
+    assert done == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.csv")}
+    printed = command("mpt-report", "--study", "two")
+    assert printed.code == 0 and "row one" in printed.out and Path("runs/study-two.tex").exists()
+
+
+def test_the_papers_rows_and_figures_are_complete() -> None:
+    """Counts of rows, and the full model's accuracy in every table, as the paper prints them."""
+    expected = {
+        "strategies": 6,
+        "prompts": 4,
+        "num-prompts": 5,
+        "adapters": 3,
+        "backbones": 4,
+        "alpha": 5,
+        "reduction": 3,
+    }
+    assert {name: len(STUDIES[name].rows) for name in expected} == expected
+    for name in expected:
+        assert 86.59 in [row.accuracy for row in STUDIES[name].rows]
+    assert all(row.accuracy is None for row in STUDIES["variants"].rows), "not in the paper"

@@ -1,0 +1,229 @@
+"""`mpt-train` as a user meets it: runs, resumption, refusals."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from tiny_runs import QUICK, SUBJECTS, logits_of
+
+from data_cache.read.reader import CacheReader
+from train.paper.presets import PRESETS
+from train.results.run_folder import RunFolder
+
+Command = Callable[..., Any]
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def cache(make_cache: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
+
+
+def test_a_run_leaves_predictions_checkpoints_and_scores(command: Command, cache: Path) -> None:
+    done = command("mpt-train", "--cache", cache, *QUICK)
+    assert done.code == 0, done.err
+    assert "final epoch" in done.out and "always the majority" in done.out and "RANDOM" in done.err
+    run = RunFolder(Path("runs/demo-mpt"))
+    folds = run.read_folds()
+    assert [fold.subject for fold in folds] == ["sub01", "sub02", "sub10"]
+    labels = dict(zip(CacheReader(cache).clips.keys, CacheReader(cache).clips.emotion, strict=True))
+    for fold in folds:
+        assert len(fold.clips) == SUBJECTS[fold.subject] and fold.train_clips == 16 - SUBJECTS[fold.subject]
+        assert [labels[f"{fold.subject}/{clip}"] for clip in fold.clips] == [
+            run.config["classes"][t] for t in fold.true
+        ]
+        assert fold.epoch_predictions.shape == (3, len(fold.clips))
+        np.testing.assert_array_equal(fold.epoch_predictions[-1], fold.predicted)
+        with safe_open(run.checkpoint(fold.name), "pt") as file:
+            assert not any(name.startswith("backbone") for name in file.keys())  # noqa: SIM118
+    right = sum(int((fold.predicted == fold.true).sum()) for fold in folds)
+    assert run.summary["final_epoch"]["accuracy"] == pytest.approx(right / 16)
+    assert run.config["caches"][0]["content_digest"] == CacheReader(cache).content_digest
+    assert {"torch", "timm", "python"} <= set(run.environment["versions"])
+
+
+def test_programs_get_the_summary_as_json(command: Command, cache: Path) -> None:
+    done = command("mpt-train", "--cache", cache, *QUICK, "--json")
+    assert done.code == 0, done.err
+    assert json.loads(done.out) == RunFolder(Path("runs/demo-mpt")).summary
+
+
+def test_presets_are_listed(command: Command) -> None:
+    done = command("mpt-train", "--presets")
+    assert done.code == 0 and {line.split()[0] for line in done.out.splitlines()} >= set(PRESETS)
+
+
+def test_the_same_command_twice_trains_once(command: Command, cache: Path) -> None:
+    command("mpt-train", "--cache", cache, *QUICK)
+    before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.csv")}
+    done = command("mpt-train", "--cache", cache, *QUICK)
+    assert done.code == 0 and "already finished" in done.err and "final epoch" in done.out
+    assert before == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.csv")}
+
+
+def test_other_settings_need_another_name(command: Command, cache: Path) -> None:
+    command("mpt-train", "--cache", cache, *QUICK)
+    done = command("mpt-train", "--cache", cache, *QUICK, "--lr", 0.02)
+    assert done.code == 5 and "settings.lr 0.01 → 0.02" in done.err and "--name" in done.err
+    assert command("mpt-train", "--cache", cache, *QUICK, "--lr", 0.02, "--name", "other").code == 0
+    assert command("mpt-train", "--cache", cache, *QUICK, "--lr", 0.02, "--overwrite").code == 0
+    assert RunFolder(Path("runs/demo-mpt")).config["settings"]["lr"] == 0.02
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_folds_at_once_do_not_change_predictions(command: Command, cache: Path, at_once: int) -> None:
+    command("mpt-train", "--cache", cache, *QUICK, "--name", "all")
+    command("mpt-train", "--cache", cache, *QUICK, "--name", "few", "--folds-at-once", at_once)
+    few, everyone = logits_of(Path("runs/few")), logits_of(Path("runs/all"))
+    for name, logits in everyone.items():
+        np.testing.assert_allclose(few[name], logits, atol=1e-4)
+
+
+def test_folds_can_be_trained_one_by_one(command: Command, cache: Path) -> None:
+    done = command("mpt-train", "--cache", cache, *QUICK, "--subjects", "sub02")
+    assert done.code == 0 and "2 of 3 folds are still to be trained" in done.err
+    assert not Path("runs/demo-mpt/summary.json").exists()
+    assert command("mpt-train", "--cache", cache, *QUICK, "--folds", "0:1").code == 0
+    done = command("mpt-train", "--cache", cache, *QUICK)
+    assert done.code == 0 and "1 folds" in done.err and "final epoch" in done.out
+    pieces = logits_of(Path("runs/demo-mpt"))
+    command("mpt-train", "--cache", cache, *QUICK, "--name", "whole")
+    for name, logits in logits_of(Path("runs/whole")).items():
+        np.testing.assert_allclose(pieces[name], logits, atol=1e-4)
+
+
+def test_a_test_label_never_reaches_training(command: Command, make_cache: Make, tmp_path: Path) -> None:
+    """Other labels for one subject must not change the weights of the fold that leaves it out."""
+    clean = make_cache(tmp_path / "clean.h5", SUBJECTS)
+    poisoned = tmp_path / "poisoned.h5"
+    poisoned.write_bytes(clean.read_bytes())
+    import h5py
+
+    with h5py.File(poisoned, "r+") as file:
+        subject, emotion = file["clips/subject"], file["clips/emotion"]
+        wrong = {b"disgust": b"surprise", b"surprise": b"others"}
+        emotion[...] = [
+            wrong.get(label, b"disgust") if who == b"sub02" else label
+            for who, label in zip(subject[...], emotion[...], strict=True)
+        ]
+    for path in (clean, poisoned):
+        done = command("mpt-train", "--cache", path, *QUICK, "--name", path.stem, "--subjects", "sub02")
+        assert done.code == 0, done.err
+    weights = []
+    for name in ("clean", "poisoned"):
+        with safe_open(f"runs/{name}/checkpoints/demo__sub02.safetensors", "np") as file:
+            weights.append({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+    assert all(np.array_equal(weights[0][key], weights[1][key]) for key in weights[0])
+    true = [RunFolder(Path(f"runs/{name}")).read_folds()[0].true.tolist() for name in ("clean", "poisoned")]
+    assert true[0] != true[1]
+
+
+def test_seeds_are_summed_up(command: Command, cache: Path) -> None:
+    done = command("mpt-train", "--cache", cache, *QUICK, "--seeds", 2)
+    assert done.code == 0 and "2 seeds (mean ± standard deviation)" in done.out
+    combined = json.loads(Path("runs/demo-mpt-seeds.json").read_text())
+    each = [RunFolder(Path(f"runs/demo-mpt-seed{s}")).summary["final_epoch"]["uar"] for s in range(2)]
+    assert combined["uar"]["each"] == each and combined["uar"]["mean"] == pytest.approx(np.mean(each))
+    assert combined["uar"]["sd"] == pytest.approx(np.std(each, ddof=1))
+
+
+def test_a_dry_run_counts_and_writes_nothing(command: Command, cache: Path) -> None:
+    done = command("mpt-train", "--cache", cache, "--dry-run", "--json", "--epochs", 7)
+    plan = json.loads(done.out)
+    assert done.code == 0 and not Path("runs").exists()
+    assert plan["subjects"] == 3 and plan["clips"] == 16 and plan["steps"] == 7  # 12 clips at most: one batch
+    # ViT-B/16 with the paper's settings and five classes: 5,509,517 plus two more classes in the head
+    assert plan["account"]["trained_total"] == 5_509_517 + 2 * 769
+    assert "memory" in command("mpt-train", "--cache", cache, "--dry-run").out
+
+
+def test_settings_come_from_preset_file_and_command_line(command: Command, cache: Path) -> None:
+    Path("mine.toml").write_text('lr = 0.5\nadapter = "primitive"\nepochs = 9\n')
+    done = command(
+        "mpt-train", "--cache", cache, "--preset", "vpt-deep", "--config", "mine.toml", *QUICK, "--name", "x"
+    )
+    assert done.code == 0, done.err
+    settings = RunFolder(Path("runs/x")).config["settings"]
+    assert (settings["prompt"], settings["adapter"], settings["lr"], settings["epochs"]) == (
+        "deep",
+        "primitive",
+        0.01,
+        3,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--cache", "none.h5"), 2, "no cache at none.h5"),
+        (("--preset", "mtp"), 2, "no preset 'mtp'"),
+        (("--protocol", "samm-5"), 2, "says nothing about data set 'demo'"),
+        (("--protocol", "casme"), 2, "no protocol 'casme'"),
+        (("--name", "../x"), 2, "plain name"),
+        (("--config", "bad.toml"), 2, "unknown setting 'learning_rate'"),
+        (("--config", "none.toml"), 2, "cannot be read as TOML"),
+        (("--subjects", "sub99"), 2, "no subject sub99"),
+        (("--folds", "9:"), 2, "no fold is left"),
+        (("--folds", "x"), 2, "expected A:B"),
+        (("--device", "tpu"), 2, "cannot be used here"),
+        (("--tuning", "full"), 2, "--prompt none --adapter none"),
+        (("--backbone", "vit_nothing"), 2, "timm has no model"),
+    ],
+)
+def test_bad_requests_are_explained(
+    command: Command, cache: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    Path("bad.toml").write_text("learning_rate = 1\n")
+    done = command("mpt-train", "--cache", cache, *QUICK, *arguments)
+    assert done.code == code and words in done.err and "Traceback" not in done.err
+    assert not Path("runs").exists() or not list(Path("runs").rglob("*.csv"))
+
+
+def test_overwrite_never_deletes_what_is_no_run(command: Command, cache: Path) -> None:
+    Path("runs/precious").mkdir(parents=True)
+    Path("runs/precious/thesis.txt").write_text("dear")
+    done = command("mpt-train", "--cache", cache, *QUICK, "--name", "precious", "--overwrite")
+    assert done.code == 2 and "no run folder" in done.err
+    assert Path("runs/precious/thesis.txt").read_text() == "dear"
+
+
+def test_full_tuning_trains_the_backbone_of_every_fold(command: Command, cache: Path) -> None:
+    done = command("mpt-train", "--cache", cache, "--preset", "scratch", *QUICK[:2], *QUICK[3:5], "--epochs", 2)
+    assert done.code == 0, done.err
+    assert "1 at a time" in done.err
+    assert len(RunFolder(Path("runs/demo-scratch")).read_folds()) == 3
+
+
+def test_three_caches_make_the_composite(command: Command, make_cache: Make, tmp_path: Path) -> None:
+    emotions = {
+        "casme2": ("happiness", "disgust", "surprise"),
+        "samm": ("happiness", "anger", "surprise"),
+        "smic": ("positive", "negative", "surprise"),
+    }
+    paths = [
+        make_cache(
+            tmp_path / f"{name}.h5",
+            {"sub01": 4, "sub02": 4},
+            dataset=name,
+            seed=s,
+            emotions=labels,
+            faces="auto" if name == "samm" else "none",  # SAMM comes as whole scenes
+        )
+        for s, (name, labels) in enumerate(emotions.items())
+    ]
+    arguments = [part for path in paths for part in ("--cache", path)]
+    done = command("mpt-train", *arguments, *QUICK, "--name", "megc")
+    assert done.code == 0, done.err
+    run = RunFolder(Path("runs/megc"))
+    assert run.config["protocol"] == "megc2019"
+    assert len(run.read_folds()) == 6  # sub01 of three data sets are three subjects
+    assert "250" in done.err  # what the full sets would give
+    done = command("mpt-train", *arguments[:2], *arguments[:2], *QUICK)
+    assert done.code == 2 and "same data set" in done.err
+    other = make_cache(tmp_path / "other.h5", {"sub01": 4}, dataset="samm", frames=4)
+    done = command("mpt-train", *arguments[:2], "--cache", other, *QUICK)
+    assert done.code == 2 and "frames 8 → 4" in done.err

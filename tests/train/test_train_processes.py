@@ -1,0 +1,78 @@
+"""`mpt-train` as processes: killed and resumed, compiled, on several ranks."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tiny_runs import QUICK, SUBJECTS, logits_of
+
+from train.results.run_folder import RunFolder
+
+Command = Callable[..., Any]
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def cache(make_cache: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
+
+
+def launch(cache: Path, name: str, *more: object) -> subprocess.Popen[bytes]:
+    arguments = ["-m", "train", "--cache", cache, *QUICK, "--epochs", 6, "--folds-at-once", 1, "--name", name, *more]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    return subprocess.Popen([sys.executable, *map(str, arguments)], start_new_session=True, **quiet)
+
+
+@pytest.mark.slow
+def test_killed_at_random_moments_and_resumed(command: Command, cache: Path) -> None:
+    assert launch(cache, "calm").wait() == 0
+    started = time.monotonic()
+    assert launch(cache, "warm-up").wait() == 0
+    whole = time.monotonic() - started
+    dice = random.Random(5)
+    for _ in range(10):
+        process = launch(cache, "killed")
+        try:
+            process.wait(dice.uniform(0.3, 1.0) * whole)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+    assert launch(cache, "killed").wait() == 0
+    for name, logits in logits_of(Path("runs/calm")).items():
+        np.testing.assert_array_equal(logits_of(Path("runs/killed"))[name], logits)
+    calm, killed = (RunFolder(Path("runs") / name).summary for name in ("calm", "killed"))
+    assert {**calm, "seconds": 0} == {**killed, "seconds": 0}
+
+
+@pytest.mark.slow
+def test_a_compiled_model_predicts_the_same(command: Command, cache: Path) -> None:
+    for name, more in (("plain", ()), ("compiled", ("--compile",))):
+        done = command("mpt-train", "--cache", cache, *QUICK, "--name", name, *more)
+        assert done.code == 0, done.err
+    plain, compiled = (logits_of(Path("runs") / name) for name in ("plain", "compiled"))
+    for fold, logits in plain.items():
+        np.testing.assert_allclose(compiled[fold], logits, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_two_ranks_give_the_summary_of_one(command: Command, cache: Path) -> None:
+    """Two seeds, because the second run must find the ranks still together."""
+    assert launch(cache, "one", "--seeds", 2).wait() == 0
+    arguments = ("--cache", cache, *QUICK, "--epochs", 6, "--folds-at-once", 1, "--name", "two", "--seeds", 2)
+    torchrun = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", 2, "-m", "train", *arguments)
+    done = subprocess.run([sys.executable, *map(str, torchrun)], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("final epoch") == 2 and done.stdout.count("2 seeds (") == 1, "one rank speaks for both"
+    for seed in range(2):
+        one, two = (RunFolder(Path(f"runs/{name}-seed{seed}")) for name in ("one", "two"))
+        assert {**one.summary, "seconds": 0} == {**two.summary, "seconds": 0}
+        for name, logits in logits_of(one.path).items():
+            np.testing.assert_array_equal(logits_of(two.path)[name], logits)

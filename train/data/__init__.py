@@ -1,0 +1,1 @@
+"""From caches to the inputs of a step: clips, folds, augmentation, streams."""

@@ -1,0 +1,235 @@
+"""Cache to device: pixels travel and wait as bytes, and become numbers where they are used.
+
+A step names clips per fold, many of them several times. Each is fetched once and expanded to the
+folds on the device. Where clips wait is the mode: on the device, in memory, or in the file.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from data_cache.console.commandline import progress
+from data_cache.errors import MptError, UsageError
+from train.config import Execution
+from train.cost.memory import free_memory
+from train.data.augment import Change, apply_change
+from train.data.pixels import ClipPixels
+from train.model.mpt import Inputs
+from train.model.tokenizer import patchify
+
+
+@dataclass(frozen=True)
+class Request:
+    """The clips of one step, (F, B) indices, and the random change of each, if any."""
+
+    clips: np.ndarray
+    change: Change | None = None
+
+
+class Stream:
+    """Serves the inputs of steps; the base of the three modes.
+
+    Args:
+        pixels: how to read clips.
+        device: where inputs are needed.
+    """
+
+    def __init__(self, pixels: ClipPixels, device: torch.device) -> None:
+        self.pixels, self.device = pixels, device
+
+    def steps(self, requests: Sequence[Request]) -> Iterator[Inputs]:
+        """The inputs of each step in turn; modes may prepare the next one meanwhile."""
+        return (self.inputs(request) for request in requests)
+
+    def inputs(self, request: Request) -> Inputs:
+        """The inputs of one step."""
+        unique, index = _unique(request.clips)
+        images, motion = self.pixels.read(unique)
+        return self._expand(self._send(images), index, self._send(motion), index, request.change)
+
+    def _send(self, tensor: Tensor | None) -> Tensor | None:
+        return None if tensor is None else tensor.to(self.device, non_blocking=True)
+
+    def _expand(
+        self,
+        images: Tensor | None,
+        image_rows: np.ndarray,
+        motion: Tensor | None,
+        motion_rows: np.ndarray,
+        change: Change | None,
+    ) -> Inputs:
+        """Stored clips (U, …) on the device to what the folds see; rows are (F, B) indices into them."""
+        assert images is not None
+        index, wide = torch.from_numpy(image_rows).to(self.device), None
+        if motion is not None:
+            rows = torch.from_numpy(motion_rows).to(self.device)
+            wide = motion.index_select(0, rows.flatten()).view(*rows.shape, *motion.shape[1:])  # (F, B, T, …)
+        if change is not None:
+            images = apply_change(change, images[index][:, :, None]).flatten(0, 2)  # (F·B, H, W, 3)
+            index = torch.arange(index.numel(), device=self.device).view(index.shape)
+            wide = None if wide is None else apply_change(change, wide)
+        if wide is not None and self.pixels.whole_frames:
+            wide = patchify(wide)
+        return Inputs(images, index, wide)
+
+
+class DeviceStream(Stream):
+    """The clips in the memory of the device, read once."""
+
+    def __init__(self, pixels: ClipPixels, used: Sequence[int], device: torch.device) -> None:
+        super().__init__(pixels, device)
+        self.place, images, motion = _read_all(pixels, used)
+        self.images, self.motion = self._send(images), self._send(motion)
+
+    def inputs(self, request: Request) -> Inputs:
+        """Select on the device."""
+        rows = self.place[request.clips]
+        unique, index = _unique(rows)
+        assert self.images is not None
+        images = self.images.index_select(0, torch.from_numpy(unique).to(self.device))
+        return self._expand(images, index, self.motion, rows, request.change)
+
+
+class RamStream(Stream):
+    """The clips in this machine's memory; a thread copies the next step's while the device works."""
+
+    def __init__(self, pixels: ClipPixels, used: Sequence[int], device: torch.device) -> None:
+        super().__init__(pixels, device)
+        self.place, self.images, self.motion = _read_all(pixels, used)
+        self.side = torch.cuda.Stream(device) if device.type == "cuda" else None
+
+    def inputs(self, request: Request) -> Inputs:
+        """Gather in memory, copy, expand."""
+        return self._finish(*self._prepare(request))
+
+    def steps(self, requests: Sequence[Request]) -> Iterator[Inputs]:
+        """As `inputs`, one step ahead."""
+        with ThreadPoolExecutor(1) as ahead:
+            waiting = [ahead.submit(self._prepare, request) for request in requests[:1]]
+            for following in [*requests[1:], None]:
+                prepared = waiting.pop().result()
+                if following is not None:
+                    waiting.append(ahead.submit(self._prepare, following))
+                yield self._finish(*prepared)
+
+    def _prepare(self, request: Request) -> tuple[Tensor | None, Tensor | None, np.ndarray, Change | None, object]:
+        unique, index = _unique(self.place[request.clips])
+        rows = torch.from_numpy(unique)
+        chosen = [None if store is None else store.index_select(0, rows) for store in (self.images, self.motion)]
+        if self.side is None:
+            return chosen[0], chosen[1], index, request.change, None
+        with torch.cuda.stream(self.side):  # pinned memory, so that the copy runs beside the computation
+            images, motion = (None if t is None else t.pin_memory().to(self.device, non_blocking=True) for t in chosen)
+            return images, motion, index, request.change, self.side.record_event()
+
+    def _finish(
+        self, images: Tensor | None, motion: Tensor | None, index: np.ndarray, change: Change | None, copied: object
+    ) -> Inputs:
+        if self.side is not None:
+            current = torch.cuda.current_stream(self.device)
+            current.wait_event(copied)  # type: ignore[arg-type]
+            for tensor in (images, motion):
+                if tensor is not None:
+                    tensor.record_stream(current)
+        return self._expand(images, index, motion, index, change)
+
+
+class FileStream(Stream):
+    """The clips in the file, read by worker processes: for sets larger than memory, and slower."""
+
+    def __init__(self, pixels: ClipPixels, device: torch.device, workers: int, start_method: str | None = None) -> None:
+        super().__init__(pixels, device)
+        self.order: list[list[int]] = []  # the loader walks through this list; each entry is one step's clips
+        self.loader: DataLoader[Any] = DataLoader(
+            _Careful(pixels),
+            batch_sampler=self.order,
+            num_workers=workers,
+            persistent_workers=True,
+            pin_memory=device.type == "cuda",
+            multiprocessing_context=start_method,
+            collate_fn=_stack,
+        )
+
+    def steps(self, requests: Sequence[Request]) -> Iterator[Inputs]:
+        """Steps in order, read ahead by the workers."""
+        pairs = [_unique(request.clips) for request in requests]
+        self.order[:] = [[int(clip) for clip in unique] for unique, _ in pairs]
+        for batch, (_, index), request in zip(self.loader, pairs, requests, strict=True):
+            if isinstance(batch, MptError):
+                raise batch
+            images, motion = batch
+            yield self._expand(self._send(images), index, self._send(motion), index, request.change)
+
+
+def open_stream(pixels: ClipPixels, used: Sequence[int], device: torch.device, execution: Execution) -> Stream:
+    """The stream that `execution.cache_mode` names; "auto" is the first of device, ram, stream that fits.
+
+    Raises:
+        UsageError: the mode asked for does not fit.
+    """
+    size = len(used) * pixels.bytes_per_clip
+    on_device, in_ram = free_memory(device), free_memory(torch.device("cpu"))
+    mode = execution.cache_mode
+    if mode == "auto":
+        mode = "device" if size < 0.5 * on_device else "ram" if size < 0.6 * in_ram else "stream"
+    if mode == "device":
+        if size > on_device:
+            raise UsageError(
+                f"{size / 1e9:.1f} GB of pixels do not fit into the {on_device / 1e9:.1f} GB free on {device}; "
+                "use --cache-mode ram or stream"
+            )
+        return DeviceStream(pixels, used, device)
+    return RamStream(pixels, used, device) if mode == "ram" else FileStream(pixels, device, execution.workers)
+
+
+def _unique(clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    unique, index = np.unique(clips, return_inverse=True)
+    return unique, index.reshape(clips.shape)
+
+
+def _read_all(pixels: ClipPixels, used: Sequence[int]) -> tuple[np.ndarray, Tensor, Tensor | None]:
+    """Every used clip: where each is, the images and the motion."""
+    place = np.full(len(pixels), -1)
+    place[list(used)] = np.arange(len(used))
+    images = torch.empty((len(used), *pixels.image_shape), dtype=torch.uint8)
+    motion = torch.empty((len(used), *pixels.motion_shape), dtype=torch.uint8) if pixels.needs_motion else None
+    with progress("reading the cache", len(used), "clips") as advance:
+        for row, clip in enumerate(used):
+            image, moving = pixels[clip]
+            images[row] = image
+            if motion is not None and moving is not None:
+                motion[row] = moving
+            advance(1, "")
+    return place, images, motion
+
+
+Clip = tuple[Tensor, Tensor | None]
+
+
+class _Careful(Dataset[Clip | MptError]):
+    """Hands an expected error on as a value: raised in a worker, it would arrive wrapped in a traceback."""
+
+    def __init__(self, pixels: ClipPixels) -> None:
+        self.pixels = pixels
+
+    def __getitem__(self, clip: int) -> Clip | MptError:
+        try:
+            return self.pixels[clip]
+        except MptError as error:
+            return error
+
+
+def _stack(clips: list[Clip | MptError]) -> Clip | MptError:
+    read: list[Clip] = []
+    for clip in clips:
+        if isinstance(clip, MptError):
+            return clip
+        read.append(clip)
+    images, motion = zip(*read, strict=True)
+    return torch.stack(images), None if motion[0] is None else torch.stack(motion)

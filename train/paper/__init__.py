@@ -1,0 +1,1 @@
+"""The paper's tables: presets, studies, printed numbers."""

@@ -1,0 +1,1 @@
+"""Predict new clips with a trained run."""

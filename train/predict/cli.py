@@ -1,0 +1,105 @@
+"""The command `mpt-predict`."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data_cache.console.commandline import Version, example, make_app, run, say
+
+app = make_app(
+    "Ask a trained run about new clips: a folder of frames, a video, a CSV of clips, or a cache.\n\n"
+    + example("mpt-predict clip.mp4 --run runs/casme2-mpt --onset 120 --offset 180")
+)
+
+
+@app.command()
+def predict(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT", help="Folder of frames, video, CSV (path[, clip, …]), or cache (a path or a URL)."
+        ),
+    ],
+    run_path: Annotated[Path, typer.Option("--run", help="Folder of a run with checkpoints.")],
+    fold: Annotated[
+        str | None,
+        typer.Option(
+            help="Ask one model only: that of the fold that left this subject out, or 'final'.",
+            show_default="all folds, their probabilities averaged",
+        ),
+    ] = None,
+    onset: Annotated[int | None, typer.Option(min=0, help="First frame.", show_default="the first there is")] = None,
+    offset: Annotated[int | None, typer.Option(min=0, help="Last frame.", show_default="the last there is")] = None,
+    fps: Annotated[
+        float | None, typer.Option(min=0, help="Frames per second; folders need it.", show_default="the video's")
+    ] = None,
+    faces: Annotated[
+        str | None,
+        typer.Option(
+            help="none: the frames are faces already; auto: a detector finds them; csv: by --face-boxes.",
+            show_default="as in the run's cache",
+        ),
+    ] = None,
+    face_boxes: Annotated[
+        Path | None, typer.Option(help="CSV of boxes (docs/datasets.md); a clip that is not from a CSV is new/<name>.")
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(help="File with the backbone's weights.", show_default="as in training"),
+    ] = None,
+    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; auto takes a GPU where there is one.")] = "auto",
+    heat: Annotated[bool, typer.Option("--heat", help="Also draw heat maps of the answer (Grad-CAM).")] = False,
+    magnified: Annotated[
+        bool, typer.Option("--magnified", help="Also draw a contact sheet and a movie, original beside magnified.")
+    ] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Folder to write to.", show_default="predictions/<INPUT>"),
+    ] = None,
+    json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
+    version: Version = None,
+) -> None:
+    """Print the probability of each class and write them, with logits, to predictions.json.
+
+    The frames are preprocessed with the recipe of the run's cache, which every checkpoint carries. The
+    answer is one of the run's classes whatever is shown.
+    """
+    from data_cache.files.atomic import write_json
+    from data_cache.sharing.download import local_copy
+    from train.device import choose_device
+    from train.predict.ensemble import answer_clips, as_json, choose_models, heat_of, open_for
+    from train.predict.new_clips import Faces, Span, incoming
+    from train.results.run_folder import RunFolder
+    from train.results.trained import load_trained
+    from train.terminal import print_answers, print_json
+
+    trained_run = RunFolder(run_path)
+    trained = load_trained(trained_run, choose_models(trained_run, fold), choose_device(device), weights)
+    path = local_copy(source)
+    folder = output or Path("predictions") / path.resolve().stem
+    with incoming(path, Span(onset, offset, fps), Faces(faces, face_boxes), trained.card.recipe) as new:
+        clips = open_for(trained, new.cache())
+        answers = answer_clips(trained, clips)
+        if magnified:
+            new.draw(folder)
+        if heat:
+            from train.report.answers import draw_answer
+
+            maps = heat_of(trained, clips, answers)
+            for clip, (answer, each) in enumerate(zip(answers, maps, strict=True)):
+                draw_answer(clips, clip, trained.card.classes, answer.probabilities, each, folder)
+    result = as_json(trained_run, trained, answers, path)
+    write_json(folder / "predictions.json", result)
+    if trained.config.random_weights:
+        say("the backbone of this run has RANDOM weights: for trying out only")
+    print_json(result) if json_output else print_answers(result, folder)
+
+
+def main() -> None:
+    """Entry point."""
+    run(app, "mpt-predict")
+
+
+if __name__ == "__main__":
+    main()
