@@ -13,7 +13,7 @@ from scipy import signal
 
 from data_cache.schema import CacheAttributes
 from data_cache.write.shards import write_shard
-from preprocess.datasets.base import Clip
+from preprocess.clip import Clip
 from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import Camera, film
 from preprocess.pipeline import process_clip

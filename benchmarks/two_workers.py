@@ -15,7 +15,7 @@ from multiprocessing.synchronize import Barrier
 import cv2
 
 from benchmarks.contenders import ours, read_all
-from preprocess.datasets.base import Clip
+from preprocess.clip import Clip
 from preprocess.workers.fanout import fan_out
 
 CLIPS = 80

@@ -4,6 +4,10 @@ Every message says what was found, what was expected, and what to type next. The
 stages share this table; `docs/cache-format.md` prints it for users.
 """
 
+import errno
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 class MptError(Exception):
     """Base of every expected error. An exception of any other type is a bug (exit code 1)."""
@@ -51,3 +55,10 @@ class Interrupted(MptError):
     """The user pressed Ctrl-C; what was finished is kept."""
 
     exit_code = 130
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether `error` means a full disk; HDF5 hides the errno in the text of a RuntimeError."""
+    if isinstance(error, OSError) and error.errno in _FULL:
+        return True
+    return isinstance(error, OSError | RuntimeError) and any(f"errno = {code}," in str(error) for code in _FULL)

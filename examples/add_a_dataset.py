@@ -13,7 +13,8 @@ Inside the package, the function is a file of preprocess/datasets/, and the two 
 from pathlib import Path
 
 from preprocess.cli import add_dataset, main
-from preprocess.datasets.base import Clip, ClipError, Discovery, find_root
+from preprocess.clip import Clip, ClipError
+from preprocess.datasets.base import Discovery, find_root
 from preprocess.datasets.find import ADAPTERS
 from preprocess.datasets.folders import frames_between, numbered_frames
 

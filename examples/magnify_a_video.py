@@ -14,7 +14,7 @@ import typer
 from data_cache.console.commandline import make_app, run, say
 from data_cache.errors import UsageError
 from data_cache.files.atomic import replacing
-from preprocess.datasets.base import VideoSpan
+from preprocess.clip import VideoSpan
 from preprocess.frames.read import read_frames
 from preprocess.frames.video import count_frames, frame_rate
 from preprocess.motion.magnify import magnified, quantise

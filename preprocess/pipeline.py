@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from data_cache.schema import ClipRecord
-from preprocess.datasets.base import Clip, ClipError
+from preprocess.clip import Clip, ClipError
 from preprocess.faces.choose import Crop, crop_for
 from preprocess.frames.read import read_frames
 from preprocess.frames.resize import resize

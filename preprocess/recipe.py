@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from math import isfinite
 from typing import Any, Literal
 
-from data_cache.console.options import check_knobs, from_mapping, knob
+from data_cache.console.options import check_options, from_mapping, option
 from data_cache.digest import digest
 from data_cache.errors import UsageError
 
@@ -20,77 +20,77 @@ _SPACE = "Space"
 class Recipe:
     """What is done to a clip. The defaults are the paper's, or our documented choice where it is silent."""
 
-    frames: int = knob(16, "T, frames per clip (paper: 16)", panel=_TIME, minimum=1, maximum=512)
-    sampling: Literal["nearest", "linear", "box"] = knob(
+    frames: int = option(16, "T, frames per clip (paper: 16)", panel=_TIME, minimum=1, maximum=512)
+    sampling: Literal["nearest", "linear", "box"] = option(
         "nearest",
         "which native frames make the T samples. Paper: 16 'at regular intervals', interpolation when shorter. "
         "nearest picks frames; linear interpolates between two; box averages all frames around a sample, "
         "which halves the noise before magnification",
         panel=_TIME,
     )
-    rank_pool: Literal["bilen", "linear"] = knob(
+    rank_pool: Literal["bilen", "linear"] = option(
         "bilen",
         "weights of the dynamic image. Paper: the 'fast version' of Bilen et al. (harmonic weights); linear is 2t-T-1",
         panel=_TIME,
     )
-    rank_pool_span: Literal["clip", "onset-apex"] = knob(
+    rank_pool_span: Literal["clip", "onset-apex"] = option(
         "clip",
         "frames that are rank-pooled. Paper: the sequence (clip). onset-apex needs annotated apexes and does not "
         "cancel a symmetric rise and fall",
         panel=_TIME,
     )
-    alpha: float = knob(20.0, "magnification factor (paper: 20)", panel=_MAGNIFY, minimum=0.0, maximum=1000.0)
-    filter: Literal["causal", "filtfilt", "difference"] = knob(
+    alpha: float = option(20.0, "magnification factor (paper: 20)", panel=_MAGNIFY, minimum=0.0, maximum=1000.0)
+    filter: Literal["causal", "filtfilt", "difference"] = option(
         "causal",
         "temporal filter. Paper: Butterworth band-pass, nothing more. causal leaves the onset frame untouched; "
         "filtfilt has no lag; difference is the two-low-pass form of the original Eulerian code",
         panel=_MAGNIFY,
     )
-    fs: str = knob(
+    fs: str = option(
         "true",
         "sampling rate that the cut-offs refer to: true is the rate of the T samples, (T-1)·fps/(N-1); nominal:HZ "
         "is the same for every clip (the paper does not say)",
         panel=_MAGNIFY,
     )
-    low: float = knob(0.4, "lower cut-off in Hz (paper: 0.4)", panel=_MAGNIFY, minimum=1e-6)
-    high: float = knob(4.0, "upper cut-off in Hz (paper: 4)", panel=_MAGNIFY, minimum=1e-6)
-    order: int = knob(1, "order of the filter (paper: not given)", panel=_MAGNIFY, minimum=1, maximum=8)
-    motion_form: Literal["additive", "band"] = knob(
+    low: float = option(0.4, "lower cut-off in Hz (paper: 0.4)", panel=_MAGNIFY, minimum=1e-6)
+    high: float = option(4.0, "upper cut-off in Hz (paper: 4)", panel=_MAGNIFY, minimum=1e-6)
+    order: int = option(1, "order of the filter (paper: not given)", panel=_MAGNIFY, minimum=1, maximum=8)
+    motion_form: Literal["additive", "band"] = option(
         "additive",
         "additive keeps the face, x+αF(x); band is the magnified band alone, 128+αF(x). Paper: ambiguous; its "
         "remark that a large α damages textures speaks for additive",
         panel=_MAGNIFY,
     )
-    gains: str = knob(
+    gains: str = option(
         "uniform",
         "α of each pyramid level. Paper: one α (uniform). evm is the λc schedule of Wu et al.; or a list from fine "
         "to coarse, the residual last, such as 0,10,20,20,0",
         panel=_MAGNIFY,
     )
-    levels: int = knob(
+    levels: int = option(
         5,
         "levels of the Laplacian pyramid, residual included (paper: not given)",
         panel=_SPACE,
         minimum=1,
         maximum=16,
     )
-    explicit_pyramid: bool = knob(
+    explicit_pyramid: bool = option(
         False, "build every pyramid level, as the equations read; slower, equal within rounding", panel=_SPACE
     )
-    size: int = knob(224, "side of the square output in pixels (paper: 224)", panel=_SPACE, minimum=8, maximum=2048)
-    faces: Literal["none", "csv", "auto"] = knob(
+    size: int = option(224, "side of the square output in pixels (paper: 224)", panel=_SPACE, minimum=8, maximum=2048)
+    faces: Literal["none", "csv", "auto"] = option(
         "none",
         "none uses whole frames; csv crops to boxes from a file; auto to what a detector finds (extra faces). One crop "
         "per clip, never per frame. By default none where frames are cropped already, else auto",
         panel=_SPACE,
     )
-    face_margin: float = knob(
+    face_margin: float = option(
         0.0, "share of the face's size to add on every side of its box", panel=_SPACE, minimum=-0.4, maximum=2.0
     )
-    algorithm: int = knob(ALGORITHM_VERSION, "version of the arithmetic", flag="")
+    algorithm: int = option(ALGORITHM_VERSION, "version of the arithmetic", flag="")
 
     def __post_init__(self) -> None:
-        check_knobs(self)
+        check_options(self)
         if self.low >= self.high:
             raise UsageError(f"low is {self.low} Hz and high is {self.high} Hz; --low must be below --high")
         self.nominal_rate()

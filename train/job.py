@@ -1,12 +1,13 @@
 """A whole run: a task and settings in, a run folder with all folds and the summary out."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 
-from data_cache.console.commandline import progress, say
+from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
 from train import final
 from train.config import Execution, TrainConfig
@@ -29,6 +30,8 @@ from train.results.checkpoint import CheckpointCard, save_fold
 from train.results.run_folder import RunFolder
 from train.results.summary import summarise
 from train.scalars import Scalars
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -74,7 +77,7 @@ def train_run(
     job = _Job(task, config, execution, folder, backbone, card, device, ranks)
     environment = describe_environment(device) | {"caches": [str(r.path.resolve()) for r in task.clips.readers]}
     if ranks.leads and folder.start(_description(task, config, card), environment, overwrite):
-        say(f"{folder.path} is already finished")
+        log.info(f"{folder.path} is already finished")
     ranks.barrier()
     mine = choose_folds(task.folds.folds, execution)[ranks.rank :: ranks.count]
     waiting = [fold for fold in mine if not folder.finished(fold.name)]
@@ -83,7 +86,7 @@ def train_run(
     ranks.barrier()
     missing = [fold.name for fold in task.folds.folds if not folder.finished(fold.name)]
     if missing:
-        say(f"{len(missing)} of {len(task.folds.folds)} folds are still to be trained: {', '.join(missing[:5])} …")
+        log.info(f"{len(missing)} of {len(task.folds.folds)} folds are still to be trained: {', '.join(missing[:5])} …")
         return None
     if ranks.leads and not folder.is_finished:
         folder.write_summary(summarise(folder.read_folds(), task.labelling.classes))
@@ -123,7 +126,7 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
     trained = sum(p.numel() for p in trained_parameters(build_model(config, job.backbone, task.shape, [0])).values())
     per_fold = bytes_per_fold(config, job.backbone, task.shape, trained, job.device)
     at_once = folds_at_once(config, job.execution, per_fold, job.device, len(waiting))
-    say(f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}")
+    log.info(f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}")
     used = sorted({clip for fold in waiting for clip in (*fold.train, *fold.test)})
     stream = open_stream(_pixels(job), used, job.device, job.execution)
     scalars = Scalars(job.folder.path, job.ranks.rank)

@@ -4,6 +4,7 @@ Results go to stdout, progress and messages to stderr, so that `--json` output c
 """
 
 import io
+import logging
 import os
 import shlex
 import sys
@@ -17,8 +18,7 @@ import typer
 
 from data_cache import __version__
 from data_cache.console.interrupt import ignore_interrupts
-from data_cache.errors import Interrupted, MptError, NoSpace
-from data_cache.files.atomic import is_disk_full
+from data_cache.errors import Interrupted, MptError, NoSpace, is_disk_full
 
 _QUIET_INTERVAL = 30.0  # seconds between progress lines where stderr is no terminal
 
@@ -55,6 +55,7 @@ Version = Annotated[
 def run(app: typer.Typer, program: str) -> NoReturn:
     """Run an application; print an expected error as one clear line and leave with its exit code."""
     _show_text_of_single_command(app)
+    _show_messages()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a file's name may be in any encoding
     try:
@@ -75,6 +76,20 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         say(f"{program}: disk full ({error}); free some space and run the same command again")
         sys.exit(NoSpace.exit_code)
     sys.exit(0)
+
+
+class _Messages(logging.Handler):
+    """Messages of library modules for the person at the terminal, on stderr as it is at that moment."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        say(record.getMessage())
+
+
+def _show_messages() -> None:
+    for package in ("data_cache", "preprocess", "train"):
+        logger = logging.getLogger(package)
+        logger.setLevel(logging.INFO)
+        logger.handlers = [_Messages()]
 
 
 def _show_text_of_single_command(app: typer.Typer) -> None:

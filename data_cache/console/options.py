@@ -1,6 +1,6 @@
-"""Command-line options made from a frozen dataclass, so that each knob has one default and one text.
+"""Command-line options made from a frozen dataclass, so that each setting has one default and one text.
 
-A settings class declares `alpha: float = knob(20.0, "...")`; `with_options(Recipe)` then gives a
+A settings class declares `alpha: float = option(20.0, "...")`; `with_options(Recipe)` then gives a
 command one `--alpha` whose help shows that default. Only what the user typed reaches the command:
 presets and files can lie between the default and the command line.
 """
@@ -19,7 +19,7 @@ from data_cache.errors import UsageError
 Settings = TypeVar("Settings")
 
 
-def knob(
+def option(
     default: Any,
     help: str,
     *,
@@ -43,7 +43,7 @@ def knob(
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def check_knobs(settings: Any) -> None:
+def check_options(settings: Any) -> None:
     """Check every field of a settings object against its type, choices and limits.
 
     Raises:
@@ -92,10 +92,10 @@ def from_mapping(settings_class: type[Settings], values: Mapping[str, Any], wher
 def with_options(
     settings_class: type, *, into: str = "given", without: tuple[str, ...] = ()
 ) -> Callable[..., Callable[..., Any]]:
-    """Decorate a command: it gets an option for each knob of `settings_class`.
+    """Decorate a command: it gets an option for each field of `settings_class`.
 
-    The command's parameter `into` receives a dict with just those knobs that were typed. `without`
-    names knobs that the command declares by itself.
+    The command's parameter `into` receives a dict with just those that were typed. `without`
+    names fields that the command declares by itself.
     """
     hints = get_type_hints(settings_class)
     fields = [f for f in dataclasses.fields(settings_class) if f.metadata and f.name not in without]
@@ -131,7 +131,7 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
         dashed = field.name.replace("_", "-")
         names = names or [f"--{dashed}/--no-{dashed}"]
     default = "none" if field.default is None else str(field.default).lower() if kind is bool else str(field.default)
-    option = typer.Option(
+    typed = typer.Option(
         *names,
         help=metadata["help"],
         rich_help_panel=metadata["panel"],
@@ -139,7 +139,7 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
         min=metadata["minimum"],
         max=metadata["maximum"],
     )
-    annotation = Annotated[Optional[kind], option]  # type: ignore[valid-type]  # noqa: UP045 - kind is a value here
+    annotation = Annotated[Optional[kind], typed]  # type: ignore[valid-type]  # noqa: UP045 - kind is a value here
     return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
 
 

@@ -1,6 +1,5 @@
 """Files that appear whole or not at all: write beside the target, fsync, rename, fsync the folder."""
 
-import errno
 import glob
 import json
 import os
@@ -10,9 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from data_cache.errors import NoSpace
-
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+from data_cache.errors import NoSpace, is_disk_full
 
 
 def write_bytes(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
@@ -87,13 +84,6 @@ def remove_leftovers(path: Path) -> None:
     """Remove what killed processes left of their attempts to write `path`; its writer lock must be held."""
     for leftover in path.parent.glob(f"{glob.escape(path.name)}.tmp-*"):
         leftover.unlink(missing_ok=True)
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Whether `error` means a full disk; HDF5 hides the errno in the text of a RuntimeError."""
-    if isinstance(error, OSError) and error.errno in _FULL:
-        return True
-    return isinstance(error, OSError | RuntimeError) and any(f"errno = {code}," in str(error) for code in _FULL)
 
 
 def sync(path: Path) -> None:

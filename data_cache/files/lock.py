@@ -8,6 +8,7 @@ import errno
 import fcntl
 import glob
 import json
+import logging
 import os
 import platform
 import time
@@ -16,9 +17,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from data_cache.console.commandline import say, typed_command
-from data_cache.errors import Locked, NoSpace, UsageError
-from data_cache.files.atomic import is_disk_full
+from data_cache.console.commandline import typed_command
+from data_cache.errors import Locked, NoSpace, UsageError, is_disk_full
+
+log = logging.getLogger(__name__)
 
 _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
@@ -140,7 +142,7 @@ def _take(descriptor: int, file: Path, path: Path) -> None:
         return
     if not earlier.has_ended:
         raise Locked(f"{path} is being written by {earlier}; {_advice(file, earlier)}")
-    say(f"taking over {file.name} of {earlier}, which has ended")
+    log.info(f"taking over {file.name} of {earlier}, which has ended")
 
 
 def _advice(file: Path, holder: Holder) -> str:

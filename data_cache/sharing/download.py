@@ -4,6 +4,7 @@ Training reads every clip in every epoch, so reading over the network each time 
 """
 
 import json
+import logging
 import os
 import re
 import time
@@ -11,14 +12,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from data_cache.console.commandline import progress, say
+from data_cache.console.commandline import progress
 from data_cache.digest import digest
-from data_cache.errors import InvalidFile, Locked, MptError, UsageError
-from data_cache.files.atomic import is_disk_full, replacing, sync, write_json
+from data_cache.errors import InvalidFile, Locked, MptError, UsageError, is_disk_full
+from data_cache.files.atomic import replacing, sync, write_json
 from data_cache.files.checksum import checksum_in, file_sha256, write_sidecar
 from data_cache.files.lock import lock_path, read_holder, writer_lock
 from data_cache.files.space import readable, require_space
 from data_cache.read.validate import require_valid
+
+log = logging.getLogger(__name__)
 
 _MEGABYTE = 1_000_000
 _SHOWN = 8
@@ -48,7 +51,7 @@ def local_copy(cache: str | os.PathLike[str]) -> Path:
     except UsageError as error:
         if not _is_finished(target):
             raise
-        say(f"{error}. Using the copy from {_note(target).get('date', 'earlier')}")
+        log.info(f"{error}. Using the copy from {_note(target).get('date', 'earlier')}")
         return target
     waiting = False
     while not (_is_finished(target) and _note(target).get("state") == state):
@@ -58,7 +61,7 @@ def local_copy(cache: str | os.PathLike[str]) -> Path:
         except Locked:
             if not waiting:
                 lock = lock_path(target)
-                say(
+                log.info(
                     f"waiting for {read_holder(lock) or 'another process'}, which copies {url}; "
                     f"if it has ended, delete {lock}"
                 )
@@ -138,7 +141,7 @@ def _download(remote: _Remote, state: dict[str, Any], target: Path) -> None:
     size = state.get("size")
     if size is not None:
         require_space(target, size, "a copy would")
-    say(f"copying {remote.url} to {target}")
+    log.info(f"copying {remote.url} to {target}")
     with replacing(target) as temporary:
         with progress("copying", max(1, (size or 0) // _MEGABYTE), "MB") as advance:
             shown = 0
@@ -165,7 +168,7 @@ def _download(remote: _Remote, state: dict[str, Any], target: Path) -> None:
             raise InvalidFile(str(error).replace(str(temporary), remote.url)) from error
     write_sidecar(target, arrived)
     write_json(_note_path(target), {"url": remote.url, "state": state, "date": time.strftime("%Y-%m-%d %H:%M")})
-    say(f"{target}: {readable(copied)}, {'checksum file' if expected else 'hash of every clip'} checked")
+    log.info(f"{target}: {readable(copied)}, {'checksum file' if expected else 'hash of every clip'} checked")
 
 
 def _why_not_there(error: OSError) -> str:

@@ -14,7 +14,8 @@ from data_cache.protocols.protocol import (
     apply_protocol,
     count_differences,
 )
-from preprocess.datasets.base import Anomaly, Clip, ClipError, Discovery, VideoSpan
+from preprocess.clip import Clip, ClipError, VideoSpan
+from preprocess.datasets.base import Anomaly, Discovery
 from preprocess.datasets.corrections import KNOWN_ANOMALIES
 from preprocess.frames.image_header import ImageHeader, check_image_file
 from preprocess.recipe import Recipe

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from data_cache.errors import ClipsFailed, UsageError
-from preprocess.faces.box import FaceBox
+from data_cache.errors import UsageError
+from preprocess.clip import Clip
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"})
 
@@ -17,22 +17,6 @@ LICENCE_NOTICE = (
     "This file contains face images derived from the data set {dataset}. It is covered by the licence agreement that "
     "your laboratory signed for that data set: share it only with people whom that agreement covers."
 )
-
-
-class ClipError(ClipsFailed):
-    """One clip cannot be used. The message says what is wrong, where, and what to do."""
-
-
-@dataclass(frozen=True)
-class VideoSpan:
-    """Frames `first` to `last` (counted from 0, both included) of a video file."""
-
-    path: Path
-    first: int
-    last: int
-
-    def __len__(self) -> int:
-        return self.last - self.first + 1
 
 
 @dataclass(frozen=True)
@@ -54,47 +38,6 @@ class Annotation:
     offset: int | None
     emotion: str
     action_units: str = ""
-
-
-@dataclass(frozen=True)
-class Clip:
-    """One annotated micro-expression.
-
-    Attributes:
-        dataset: name of the data set.
-        subject: subject as the data set writes it; unique within the data set.
-        clip: clip name; unique within the subject only.
-        frames: the native frames from onset to offset, in order: image files, or a span of a video.
-        onset: annotated frame number of the onset.
-        apex: annotated frame number of the apex, None where unknown.
-        offset: annotated frame number of the offset.
-        fps: native frame rate in Hz.
-        emotion: raw emotion label in lower case, "" where unknown.
-        action_units: the AU annotation as text; for people, nothing is computed from it.
-        face: where the face is, for `--faces csv`; None otherwise.
-    """
-
-    dataset: str
-    subject: str
-    clip: str
-    frames: tuple[Path, ...] | VideoSpan
-    onset: int
-    apex: int | None
-    offset: int
-    fps: float
-    emotion: str
-    action_units: str = ""
-    face: FaceBox | None = None
-
-    @property
-    def key(self) -> str:
-        """`subject/clip`, the name of the clip in every message."""
-        return f"{self.subject}/{self.clip}"
-
-    @property
-    def apex_index(self) -> int | None:
-        """Index of the apex among the frames, None where unknown."""
-        return None if self.apex is None else self.apex - self.onset
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from preprocess.datasets.base import Annotation, Anomaly, Clip, ClipError, Discovery
+from preprocess.clip import Clip, ClipError
+from preprocess.datasets.base import Annotation, Anomaly, Discovery
 from preprocess.datasets.corrections import correct
 from preprocess.datasets.folders import check_span, frames_between, numbered_frames
 

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from data_cache.errors import UsageError
-from preprocess.datasets.base import VIDEO_SUFFIXES, Clip, ClipError, Discovery, VideoSpan
+from preprocess.clip import Clip, ClipError, VideoSpan
+from preprocess.datasets.base import VIDEO_SUFFIXES, Discovery
 from preprocess.datasets.collect import check_name, check_text
 from preprocess.datasets.folders import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
 from preprocess.datasets.sheet import plain_name

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Literal
 
 from data_cache.errors import UsageError
-from preprocess.datasets.base import Annotation, Anomaly, ClipError, Discovery, find_root
+from preprocess.clip import ClipError
+from preprocess.datasets.base import Annotation, Anomaly, Discovery, find_root
 from preprocess.datasets.collect import collect
 from preprocess.datasets.folders import numbered_frames
 from preprocess.datasets.layout import Layout, find_layout

@@ -2,6 +2,7 @@
 
 import io
 import json
+import logging
 import re
 import shutil
 import zipfile
@@ -13,7 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data_cache.console.commandline import progress, say
+from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
 from data_cache.files.atomic import write_bytes, write_json
 from preprocess.demo.face import Window
@@ -21,6 +22,8 @@ from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import Camera, film
 from preprocess.faces.boxes import BOX_FILE
 from preprocess.workers.fanout import fan_out
+
+log = logging.getLogger(__name__)
 
 CLASSES: dict[str, tuple[tuple[str, ...], ...]] = {
     "happiness": (("12",), ("6", "12")),
@@ -98,7 +101,7 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     marker = folder / MARKER
     settings = asdict(demo)
     if marker.exists() and json.loads(marker.read_text()) == settings:
-        say(f"{folder}: the demo set is already there")
+        log.info(f"{folder}: the demo set is already there")
         return
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
         raise UsageError(f"{folder} is not empty and holds no demo set; name another folder with --root")

@@ -13,9 +13,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_cache.errors import UsageError
-from preprocess.datasets.base import ClipError, Discovery
+from preprocess.clip import ClipError, FaceBox, median_box
+from preprocess.datasets.base import Discovery
 from preprocess.datasets.manifest import read_csv
-from preprocess.faces.box import FaceBox, median_box
 
 BOX_FILE = "face_boxes.csv"
 """Looked for in the data set's folder when no other file is named."""

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from data_cache.errors import UsageError
-from preprocess.datasets.base import Clip, ClipError, Discovery
+from preprocess.clip import Clip, ClipError
+from preprocess.datasets.base import Discovery
 from preprocess.faces.boxes import BOX_FILE, with_boxes
 from preprocess.faces.crop import square_around
 from preprocess.faces.detect import FIRST_FRAMES, find_face, load_detector

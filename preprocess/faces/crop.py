@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocess.datasets.base import ClipError
-from preprocess.faces.box import FaceBox
+from preprocess.clip import ClipError, FaceBox
 
 LEAST_SIDE = 16
 MOST_OVERHANG = 2.0

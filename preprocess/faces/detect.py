@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from data_cache.errors import UsageError
-from preprocess.faces.box import FaceBox, median_box
+from preprocess.clip import FaceBox, median_box
 
 FIRST_FRAMES = 8
 """How many frames, from the onset, are looked at."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from preprocess.datasets.base import ClipError
+from preprocess.clip import ClipError
 
 MOST_PIXELS = 64_000_000
 """Largest image that is decoded; a face camera has a tenth of it."""

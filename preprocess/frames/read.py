@@ -6,7 +6,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from preprocess.datasets.base import ClipError, VideoSpan
+from preprocess.clip import ClipError, VideoSpan
 from preprocess.frames.image_header import check_image
 from preprocess.frames.video import read_span
 

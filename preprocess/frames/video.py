@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from preprocess.datasets.base import ClipError, VideoSpan
+from preprocess.clip import ClipError, VideoSpan
 from preprocess.frames.image_header import MOST_PIXELS
 
 

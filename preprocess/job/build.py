@@ -1,12 +1,13 @@
 """The whole job: clips to shards, shards to a cache; what was done before is not done again."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from data_cache.console.commandline import available_jobs, progress, say, typed_command
+from data_cache.console.commandline import available_jobs, progress, typed_command
 from data_cache.console.interrupt import stop_request
 from data_cache.digest import digest
 from data_cache.errors import ClipsFailed, Interrupted, InvalidFile, StaleFile
@@ -15,7 +16,8 @@ from data_cache.files.space import cache_bytes, readable, require_space
 from data_cache.schema import CacheAttributes
 from data_cache.write.parts import Parts, Plan, failure_report, shard_name
 from data_cache.write.shards import natural_key
-from preprocess.datasets.base import Clip, Discovery, VideoSpan
+from preprocess.clip import Clip, VideoSpan
+from preprocess.datasets.base import Discovery
 from preprocess.job.dry_run import print_forecast
 from preprocess.job.freshness import ABSENT, UP_TO_DATE, state_of
 from preprocess.job.options import BuildOptions
@@ -26,6 +28,8 @@ from preprocess.job.work import Task, make_shards
 from preprocess.recipe import Recipe
 from preprocess.workers.cluster import DaskCluster
 from preprocess.workers.fanout import Executor, local
+
+log = logging.getLogger(__name__)
 
 __all__ = ["BuildOptions", "build"]
 
@@ -78,7 +82,7 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
         return
     for path, state in states.items():
         if state == UP_TO_DATE:
-            say(f"{path} is {state}")
+            log.info(f"{path} is {state}")
         elif state != ABSENT and not options.force:
             raise StaleFile(f"{path} is stale: {state}. Add --force to make it anew, or -o for another file")
     if not job.recipes:
@@ -101,7 +105,7 @@ def _make(job: _Job, options: BuildOptions) -> None:
     for path, plan in plans.items():
         Parts(path).write_plan(plan)
     for line in [*notes, *(f"corrected {line}" for line in job.found.corrections)]:
-        say(line)
+        log.info(line)
     failures = _run(job, mine, missing, options)
     if options.share is not None:
         _close_share(job, options, failures, len(mine))
@@ -109,7 +113,7 @@ def _make(job: _Job, options: BuildOptions) -> None:
     failures = {**job.found.failures, **failures}
     for path, plan in plans.items():
         clips = _merge(path, plan, failures, options)
-        say(f"{path}: {clips} clips, {readable(path.stat().st_size)}, alpha {job.recipes[path].alpha:g}")
+        log.info(f"{path}: {clips} clips, {readable(path.stat().st_size)}, alpha {job.recipes[path].alpha:g}")
     if failures:
         total = len(job.sources) + len(job.found.failures)
         raise ClipsFailed(failure_report(failures, total, written=list(plans)))
@@ -235,6 +239,6 @@ def _close_share(job: _Job, options: BuildOptions, failures: Mapping[str, str], 
         Parts(path).note_failures(options.share.name, failures)
     if failures:
         raise ClipsFailed(failure_report(failures, clips, written=None))
-    say(f"share {options.shard} is done: {clips} clips. When all are, run:")
+    log.info(f"share {options.shard} is done: {clips} clips. When all are, run:")
     for path in job.recipes:
-        say(f"  mpt-cache merge-parts {path}")
+        log.info(f"  mpt-cache merge-parts {path}")

@@ -8,7 +8,8 @@ import typer
 
 from data_cache.console.commandline import available_jobs
 from data_cache.files.space import cache_bytes, free_bytes, readable
-from preprocess.datasets.base import ClipError, Discovery
+from preprocess.clip import ClipError
+from preprocess.datasets.base import Discovery
 from preprocess.job.work import Task
 from preprocess.pipeline import process_clip
 

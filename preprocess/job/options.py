@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from data_cache.console.options import check_knobs, knob
+from data_cache.console.options import check_options, option
 from data_cache.errors import UsageError
 
 _RUN = "Run (changes no pixel)"
@@ -36,45 +36,45 @@ class Share:
 class BuildOptions:
     """How to run a build; every command that builds a cache has these options."""
 
-    jobs: int = knob(-1, "worker processes; -1 is every core", panel=_RUN, flag="--jobs -j")
-    force: bool = knob(False, "overwrite an existing cache that is stale", panel=_RUN, flag="--force")
-    allow_missing: bool = knob(
+    jobs: int = option(-1, "worker processes; -1 is every core", panel=_RUN, flag="--jobs -j")
+    force: bool = option(False, "overwrite an existing cache that is stale", panel=_RUN, flag="--force")
+    allow_missing: bool = option(
         False,
         "write the cache without clips that cannot be used (still exit code 3)",
         panel=_RUN,
         flag="--allow-missing",
     )
-    fail_fast: bool = knob(False, "stop at the first clip that cannot be used", panel=_RUN, flag="--fail-fast")
-    hash_sources: bool = knob(
+    fail_fast: bool = option(False, "stop at the first clip that cannot be used", panel=_RUN, flag="--fail-fast")
+    hash_sources: bool = option(
         False,
         "identify source files by content instead of size and date",
         panel=_RUN,
         flag="--hash-sources",
     )
-    scheduler: str | None = knob(
+    scheduler: str | None = option(
         None,
         "run on the dask cluster of this scheduler, such as tcp://node1:8786; its workers need this package and the "
         "same folders (docs/cluster.md)",
         panel=_RUN,
     )
-    shard: str | None = knob(
+    shard: str | None = option(
         None,
         "make only share K of N, as K/N with K from 1 to N or from 0 to N-1, for job arrays; then run "
         "'mpt-cache merge-parts'",
         panel=_RUN,
     )
-    dry_run: bool = knob(
+    dry_run: bool = option(
         False,
         "only tell what would be done: clips, disk space, time. Writes nothing",
         panel=_RUN,
         flag="--dry-run",
     )
-    log_file: Path | None = knob(  # noqa: RUF009 - makes a field, as elsewhere
+    log_file: Path | None = option(  # noqa: RUF009 - makes a field, as elsewhere
         None, "append one line of JSON per clip to this file", panel=_RUN
     )
 
     def __post_init__(self) -> None:
-        check_knobs(self)
+        check_options(self)
         if self.shard is not None:
             self.share  # noqa: B018 - complains about a bad value now
         if self.scheduler is not None and self.shard is not None:

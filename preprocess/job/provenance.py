@@ -8,7 +8,7 @@ from pathlib import Path
 
 from data_cache import __version__
 from data_cache.console.commandline import typed_command
-from preprocess.datasets.base import Clip, ClipError
+from preprocess.clip import Clip, ClipError
 from preprocess.pipeline import plan_for
 from preprocess.recipe import Recipe
 

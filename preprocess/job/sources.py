@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_cache.digest import digest
-from preprocess.datasets.base import Clip, VideoSpan
+from preprocess.clip import Clip, VideoSpan
 
 
 def source_digest(clip: Clip, root: Path, hash_contents: bool = False) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from data_cache.schema import CacheAttributes
 from data_cache.write.shards import write_shard
-from preprocess.datasets.base import Clip, ClipError, VideoSpan
+from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
 

@@ -1,17 +1,21 @@
 """Pictures of what preprocessing does to a clip: a contact sheet, and a movie of original beside magnified."""
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
-from data_cache.console.commandline import progress, say
+from data_cache.console.commandline import progress
 from data_cache.errors import ClipsFailed, UsageError
 from data_cache.files.atomic import replacing
-from preprocess.datasets.base import Clip, ClipError, Discovery
+from preprocess.clip import Clip, ClipError
+from preprocess.datasets.base import Discovery
 from preprocess.preview.contact_sheet import draw_sheet
 from preprocess.preview.movie import WRITERS
 from preprocess.preview.scene import make_scene
 from preprocess.recipe import Recipe
+
+log = logging.getLogger(__name__)
 
 USUAL_CLIPS = 6
 
@@ -46,7 +50,7 @@ def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Pat
                 failures[clip.key] = str(error)
             advance(1, "")
     drawn = len(clips) - len(failures.keys() & {clip.key for clip in clips})
-    say(f"{folder}: {drawn} clips drawn")
+    log.info(f"{folder}: {drawn} clips drawn")
     if failures:
         lines = [f"  {key}: {reason}" for key, reason in failures.items()]
         raise ClipsFailed(f"{len(failures)} clips cannot be drawn:\n" + "\n".join(lines))

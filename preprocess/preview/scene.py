@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocess.datasets.base import Clip
+from preprocess.clip import Clip
 from preprocess.faces.choose import crop_for
 from preprocess.frames.read import read_frames
 from preprocess.frames.resize import resize

@@ -4,6 +4,7 @@ Dask's own futures, not joblib's dask backend: that one runs everything in the c
 has a single thread.
 """
 
+import logging
 import platform
 from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
@@ -12,9 +13,11 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from data_cache import __version__
-from data_cache.console.commandline import say, typed_command
+from data_cache.console.commandline import typed_command
 from data_cache.errors import UsageError
 from data_cache.files.atomic import write_bytes
+
+log = logging.getLogger(__name__)
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -118,7 +121,7 @@ class DaskCluster:
                 + "\nmend this there (the same folders at the same paths, the same version), or stop these workers"
             )
         threads = sum(client.nthreads().values())
-        say(f"{len(answers)} workers with {threads} threads on {self.address}")
+        log.info(f"{len(answers)} workers with {threads} threads on {self.address}")
 
     def _gone(self) -> UsageError:
         return UsageError(

@@ -185,7 +185,7 @@ def test_a_report_takes_its_pictures_from_a_url(
 def test_several_processes_copy_once(server: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """As the ranks of torchrun or the jobs of an array do: one copies, the others wait for it."""
     said: list[str] = []
-    monkeypatch.setattr("data_cache.sharing.download.say", said.append)
+    monkeypatch.setattr("data_cache.sharing.download.log.info", said.append)
 
     def waiting() -> list[str]:
         return [line for line in said if line.startswith("waiting for")]

@@ -13,7 +13,8 @@ import cv2
 import numpy as np
 from openpyxl import Workbook
 
-from preprocess.datasets.base import Clip, Discovery
+from preprocess.clip import Clip
+from preprocess.datasets.base import Discovery
 
 Value = str | int | float | None
 

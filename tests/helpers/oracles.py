@@ -9,7 +9,7 @@ import numpy as np
 import official_sets as official
 from scipy import signal
 
-from preprocess.datasets.base import Clip
+from preprocess.clip import Clip
 from preprocess.datasets.casme2 import casme2
 from preprocess.recipe import Recipe
 

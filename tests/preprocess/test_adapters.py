@@ -12,7 +12,8 @@ from official_sets import Expression
 from videos import write_video
 
 from data_cache.errors import UsageError
-from preprocess.datasets.base import Discovery, VideoSpan
+from preprocess.clip import VideoSpan
+from preprocess.datasets.base import Discovery
 from preprocess.datasets.casme2 import casme2
 from preprocess.datasets.demo import demo
 from preprocess.datasets.manifest import manifest

@@ -17,8 +17,7 @@ from oracles import centroid, raw_clip
 
 from data_cache import CacheReader
 from data_cache.errors import UsageError
-from preprocess.datasets.base import ClipError
-from preprocess.faces.box import FaceBox, median_box
+from preprocess.clip import ClipError, FaceBox, median_box
 from preprocess.faces.boxes import read_boxes
 from preprocess.faces.crop import FaceCrop, square_around
 from preprocess.job.sources import source_digest

@@ -17,13 +17,12 @@ from oracles import centroid, raw_clip
 
 from data_cache import CacheReader
 from data_cache.errors import UsageError
-from preprocess.datasets.base import Clip, ClipError
+from preprocess.clip import Clip, ClipError, FaceBox
 from preprocess.datasets.casme2 import casme2
 from preprocess.demo.face import Window
 from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import Camera, film
 from preprocess.faces import choose
-from preprocess.faces.box import FaceBox
 from preprocess.faces.choose import crop_for, resolve_face_mode
 from preprocess.faces.crop import square_around
 from preprocess.frames.read import read_frames

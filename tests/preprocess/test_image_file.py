@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import png_header
 
-from preprocess.datasets.base import ClipError
+from preprocess.clip import ClipError
 from preprocess.frames.image_header import check_image, check_image_file
 from preprocess.frames.read import read_image
 

@@ -12,7 +12,7 @@ from oracles import equations
 from scipy import signal
 
 from preprocess import pipeline
-from preprocess.datasets.base import Clip
+from preprocess.clip import Clip
 from preprocess.motion.magnify import magnified, render
 from preprocess.motion.temporal import temporal_plan
 from preprocess.pipeline import plan_for, standardise

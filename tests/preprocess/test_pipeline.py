@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from videos import write_video
 
-from preprocess.datasets.base import Clip, ClipError, VideoSpan
+from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.frames.read import read_image
 from preprocess.frames.resize import area_matrix, resize
 from preprocess.pipeline import plan_for, process_clip, standardise

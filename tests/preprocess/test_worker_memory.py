@@ -13,7 +13,7 @@ MEASURE = """
 import sys
 from pathlib import Path
 import cv2, scipy.signal, scipy.sparse  # imports count as footprint, whenever they happen
-from preprocess.datasets.base import Clip
+from preprocess.clip import Clip
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
 

@@ -16,7 +16,7 @@ from safetensors import safe_open
 from videos import write_video
 
 from data_cache.read.reader import CacheReader
-from preprocess.datasets.base import VideoSpan
+from preprocess.clip import VideoSpan
 from preprocess.frames.read import read_frames
 from preprocess.frames.video import count_frames, frame_rate
 from train.results.run_folder import RunFolder

@@ -1,17 +1,19 @@
 """The classification task of a run: clips, their classes, and the folds."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from data_cache.console.commandline import say
 from data_cache.protocols.choose import choose_protocol
 from data_cache.protocols.protocol import Labelling, apply_protocol, count_differences
 from train.data.clips import ClipSet, open_clips
 from train.data.folds import Folds, loso_folds
 from train.model.build import Shape
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,9 +54,9 @@ def make_task(caches: Sequence[Path], protocol_name: str | None) -> Task:
     labelling = apply_protocol(protocol, list(zip(clips.keys, clips.emotions, strict=True)))
     folds = loso_folds(clips.datasets, clips.subjects, labelling.labels)
     for reason, count in labelling.left_out.items():
-        say(f"left out, {count} clips: {reason}")
+        log.info(f"left out, {count} clips: {reason}")
     for difference in count_differences(protocol, labelling.counts):
-        say(f"note: {difference}")
+        log.info(f"note: {difference}")
     if folds.unused_subjects:
-        say(f"subjects without a clip of these classes: {', '.join(folds.unused_subjects)}")
+        log.info(f"subjects without a clip of these classes: {', '.join(folds.unused_subjects)}")
     return Task(clips, protocol.name, labelling, folds)

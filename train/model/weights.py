@@ -1,6 +1,7 @@
 """The backbone's weights: from the hub, from a file, or random and said aloud; never silently random."""
 
 import hashlib
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from data_cache.console.commandline import say
 from data_cache.errors import InvalidFile, UsageError
 from train.config import TrainConfig
 from train.model.backbone import Backbone
+
+log = logging.getLogger(__name__)
 
 
 def build_backbone(config: TrainConfig, size: int) -> Backbone:
@@ -24,7 +26,9 @@ def build_backbone(config: TrainConfig, size: int) -> Backbone:
         InvalidFile: the file is damaged or holds the weights of another model.
     """
     if config.random_weights:
-        say(f"{config.backbone}: RANDOM weights (--random-weights); results say nothing about the pretrained model")
+        log.info(
+            f"{config.backbone}: RANDOM weights (--random-weights); results say nothing about the pretrained model"
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             vit = create_vit(config, size)

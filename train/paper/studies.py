@@ -1,15 +1,17 @@
 """The paper's ablation tables as lists of runs: what each row is, what the paper prints, what we found."""
 
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from data_cache.console.commandline import say
 from data_cache.errors import MptError, UsageError
 from data_cache.files.atomic import write_json
 from data_cache.read.reader import CacheReader
 from train.cost.accounting import TABLE_IX
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -175,13 +177,13 @@ def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_ro
             suffix = f"-seed{seed}" if seeds > 1 else ""
             folder = runs / f"{prefix}-{name}-{row.name}{suffix}"
             entry = entries.setdefault(row.name, {"row": row.name, "runs": [], "missing": None})
-            say(f"study {name}: {row.label}{suffix}")
+            log.info(f"study {name}: {row.label}{suffix}")
             try:
                 done = run_row(row, _caches_for(row, caches), folder, seed) is not None
                 entry["missing"] = None if done else "some folds are not trained yet"
                 entry["runs"] += [folder.name] if done else []
             except MptError as error:
-                say(f"  not run: {error}")
+                log.info(f"  not run: {error}")
                 entry["missing"] = str(error)
             if leads():
                 write_json(index, {"study": name, "rows": list(entries.values())})

@@ -1,16 +1,18 @@
 """Pixels and heat maps of single clips, from the caches and checkpoints of a run."""
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from data_cache.console.commandline import say
 from data_cache.errors import MptError
 from data_cache.read.reader import CacheReader
 from train.report.loaded import LoadedRun, Prediction
 from train.report.pictures import ClipPictures
 from train.results.run_folder import RunFolder
+
+log = logging.getLogger(__name__)
 
 
 def find_caches(run: LoadedRun, given: Sequence[Path]) -> list[Path]:
@@ -21,7 +23,7 @@ def find_caches(run: LoadedRun, given: Sequence[Path]) -> list[Path]:
         if path.exists() and CacheReader(path).content_digest in wanted:
             found.append(path)
         elif given:
-            say(f"note: {path} is not a cache of this run; no pictures are taken from it")
+            log.info(f"note: {path} is not a cache of this run; no pictures are taken from it")
     return found if len(found) == len(wanted) else []
 
 
@@ -32,7 +34,7 @@ def pictures_of(run: LoadedRun, chosen: Sequence[Prediction], caches: Sequence[P
     try:
         heat = _heat_maps(run, chosen, caches)
     except MptError as error:
-        say(f"note: no heat maps: {error}")
+        log.info(f"note: no heat maps: {error}")
         heat = [{} for _ in chosen]
     return [
         ClipPictures(reader.dynamic_image(row), reader.motion(row), maps)
