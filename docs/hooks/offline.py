@@ -1,4 +1,4 @@
-"""A site that needs no other host: formulas are MathML, which browsers draw by themselves, and nothing is fetched from afar.
+"""A site that needs no other host: formulas are MathML, which browsers draw, and nothing is fetched from elsewhere.
 
 Material's privacy plugin would download what pages refer to, so that building needs a network, and overlooks frames,
 videos and inline styles.
@@ -12,9 +12,9 @@ from typing import Any
 
 # what the arithmatex extension marks: LaTeX in escaped round or square brackets
 _FORMULA = re.compile(r'<(span|div) class="arithmatex">\\([(\[])(.*?)\\[)\]]</\1>', re.DOTALL)
-_NAMED_ONLY = r"""(?![^>]*\brel=["']?(?:canonical|prev|next|edit)\b)"""  # links that a browser does not follow by itself
+_NOT_FOLLOWED = r"""(?![^>]*\brel=["']?(?:canonical|prev|next|edit)\b)"""
 _FETCHED = re.compile(
-    rf"""(?:<(?:script|img|iframe|source|video|link{_NAMED_ONLY})\b[^>]*?\b(?:src|href)\s*=|url\(|@import)
+    rf"""(?:<(?:script|img|iframe|source|video|link{_NOT_FOLLOWED})\b[^>]*?\b(?:src|href)\s*=|url\(|@import)
     \s*["']?\s*((?:https?:)?//[^"')\s>]+)""",
     re.IGNORECASE | re.VERBOSE,
 )
