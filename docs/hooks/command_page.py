@@ -1,5 +1,8 @@
 """The page of all commands and options, made from the commands themselves whenever the site is built.
 
+mkdocs-typer2 and `typer utils docs` lose the panels, the choices, the repeatable options and text in angle brackets;
+mkdocs-click does not know Typer's own command classes and prints no option at all.
+
 Run it to read the page's Markdown:  python docs/hooks/command_page.py
 """
 
