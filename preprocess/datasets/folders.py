@@ -52,7 +52,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        raise ClipError(f"{folder} cannot be listed ({error.strerror}); mend its permissions") from error
+        raise ClipError(f"{folder} cannot be listed ({error.strerror}); correct its permissions") from error
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:

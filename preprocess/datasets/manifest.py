@@ -1,4 +1,4 @@
-"""Any data set, by a CSV that its owner writes: the documented door for everything but the three official sets.
+"""Any data set, by a manifest: a CSV of clips that its owner writes, for every set without an adapter of its own.
 
 Columns: subject, clip, path (a folder of frames or a video file, relative to the CSV), emotion, and
 optionally onset, apex, offset (frame numbers, both ends included), fps and action_units. For a

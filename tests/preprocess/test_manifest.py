@@ -36,7 +36,7 @@ def test_a_manifest_takes_folders_and_videos(
 
 
 @pytest.mark.parametrize(("size", "said"), [((48, 64), True), ((64, 48), False), ((56, 64), False)])
-def test_frames_that_look_like_whole_scenes_get_a_word(
+def test_frames_that_look_like_whole_scenes_are_warned_of(
     command: Command, write_frames: Callable[..., Path], tmp_path: Path, size: tuple[int, int], said: bool
 ) -> None:
     write_frames(tmp_path / "a", range(1, 9), size=size)
