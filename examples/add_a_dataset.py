@@ -6,8 +6,8 @@ a sheet:
     python examples/add_a_dataset.py check mylab --root recordings
     python examples/add_a_dataset.py mylab --root recordings --faces auto
 
-Inside the package, the function is a file of preprocess/datasets/, and the two lines below it are an entry of
-`ADAPTERS` in find.py and a call in preprocess/cli.py.
+Inside the package, the function is a file of preprocess/datasets/, and the line below it an entry of `ADAPTERS` in
+find.py, from which the subcommand is made.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 from preprocess.cli import add_dataset, main
 from preprocess.clip import Clip, ClipError
 from preprocess.datasets.base import Discovery, find_root
-from preprocess.datasets.find import ADAPTERS
+from preprocess.datasets.find import ADAPTERS, DataSet
 from preprocess.datasets.folders import frames_between, numbered_frames
 
 FPS = 120.0
@@ -38,8 +38,8 @@ def mylab(root: Path, *, corrected: bool = True) -> Discovery:  # noqa: ARG001 -
     return found
 
 
-ADAPTERS["mylab"] = mylab
-add_dataset("mylab", "Recordings of MyLab: one folder per clip, its emotion in its name.")
+ADAPTERS["mylab"] = DataSet(mylab, "Recordings of MyLab: one folder per clip, its emotion in its name.")
+add_dataset("mylab")
 
 if __name__ == "__main__":
     main()

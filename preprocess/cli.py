@@ -9,6 +9,7 @@ import typer
 
 from data_cache.console.commandline import Version, example, make_app, run
 from data_cache.console.options import with_options
+from preprocess.datasets.find import ADAPTERS
 from preprocess.job.options import BuildOptions
 from preprocess.job.targets import cache_path, targets
 from preprocess.recipe import Recipe
@@ -67,10 +68,10 @@ def main_options(version: Version = None) -> None:
     """Options before the subcommand."""
 
 
-def add_dataset(name: str, about: str) -> None:
+def add_dataset(name: str) -> None:
     """Add the subcommand that caches a data set of the table `ADAPTERS` (preprocess/datasets/find.py)."""
 
-    @app.command(name, help=about, epilog=example(f"mpt-preprocess {name} --root ~/{name} --alpha 20"))
+    @app.command(name, help=ADAPTERS[name].about, epilog=example(f"mpt-preprocess {name} --root ~/{name} --alpha 20"))
     @with_options(Recipe, without=("alpha",))
     @with_options(BuildOptions, into="how")
     def dataset(
@@ -88,8 +89,8 @@ def add_dataset(name: str, about: str) -> None:
         _build(find(name, root, corrected=not no_corrections), output, alpha, face_boxes, given, how)
 
 
-add_dataset("casme2", "CASME II: Cropped (or CASME2_RAW_selected) and its coding sheet.")
-add_dataset("samm", "SAMM: the scenes as delivered (or your crops) and SAMM_Micro_FACS_Codes_v2.xlsx.")
+add_dataset("casme2")
+add_dataset("samm")
 
 
 @app.command(epilog=example("mpt-preprocess smic --camera hs"))

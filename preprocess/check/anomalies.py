@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from data_cache.errors import ClipsFailed
-from data_cache.protocols.choose import choose_protocol
-from data_cache.protocols.protocol import (
+from data_cache.protocols import (
     OFFICIAL_EMOTIONS,
     Composition,
     Labelling,
     apply_protocol,
+    choose_protocol,
     count_differences,
 )
 from preprocess.clip import Clip, ClipError, VideoSpan

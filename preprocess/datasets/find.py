@@ -3,18 +3,30 @@
 import os
 from functools import partial
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from data_cache.errors import UsageError
 from preprocess.datasets.base import Adapter, Discovery
 from preprocess.datasets.casme2 import casme2
 from preprocess.datasets.demo import demo
-from preprocess.datasets.manifest import manifest
 from preprocess.datasets.samm import samm
 from preprocess.datasets.smic import Camera, smic
 
-ADAPTERS: dict[str, Adapter] = {"casme2": casme2, "samm": samm, "smic": smic, "demo": demo}
-"""Name → adapter. `add_dataset` in preprocess/cli.py makes a subcommand of a name."""
+
+class DataSet(NamedTuple):
+    """An entry of the table of data sets: its adapter, and what its folder holds, for the help."""
+
+    adapter: Adapter
+    about: str
+
+
+ADAPTERS: dict[str, DataSet] = {
+    "casme2": DataSet(casme2, "CASME II: Cropped (or CASME2_RAW_selected) and its coding sheet."),
+    "samm": DataSet(samm, "SAMM: the scenes as delivered (or your crops) and SAMM_Micro_FACS_Codes_v2.xlsx."),
+    "smic": DataSet(smic, "SMIC: SMIC_all_cropped, SMIC_all_raw, or HS_long and its annotation sheet."),
+    "demo": DataSet(demo, "A synthetic set in the layout of CASME II."),
+}
+"""The data sets by name: the one place where a new one is entered."""
 
 
 def find(name: str, root: Path | None = None, *, camera: str = "hs", corrected: bool = True) -> Discovery:
@@ -30,12 +42,14 @@ def find(name: str, root: Path | None = None, *, camera: str = "hs", corrected: 
         UsageError: no such data set or camera, or it is not where it was looked for.
     """
     if name.lower().endswith(".csv"):
+        from preprocess.datasets.manifest import manifest  # with OpenCV, for videos
+
         return manifest(Path(name))
     if name not in ADAPTERS:
         raise UsageError(f"no data set {name!r}; choose one of {', '.join(ADAPTERS)}, or name a manifest (FILE.csv)")
     if camera not in get_args(Camera):
         raise UsageError(f"no camera {camera!r}; SMIC has {', '.join(get_args(Camera))}")
-    adapter = partial(smic, camera=camera) if name == "smic" else ADAPTERS[name]  # type: ignore[arg-type]
+    adapter = partial(smic, camera=camera) if name == "smic" else ADAPTERS[name].adapter  # type: ignore[arg-type]
     return adapter(dataset_root(name, root), corrected=corrected)
 
 

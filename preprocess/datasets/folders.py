@@ -1,16 +1,20 @@
-"""Folders of numbered frames: which image is which frame, and which are missing."""
+"""Folders as data sets have them: where the clips are, which image is which frame, and which are missing."""
 
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 from preprocess.clip import ClipError
+from preprocess.datasets.base import Anomaly, Discovery
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 MOST_FRAME_NUMBER = 2**31 - 1
 """Frame numbers are stored as int32."""
+_MOST_LISTED = 5
+_CROP = re.compile(r"(?<!un)(?<!not_)(?<!not)crop", re.IGNORECASE)
 
 
 def numbered_frames(folder: Path) -> dict[int, Path]:
@@ -48,7 +52,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             return list(entries)
     except OSError as error:
-        raise ClipError(f"{folder} cannot be listed ({error.strerror}); mend its permissions") from error
+        raise ClipError(f"{folder} cannot be listed ({error.strerror}); correct its permissions") from error
 
 
 def _is_file(entry: os.DirEntry[str]) -> bool:
@@ -98,3 +102,52 @@ def _in_short(gaps: Sequence[tuple[int, int]], most: int = 5) -> str:
     """Gaps as 1–3, 7, 9–12."""
     parts = [str(a) if a == b else f"{a}–{b}" for a, b in gaps]
     return ", ".join(parts[:most]) + (", …" if len(parts) > most else "")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the clips of a data set are.
+
+    Attributes:
+        folder: the folder that holds the subjects.
+        cropped: whether the frames show faces only, as official crops do.
+    """
+
+    folder: Path
+    cropped: bool
+
+    def describe(self, root: Path) -> str:
+        """One line for the user and the provenance."""
+        kind = "cropped faces" if self.cropped else "whole scenes"
+        return f"frames from {self.folder.relative_to(root)} ({kind})"
+
+
+def find_layout(root: Path, candidates: Iterable[str], clips: str) -> Layout | None:
+    """The first of `candidates` below `root` with a folder that matches the pattern `clips`; None without any."""
+    for name in candidates:
+        folder = root / name
+        clip = min((path for path in folder.glob(clips) if path.is_dir()), default=None)
+        if clip is not None:
+            return Layout(folder, _is_cropped(root, folder, clip))
+    return None
+
+
+def _is_cropped(root: Path, folder: Path, clip: Path) -> bool:
+    """By the name of a folder (Cropped, SAMM_CROP), or of its images (official crops are called reg_…)."""
+    names = [root.name, *folder.relative_to(root).parts]
+    return any(_CROP.search(name) for name in names) or any(clip.glob("reg_*"))
+
+
+def unlisted_clips(found: Discovery, folder: Path, clips: str) -> list[Anomaly]:
+    """Folders of clips that no row of the sheet names: a sign of another version of the sheet."""
+    known = {clip.key for clip in found.clips} | set(found.failures)
+    unlisted = sorted(
+        key
+        for path in folder.glob(clips)
+        if path.is_dir() and (key := path.relative_to(folder).as_posix()) not in known
+    )
+    if not unlisted:
+        return []
+    shown = ", ".join(unlisted[:_MOST_LISTED]) + (", …" if len(unlisted) > _MOST_LISTED else "")
+    what = f"{len(unlisted)} folders have no row in the sheet: {shown}"
+    return [Anomaly(folder.name, "not in the sheet", what, "ignored", unexpected=False)]

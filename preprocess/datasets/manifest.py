@@ -1,4 +1,4 @@
-"""Any data set, by a CSV that its owner writes: the documented door for everything but the three official sets.
+"""Any data set, by a manifest: a CSV of clips that its owner writes, for every set without an adapter of its own.
 
 Columns: subject, clip, path (a folder of frames or a video file, relative to the CSV), emotion, and
 optionally onset, apex, offset (frame numbers, both ends included), fps and action_units. For a
@@ -16,7 +16,7 @@ from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import VIDEO_SUFFIXES, Discovery
 from preprocess.datasets.collect import check_name, check_text
 from preprocess.datasets.folders import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
-from preprocess.datasets.sheet import plain_name
+from preprocess.datasets.sheet import plain_name, whole_number
 from preprocess.frames.image_header import check_image_file
 from preprocess.frames.video import check_length, count_frames, frame_rate, frame_size
 
@@ -109,7 +109,7 @@ def _clip(dataset: str, row: Mapping[str, str], folder: Path, default_fps: float
     emotion = row["emotion"].lower()
     check_text("emotion", emotion)
     source = folder / row["path"]
-    onset, apex, offset = (whole_number(row, name) for name in ("onset", "apex", "offset"))
+    onset, apex, offset = (whole_number(name, row[name]) for name in ("onset", "apex", "offset"))
     frames: tuple[Path, ...] | VideoSpan
     if source.is_dir():
         numbered = numbered_frames(source)
@@ -138,7 +138,7 @@ def _clip(dataset: str, row: Mapping[str, str], folder: Path, default_fps: float
 
 
 def _note_on_scenes(clip: Clip) -> str | None:
-    """A word to those whose faces would end up squeezed: a face is not wider than high, a camera's picture is."""
+    """A warning where frames are wider than high, as a camera's uncropped picture is; None otherwise."""
     try:
         width, height = _size(clip.frames)
     except ClipError:  # the build says so of this clip
@@ -157,20 +157,6 @@ def _size(frames: Sequence[Path] | VideoSpan) -> tuple[int, int]:
         return frame_size(frames.path)
     header = check_image_file(frames[0])
     return header.width, header.height
-
-
-def whole_number(row: Mapping[str, str], name: str) -> int | None:
-    """A cell as a frame number, or None where it is empty or a slash.
-
-    Raises:
-        ClipError: it holds anything else.
-    """
-    text = row.get(name, "")
-    if text in ("", "/", "\\"):
-        return None
-    if not text.isdecimal() or len(text) > 18:
-        raise ClipError(f"{name} is {text[:40]!r}, expected a whole number")
-    return int(text)
 
 
 def _rate(row: Mapping[str, str], default: float | None) -> float:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from data_cache.errors import UsageError
+from preprocess.clip import ClipError
 
 _UNKNOWN = frozenset({"", "/", "\\", "?", "-", "n/a", "na", "nan", "none"})
 _HEADER_SEARCH_ROWS = 50
@@ -26,30 +27,29 @@ class Row:
     cells: Mapping[str, Any]
 
     def text(self, column: str) -> str:
-        """A cell as stripped text; "" where it is empty.
-
-        Raises:
-            ValueError: the cell holds a formula, whose value the file need not contain.
-        """
+        """A cell as stripped text; "" where it is empty or the sheet has no such column."""
         value = self.cells.get(plain_name(column))
-        text = "" if value is None else str(value).strip()
-        if text.startswith("="):
-            raise ValueError(f"line {self.number}: {column} is a formula ({text[:60]!r}); save the sheet with values")
-        return text
+        return "" if value is None else str(value).strip()
 
-    def integer(self, column: str) -> int | None:
-        """A frame number, or None where the sheet says that it is unknown (empty or a slash).
 
-        Raises:
-            ValueError: the cell holds anything else.
-        """
-        text = self.text(column)
-        if text.lower() in _UNKNOWN:
-            return None
-        match = re.fullmatch(r"(\d+)(\.0*)?", text)
-        if not match:
-            raise ValueError(f"line {self.number}: {column} is {text!r}, expected a whole number")
-        return int(match[1])
+def is_unknown(text: str) -> bool:
+    """Whether a cell says that its value is not known: empty, a slash, n/a and the like."""
+    return text.strip().lower() in _UNKNOWN
+
+
+def whole_number(what: str, text: str) -> int | None:
+    """A cell as a frame number, also where a program stored it as 105.0; None where it is unknown.
+
+    Raises:
+        ClipError: it holds anything else.
+    """
+    if is_unknown(text):
+        return None
+    match = re.fullmatch(r"([0-9]{1,18})(\.0*)?", text.strip())
+    if not match:
+        hint = "; save the file with values instead of formulas" if text.startswith("=") else ""
+        raise ClipError(f"{what} is {text[:60]!r}, expected a whole number{hint}")
+    return int(match[1])
 
 
 def read_sheet(path: Path, columns: Sequence[str]) -> list[Row]:

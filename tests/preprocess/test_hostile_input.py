@@ -77,11 +77,11 @@ ROWS: dict[str, tuple[dict[int, object], str]] = {
     "a path in a subject": ({0: "../sub01"}, "is a path, expected a plain name"),
     "no clip name": ({1: None}, "clip is empty"),
     "a long clip name": ({1: "EP" * 50}, "longer than 64 bytes"),
-    "a formula for a number": ({3: "=1+1"}, "OnsetFrame is a formula"),
-    "a formula for a name": ({1: '=HYPERLINK("http://example.org")'}, "Filename is a formula"),
-    "a formula for an emotion": ({8: "=A1"}, "Estimated Emotion is a formula"),
-    "text for a number": ({5: "ninety"}, "OffsetFrame is 'ninety', expected a whole number"),
-    "a negative number": ({3: -4}, "OnsetFrame is '-4'"),
+    "a formula for a number": ({3: "=1+1"}, "onset is '=1+1'"),
+    "a formula for a name": ({1: '=HYPERLINK("http://example.org")'}, "clip '=HYPERLINK"),
+    "a formula for an emotion": ({8: "=A1"}, "emotion '=A1'"),
+    "text for a number": ({5: "ninety"}, "offset is 'ninety', expected a whole number"),
+    "a negative number": ({3: -4}, "onset is '-4'"),
     "a number too large": ({5: 99_999_999_999}, "outside 0 to 2147483647"),
     "an apex too large": ({4: 99_999_999_999}, "outside 0 to 2147483647"),
     "billions of frames": ({5: 2_000_000_000}, "are missing"),
@@ -149,7 +149,7 @@ def test_check_lists_them_all(tmp_path: Path, command: Command) -> None:
     done = command("mpt-preprocess", "check", "casme2", "--root", tmp_path, "--json")
     assert done.code == 3
     report = json.loads(done.out)
-    found = {anomaly["key"]: anomaly["found"] for anomaly in report["anomalies"] if anomaly["surprise"]}
+    found = {anomaly["key"]: anomaly["found"] for anomaly in report["anomalies"] if anomaly["unexpected"]}
     for key, message in expected.items():
         assert message in found[key]
     texts = " ".join(found.values())

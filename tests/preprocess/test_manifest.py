@@ -35,29 +35,8 @@ def test_a_manifest_takes_folders_and_videos(
     assert clips.emotion == ["happy", "sad", "happy", ""]
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("subject,clip,path\np,a,x\n", "lacks the column emotion"),
-        ("subject,clip,path,emotion\n", "lists no clips"),
-        ("subject,clip,path,emotion\np,a,frames,x\np,a,frames,x\n", "listed twice"),
-        ("subject,clip,path,emotion\np,a,nowhere,x\n", "nowhere does not exist"),
-        ("subject,clip,path,emotion\np,a,frames,x\n", "no frame rate"),
-        ("subject,clip,path,emotion,fps,onset\np,a,frames,x,100,seven\n", "expected a whole number"),
-    ],
-)
-def test_a_bad_manifest_is_explained(
-    command: Command, tmp_path: Path, write_frames: Callable[..., Path], text: str, words: str
-) -> None:
-    write_frames(tmp_path / "frames", range(1, 20))
-    Path("own.csv").write_text(text)
-    done = command("mpt-preprocess", "manifest", "own.csv", *FAST)
-    assert done.code in (2, 3) and words in done.err and "Traceback" not in done.err
-    assert not Path("data_cache/own.h5").exists()
-
-
 @pytest.mark.parametrize(("size", "said"), [((48, 64), True), ((64, 48), False), ((56, 64), False)])
-def test_frames_that_look_like_whole_scenes_get_a_word(
+def test_frames_that_look_like_whole_scenes_are_warned_of(
     command: Command, write_frames: Callable[..., Path], tmp_path: Path, size: tuple[int, int], said: bool
 ) -> None:
     write_frames(tmp_path / "a", range(1, 9), size=size)

@@ -4,20 +4,18 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import official_sets as official
 import pytest
 from official_sets import Expression
 
 from data_cache.errors import UsageError
-from data_cache.protocols.protocol import PROTOCOLS, apply_protocol
+from data_cache.protocols import PROTOCOLS, apply_protocol
 from preprocess.datasets.base import Discovery
 from preprocess.datasets.casme2 import CASME2, casme2
 from preprocess.datasets.folders import numbered_frames
 from preprocess.datasets.samm import SAMM, samm
 from preprocess.datasets.sheet import subject_number
 from preprocess.datasets.smic import LONG_FOLDERS, SHORT_FOLDERS, smic
-from preprocess.frames.read import read_frames
 
 
 def keys(found: Discovery) -> set[str]:
@@ -95,16 +93,6 @@ def test_the_last_number_of_a_name_is_the_frame(names: tuple[str, ...], numbers:
     assert sorted(numbered_frames(tmp_path)) == numbers
 
 
-def test_frames_of_samm_come_in_order_though_text_would_sort_them_otherwise(tmp_path: Path) -> None:
-    official.samm_tree(tmp_path, [Expression("006", "006_1_2", 9995, 9999, 10004, "anger")])
-    folder = tmp_path / "SAMM/006/006_1_2"
-    for number in range(9995, 10005):
-        next(folder.glob(f"006_*{number}.jpg")).rename(folder / f"006_{number}.jpg")
-    (clip,) = samm(tmp_path).clips
-    seen = [int(np.median(image)) for _, image in read_frames(clip.frames, range(10))]
-    assert np.abs(np.array(seen) - [official.frame_level(number) for number in range(9995, 10005)]).max() <= 3
-
-
 @pytest.mark.parametrize(
     ("name", "build", "adapter"),
     [
@@ -134,7 +122,7 @@ def test_objective_classes_are_not_taken_for_the_coding(tmp_path: Path) -> None:
     )
     assert "annotation from CASME2-coding-20140508.xlsx" in casme2(tmp_path).notes
     (tmp_path / "CASME2-coding-20140508.xlsx").unlink()
-    with pytest.raises(UsageError, match=r"has no line with the columns.*Is it the right sheet"):
+    with pytest.raises(UsageError, match="CASME2-ObjectiveClasses"):
         casme2(tmp_path)
 
 
