@@ -27,7 +27,7 @@ def process_clip(clip: Clip, recipes: Sequence[Recipe]) -> list[ClipRecord]:
     standard = standardise(clip, plan, recipes[0].size, crop_for(clip, recipes[0]))
     records = []
     for recipe in recipes:
-        rendered = render(standard, plan_for(clip, recipe), recipe)
+        rendered = render(standard, plan, recipe)  # α does not enter the plan
         records.append(
             ClipRecord(
                 subject=clip.subject,

@@ -170,7 +170,7 @@ def test_a_preview_stays_in_its_folder(tmp_path: Path, command: Command) -> None
     done = command("mpt-preprocess", "preview", "casme2", "sub01", "sub03/EP00", "--root", root, "-o", output, *small)
     assert done.code == 3
     assert "30000×30000" in done.err and f"{output}: 1 clips drawn" in done.err
-    assert sorted(path.name for path in output.iterdir()) == ["sub01__EP01_01.mp4", "sub01__EP01_01.png"]
+    assert sorted(path.name for path in output.iterdir()) == ["sub01__EP01_01.avif", "sub01__EP01_01.png"]
     assert everything_below(root) == before
 
 
