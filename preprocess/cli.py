@@ -61,7 +61,7 @@ class InputOptions:
 
         return find(name, self.root, camera=self.camera, corrected=not self.no_corrections)
 
-    def settle(self, found: "Discovery", typed: dict[str, Any]) -> tuple["Discovery", dict[str, Any]]:
+    def resolve(self, found: "Discovery", typed: dict[str, Any]) -> tuple["Discovery", dict[str, Any]]:
         """The clips, with face boxes where those are used, and the settings of the recipe that are not defaults."""
         from preprocess.faces.choose import resolve_face_mode
 
@@ -197,7 +197,7 @@ def preview(
     from preprocess.preview.draw import preview as draw
 
     inputs = InputOptions(**chosen)
-    found, settings = inputs.settle(inputs.find(dataset), given)
+    found, settings = inputs.resolve(inputs.find(dataset), given)
     draw(found, clips or [], Recipe(**settings), output or Path("preview") / found.dataset, movie)
 
 
@@ -205,7 +205,7 @@ def _build(found: "Discovery", inputs: InputOptions, given: dict[str, Any], how:
     """Make the caches of what was found; `given` and `how` are the options that were typed."""
     from preprocess.job.build import build
 
-    found, settings = inputs.settle(found, given)
+    found, settings = inputs.resolve(found, given)
     build(found, targets(inputs.output or cache_path(found.dataset), inputs.alpha, settings), BuildOptions(**how))
 
 

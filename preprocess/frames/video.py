@@ -78,7 +78,7 @@ def probe(path: Path, last: int | None = None) -> VideoHeader:
         raise ClipError(f"{path} has no frame that can be decoded; convert the video anew")
     if last is not None and last >= frames:
         raise ClipError(
-            f"{path} has {frames} frames (0 to {frames - 1}), but frame {last} is asked for; correct onset and offset "
+            f"{path} has {frames} frames (0 to {frames - 1}), but frame {last} is needed; correct onset and offset "
             "(frames count from 0)"
         )
     return VideoHeader(frames, rate if 0 < rate < 1e5 else None, width, height)

@@ -49,13 +49,12 @@ def magnified(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> np.ndarra
     """The magnified sequence before rounding: (T, S, S, 3), the dtype of `clip`."""
     if recipe.explicit_pyramid:
         return _magnify_explicitly(clip, plan, recipe)
-    flat = clip.reshape(len(clip), -1)  # (T, P)
-    if recipe.gains == "uniform":
-        moved = motion_matrix(plan, recipe).astype(clip.dtype) @ flat
-        return moved.reshape(clip.shape) + clip.dtype.type(_offset(recipe))
-    band = (plan.filter.astype(clip.dtype) @ flat).reshape(clip.shape)
+    band = (plan.filter.astype(clip.dtype) @ clip.reshape(len(clip), -1)).reshape(clip.shape)
     gains = level_gains(recipe, clip.shape[1:3])
-    moved = np.stack([weighted_collapse(frame, gains) for frame in band])
+    if recipe.gains == "uniform":
+        moved = band * clip.dtype.type(recipe.alpha)
+    else:
+        moved = np.stack([weighted_collapse(frame, gains) for frame in band])
     return moved + _base(clip, recipe)
 
 
@@ -64,12 +63,6 @@ def level_gains(recipe: Recipe, shape: tuple[int, ...]) -> tuple[float, ...]:
     if recipe.gains == "evm":
         return evm_gains(shape, recipe.levels, recipe.alpha)
     return recipe.listed_gains or (recipe.alpha,) * recipe.levels
-
-
-def motion_matrix(plan: TemporalPlan, recipe: Recipe) -> np.ndarray:
-    """I + αF (additive) or αF (band), (T, T): equal gains make the pyramid the identity."""
-    identity = np.eye(recipe.frames) if recipe.motion_form == "additive" else 0
-    return np.asarray(identity + recipe.alpha * plan.filter)
 
 
 def quantise(values: np.ndarray) -> tuple[np.ndarray, int]:
@@ -88,10 +81,11 @@ def minmax_image(pooled: np.ndarray) -> np.ndarray:
 
 
 def _render_fused(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> Rendered:
-    """Equal gains: the whole clip is one matrix product, done in blocks that stay in the cache."""
+    """Equal gains make the pyramid the identity: one product with I + αF, in blocks that stay in the cache."""
     T = clip.shape[0]
     flat = clip.reshape(T, -1)  # (T, P)
-    matrix = np.vstack([plan.rank_pooling, motion_matrix(plan, recipe)]).astype(np.float32)
+    identity = np.eye(T) if recipe.motion_form == "additive" else 0
+    matrix = np.vstack([plan.rank_pooling, identity + recipe.alpha * plan.filter]).astype(np.float32)
     pooled = np.empty(flat.shape[1], np.float32)
     motion = np.empty(flat.shape, np.uint8)
     cut = 0
@@ -120,8 +114,5 @@ def _magnify_explicitly(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) ->
 
 
 def _base(clip: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """What the magnified band is added to: the clip, or mid-grey."""
     return clip if recipe.motion_form == "additive" else np.full_like(clip, BAND_OFFSET)
-
-
-def _offset(recipe: Recipe) -> float:
-    return 0.0 if recipe.motion_form == "additive" else BAND_OFFSET

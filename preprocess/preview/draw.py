@@ -61,7 +61,7 @@ def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Pat
 
 
 def choose(found: Discovery, wanted: Sequence[str]) -> tuple[list[Clip], dict[str, str]]:
-    """The clips asked for, and those of them that cannot be used, with the reason.
+    """The clips of these names, and those of them that cannot be used, with the reason.
 
     Raises:
         UsageError: a name that is neither a clip nor a subject.

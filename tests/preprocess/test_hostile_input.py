@@ -216,7 +216,7 @@ def test_a_hostile_manifest_is_one_line(content: bytes, message: str, tmp_path: 
         ("a,c,frames,joy,,,nan", "no frame rate"),
         ("a,c,frames,joy,,,1e400", "no frame rate"),
         ("a,c,frames,joy,,,fast", "fps is 'fast', expected a number"),
-        ("a,c,video.avi,joy,2,2000000000,", "video.avi has 6 frames (0 to 5), but frame 2000000000 is asked for"),
+        ("a,c,video.avi,joy,2,2000000000,", "video.avi has 6 frames (0 to 5), but frame 2000000000 is needed"),
     ],
 )
 def test_a_hostile_row_fails_alone(row: str, message: str, tmp_path: Path, command: Command) -> None:
