@@ -18,7 +18,7 @@ from preprocess.datasets.collect import check_name, check_text
 from preprocess.datasets.folders import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
 from preprocess.datasets.sheet import plain_name, whole_number
 from preprocess.frames.image_header import check_image_file
-from preprocess.frames.video import check_length, count_frames, frame_rate, frame_size
+from preprocess.frames.video import probe
 
 REQUIRED = ("subject", "clip", "path", "emotion")
 OPTIONAL = ("onset", "apex", "offset", "fps", "action_units")
@@ -121,11 +121,11 @@ def _clip(dataset: str, row: Mapping[str, str], folder: Path, default_fps: float
         fps = _rate(row, default_fps)
     elif source.is_file() and source.suffix.lower() in VIDEO_SUFFIXES:
         onset = 0 if onset is None else onset
-        offset = count_frames(source) - 1 if offset is None else offset
+        video = probe(source, offset)
+        offset = video.frames - 1 if offset is None else offset
         check_span(onset, offset)
-        check_length(source, offset)
         frames = VideoSpan(source, onset, offset)
-        fps = _rate(row, frame_rate(source))
+        fps = _rate(row, video.rate)
     elif source.exists():
         raise ClipError(f"{source} is neither a folder of frames nor a video ({', '.join(sorted(VIDEO_SUFFIXES))})")
     else:
@@ -153,9 +153,7 @@ def _note_on_scenes(clip: Clip) -> str | None:
 
 def _size(frames: Sequence[Path] | VideoSpan) -> tuple[int, int]:
     """Width and height by the header of the video or of the first image."""
-    if isinstance(frames, VideoSpan):
-        return frame_size(frames.path)
-    header = check_image_file(frames[0])
+    header = probe(frames.path, frames.last) if isinstance(frames, VideoSpan) else check_image_file(frames[0])
     return header.width, header.height
 
 

@@ -15,7 +15,7 @@ from videos import write_video
 from data_cache.read.reader import CacheReader
 from preprocess.clip import VideoSpan
 from preprocess.frames.read import read_frames
-from preprocess.frames.video import count_frames, frame_rate
+from preprocess.frames.video import probe
 from train.results.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -77,8 +77,8 @@ def test_a_magnified_video_swings_further_and_stays_as_it_was_otherwise(
     for alpha in (0, 6):
         done = example("magnify_a_video.py", "in.mp4", f"out{alpha}.mp4", "--alpha", alpha)
         assert done.returncode == 0, done.stderr
-        assert count_frames(tmp_path / f"out{alpha}.mp4") == len(moved)
-        assert frame_rate(tmp_path / f"out{alpha}.mp4") == pytest.approx(25)
+        video = probe(tmp_path / f"out{alpha}.mp4")
+        assert video.frames == len(moved) and video.rate == pytest.approx(25)
     before, same, after = (swing(tmp_path / name, moved) for name in ("in.mp4", "out0.mp4", "out6.mp4"))
     assert same == pytest.approx(before, rel=0.2)  # video compression
     # 1.5 Hz lies in the pass band, 0.4 to 4 Hz, of a filter whose gain there is 1: x + 6 x
