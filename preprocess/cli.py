@@ -9,8 +9,7 @@ import typer
 
 from data_cache.console.commandline import Version, example, make_app, run
 from data_cache.console.options import with_options
-from preprocess.job.options import BuildOptions
-from preprocess.job.targets import cache_path, targets
+from preprocess.job.options import BuildOptions, cache_path, targets
 from preprocess.recipe import Recipe
 from preprocess.recipe_file import read_recipe
 
