@@ -32,7 +32,7 @@ def make(folder: Path) -> tuple[Path, float, float]:
     shards, times = [], []
     for row in range(CLIPS):
         pixels = rng.integers(0, 256, (FRAMES + 1, SIZE, SIZE, 3), np.uint8)
-        record = ClipRecord("s", f"c{row}", "", 1, -1, 9, 9, 200.0, 0.0, pixels[0], pixels[1:])
+        record = ClipRecord("s", f"c{row}", "none", 1, -1, 9, 9, 200.0, 0.0, pixels[0], pixels[1:])
         shards.append(folder / f"{row}.h5")
         started = time.process_time()
         write_shard(shards[-1], record, attributes)
