@@ -203,11 +203,6 @@ def test_a_damaged_part_never_reaches_the_merged_file(make_cache: MakeCache, tmp
     assert not list(tmp_path.glob("out*"))
 
 
-def test_nothing_temporary_is_left(make_cache: MakeCache, tmp_path: Path) -> None:
-    make_cache(tmp_path / "c.h5", {"s": 3})
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.h5", "c.h5.sha256"]
-
-
 def test_a_shard_without_checksums_is_no_reason_to_warn(tmp_path: Path, rng: np.random.Generator) -> None:
     write_shard(tmp_path / "s.h5", record("s", "c", rng), attributes())
     assert validate(tmp_path / "s.h5") == []
