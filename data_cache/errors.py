@@ -5,6 +5,9 @@ stages share this table; `docs/cache-format.md` prints it for users.
 """
 
 import errno
+import shlex
+import sys
+from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -62,3 +65,10 @@ def is_disk_full(error: BaseException) -> bool:
     if isinstance(error, OSError) and error.errno in _FULL:
         return True
     return isinstance(error, OSError | RuntimeError) and any(f"errno = {code}," in str(error) for code in _FULL)
+
+
+def typed_command() -> str:
+    """What was typed, to be typed again."""
+    module = getattr(sys.modules["__main__"], "__spec__", None)
+    program = ["python", "-m", module.name] if module else [Path(sys.argv[0]).name]
+    return shlex.join([*program, *sys.argv[1:]])

@@ -10,8 +10,7 @@ import typer
 from data_cache.console.commandline import Version, example, make_app, run
 from data_cache.console.options import option, with_options
 from preprocess.datasets.find import ADAPTERS
-from preprocess.job.options import BuildOptions
-from preprocess.job.targets import cache_path, targets
+from preprocess.job.options import BuildOptions, cache_path, targets
 from preprocess.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:

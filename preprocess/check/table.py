@@ -3,7 +3,7 @@
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from data_cache.console.commandline import visible
+from data_cache.names import visible
 from preprocess.check.anomalies import Report
 from preprocess.datasets.base import Anomaly
 
