@@ -117,4 +117,5 @@ def write_sheet(scene: Scene, path: Path) -> None:
 def write_movie(scene: Scene, path: Path, kind: str) -> None:
     """Write the clip in slow motion, over and over, as `kind`: avif or gif."""
     first, *others = map(Image.fromarray, scene.side_by_side())
-    first.save(path, kind, save_all=True, append_images=others, duration=round(1e3 / RATE), loop=0)
+    # AVIF: seven times as fast as at Pillow's usual speed, and 8 % larger
+    first.save(path, kind, save_all=True, append_images=others, duration=round(1e3 / RATE), loop=0, speed=8)
