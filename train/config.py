@@ -1,7 +1,8 @@
 """Every setting of a run, in frozen dataclasses: what decides the result, and how it is executed."""
 
 import tomllib
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -122,17 +123,19 @@ class TrainConfig:
 
 @dataclass(frozen=True)
 class Execution:
-    """How a run is executed; the result is the same to float tolerance."""
+    """How a run is executed; the result is the same to float tolerance.
+
+    Attributes:
+        fold_range: `folds` as a slice.
+        subject_names: `subjects` as a set of names; empty for all.
+    """
 
     device: str = option("auto", "cpu, cuda, cuda:1, …; auto takes a GPU where there is one", panel=_EXECUTION)
     folds_at_once: int = option(
         0, "folds trained in one pass of the backbone; 0 fills the memory", panel=_EXECUTION, minimum=0
     )
-    cache_mode: Literal["auto", "device", "ram", "stream"] = option(
-        "auto",
-        "where the pixels wait: all on the device, all in this machine's memory, or in the file; auto takes the "
-        "first that fits",
-        panel=_EXECUTION,
+    cache_mode: Literal["auto", "device", "stream"] = option(
+        "auto", "where pixels are kept: all on the device, or in the file; auto: device if they fit", panel=_EXECUTION
     )
     workers: int = option(2, "reading processes for --cache-mode stream", panel=_EXECUTION, minimum=1, maximum=64)
     compile: bool = option(False, "compile the model with torch.compile", panel=_EXECUTION)
@@ -143,12 +146,30 @@ class Execution:
     )
     subjects: str | None = option(None, "train only these subjects' folds, such as sub01,sub05", panel=_EXECUTION)
     folds: str | None = option(None, "train only folds A:B in natural order, counted from 0", panel=_EXECUTION)
+    fold_range: slice = field(init=False, repr=False)
+    subject_names: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        # Parsed once, here; object.__setattr__ because the class is frozen.
+        names = [] if self.subjects is None else self.subjects.split(",")
+        object.__setattr__(self, "fold_range", _parse_folds(":" if self.folds is None else self.folds))
+        object.__setattr__(self, "subject_names", frozenset(name.strip() for name in names))
         check_options(self)
 
 
-def resolve(preset: dict[str, Any], file: Path | None, given: dict[str, Any]) -> TrainConfig:
+def _parse_folds(text: str) -> slice:
+    """The range A:B as a slice; either end may be left out.
+
+    Raises:
+        UsageError: it is no such range.
+    """
+    first, colon, last = text.partition(":")
+    if not colon or not all(part == "" or part.isdigit() for part in (first, last)):
+        raise UsageError(f"--folds is {text!r}; expected A:B such as 0:5, counted from 0")
+    return slice(int(first or 0), int(last) if last else None)
+
+
+def resolve(preset: Mapping[str, Any], file: Path | None, given: dict[str, Any]) -> TrainConfig:
     """Settings from a preset, then a TOML file, then the command line: the later wins.
 
     Raises:

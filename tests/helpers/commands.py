@@ -5,6 +5,6 @@ COMMANDS = {
     "mpt-cache": "data_cache.cli",
     "mpt-train": "train.cli",
     "mpt-report": "train.report.cli",
-    "mpt-compare": "train.report.compare_cli",
+    "mpt-compare": "train.report.compare",
     "mpt-predict": "train.predict.cli",
 }

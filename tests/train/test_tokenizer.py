@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.model.byte_linear import byte_linear, normalisation
-from train.model.fold_linear import FoldLinear, reset_folds
+from train.model.fold_linear import FoldLinear, byte_linear, normalisation, reset_folds
 from train.model.tokenizer import GaussianTokenizer, patchify
 
 MEAN, STD = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from data_cache.errors import InvalidFile, UsageError
+from data_cache.schema import StoredRecipe
 from train.config import TrainConfig
 from train.model.backbone import Backbone
 from train.model.build import Shape, build_model
@@ -155,10 +156,11 @@ def test_unknown_models_and_files_are_named(tmp_path: Path) -> None:
         build_backbone(config(random_weights=True, depth=99), 160)
 
 
-def test_random_weights_are_said_aloud_and_follow_the_seed(capfd: pytest.CaptureFixture[str]) -> None:
+def test_random_weights_are_said_aloud_and_follow_the_seed(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
     one, same, other = (weights_digest(build_backbone(config(random_weights=True, seed=s), 64)) for s in (1, 1, 2))
     assert one == same != other
-    assert "RANDOM" in capfd.readouterr().err
+    assert "RANDOM" in caplog.text
 
 
 def test_weights_and_random_exclude_each_other() -> None:
@@ -167,7 +169,9 @@ def test_weights_and_random_exclude_each_other() -> None:
 
 
 def card(digest: str, **settings: object) -> CheckpointCard:
-    return CheckpointCard(config(random_weights=True, **settings).as_json(), ("a", "b", "c"), 4, 64, {}, digest)
+    return CheckpointCard(
+        config(random_weights=True, **settings).as_json(), ("a", "b", "c"), 4, 64, StoredRecipe({}), digest
+    )
 
 
 @pytest.fixture

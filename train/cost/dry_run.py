@@ -5,9 +5,9 @@ from typing import Any
 
 from train.config import Execution, TrainConfig
 from train.cost.accounting import Account, account, account_json, account_lines, meta_backbone
-from train.cost.memory import bytes_per_fold, folds_at_once, free_memory
+from train.cost.memory import bytes_per_fold, folds_at_once
 from train.data.task import Task
-from train.device import choose_device
+from train.device import choose_device, free_memory
 
 
 @dataclass(frozen=True)
