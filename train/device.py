@@ -18,6 +18,7 @@ import torch
 from data_cache import __version__
 from data_cache.errors import UsageError
 
+_CGROUP = Path("/sys/fs/cgroup")
 _TIMEOUT = timedelta(days=7)
 """How long ranks wait for the slowest. When one dies, torchrun ends them all."""
 
@@ -48,7 +49,7 @@ def free_memory(device: torch.device) -> int:
     free = int(psutil.virtual_memory().available)
     for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroups, version 2 and 1
         try:
-            free = min(free, int(Path("/sys/fs/cgroup", limit).read_text()) - psutil.Process().memory_info().rss)
+            free = min(free, int((_CGROUP / limit).read_text()) - psutil.Process().memory_info().rss)
         except (OSError, ValueError):  # no such file, or "max"
             continue
     return max(0, free)
@@ -86,11 +87,6 @@ class Ranks:
     rank: int = 0
     count: int = 1
     local: int = 0
-
-    @property
-    def leads(self) -> bool:
-        """Whether this process writes what exists once."""
-        return self.rank == 0
 
     def barrier(self) -> None:
         """Wait until every process is here."""

@@ -17,7 +17,7 @@ from train.data.clips import ClipPixels
 from train.data.folds import Fold
 from train.data.stream import open_stream
 from train.data.task import Task
-from train.device import Ranks, choose_device, describe_environment, join_ranks, make_deterministic
+from train.device import Ranks, choose_device, describe_environment, join_ranks, leads, make_deterministic
 from train.group import train_group
 from train.loop import EpochReport, fit
 from train.model.backbone import Backbone
@@ -75,7 +75,7 @@ def train_run(
     )
     job = _Job(task, config, execution, folder, backbone, card, device, ranks)
     environment = describe_environment(device) | {"caches": [str(r.path.resolve()) for r in task.clips.readers]}
-    if ranks.leads and folder.start(_description(task, config, card), environment, overwrite):
+    if leads() and folder.start(_description(task, config, card), environment, overwrite):
         log.info(f"{folder.path} is already finished")
     ranks.barrier()
     mine = choose_folds(task.folds.folds, execution)[ranks.rank :: ranks.count]
@@ -87,17 +87,17 @@ def train_run(
     if missing:
         log.info(f"{len(missing)} of {len(task.folds.folds)} folds are still to be trained: {', '.join(missing[:5])} …")
         return None
-    if ranks.leads and not folder.is_finished:
+    if leads() and not folder.is_finished:
         folder.write_summary(summarise(folder.read_folds(), task.labelling.classes))
     ranks.barrier()
-    if ranks.leads and execution.final and not folder.checkpoint(final.NAME).exists():
+    if leads() and execution.final and not folder.checkpoint(final.NAME).exists():
         _train_final_model(job)
     ranks.barrier()
     return folder.summary
 
 
 def choose_folds(folds: Sequence[Fold], execution: Execution) -> list[Fold]:
-    """The folds that `--subjects` and `--folds` ask for; all by default.
+    """The folds that `--subjects` and `--folds` name; all by default.
 
     Raises:
         UsageError: a subject does not exist, or nothing is left.

@@ -150,7 +150,7 @@ def padded_batches(clips: Sequence[np.ndarray], batch_size: int) -> Iterator[tup
 
 
 def precision(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
-    """The arithmetic that `config.amp` asks for."""
+    """The arithmetic that `config.amp` names."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.resolved_amp(device.type) == "bf16")
 
 

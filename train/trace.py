@@ -97,19 +97,13 @@ def clip_maps(trained: Trained, clips: ClipSet, predictions: Sequence[Prediction
     return found
 
 
-def overview_fold(task: Task) -> int:
-    """The fold whose model draws the overview: the one with the most test clips."""
-    return max(range(len(task.folds.folds)), key=lambda f: len(task.folds.folds[f].test))
-
-
 def write_overview(path: Path, task: Task, group: list[Fold], model: MPT, stream: Stream, config: TrainConfig) -> None:
-    """If the overview's fold is in `group`, store the features of all clips under its model.
+    """If the fold with the most test clips is in `group`, store the features of all clips under its model.
 
     The file holds `features` (clips, D), `labels` (clips,), `test` (clips,) 0 or 1, and `fold` (1,), its
     number among all folds.
     """
-    number = overview_fold(task)
-    fold = task.folds.folds[number]
+    number, fold = max(enumerate(task.folds.folds), key=lambda pair: len(pair[1].test))
     if fold not in group:
         return
     clips = np.array(sorted((*fold.train, *fold.test)))

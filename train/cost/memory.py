@@ -32,7 +32,7 @@ def bytes_per_fold(config: TrainConfig, backbone: Backbone, shape: Shape, traine
 
 
 def folds_at_once(config: TrainConfig, execution: Execution, per_fold: int, device: torch.device, folds: int) -> int:
-    """How many of `folds` to train together: as asked for, or as many as fit in the free memory."""
+    """How many of `folds` to train together: as chosen, or as many as fit in the free memory."""
     if config.tuning == "full":
         return 1  # the backbone itself trains, so it cannot be shared
     fitting = execution.folds_at_once or int(_SHARE * free_memory(device) / per_fold)

@@ -14,7 +14,7 @@ from data_cache.protocols.protocol import ClipKey
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import require_valid
 from train.config import TrainConfig
-from train.model.tokenizer import PATCH, patchify
+from train.model.tokenizer import patchify
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,10 @@ class ClipSet:
         """Subject of each clip, unique within its data set only."""
         return [key[1] for key in self.keys]
 
-    def read_into(self, field: str, clips: Sequence[int], out: np.ndarray) -> None:
-        """Fill `out[j]` with image field `field` of clip `clips[j]`."""
-        for position, clip in enumerate(clips):
-            reader, row = self.rows[clip]
-            self.readers[reader].read_into(field, [row], out[position : position + 1])
-
-    def image_shape(self, field: str) -> tuple[int, ...]:
-        """Shape of one clip of an image field."""
-        return {"dynamic_image": (), "motion": (self.frames,)}[field] + (self.size, self.size, 3)
+    def read(self, field: str, clip: int) -> np.ndarray:
+        """Image field `field` of a clip: (S, S, 3) or (T, S, S, 3) uint8."""
+        reader, row = self.rows[clip]
+        return self.readers[reader].read(field, row)
 
 
 def open_clips(paths: Sequence[Path]) -> ClipSet:
@@ -72,7 +67,7 @@ def open_clips(paths: Sequence[Path]) -> ClipSet:
 
     Raises:
         UsageError: a file is missing, or two caches hold the same data set or differ in recipe.
-        InvalidFile: a file is no sound cache.
+        InvalidFile: a file is no valid cache.
     """
     readers = [CacheReader(path) for path in paths]
     for reader in readers:
@@ -143,24 +138,9 @@ class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
         motion = [moving for _, moving in pairs if moving is not None]
         return torch.stack([image for image, _ in pairs]), torch.stack(motion) if motion else None
 
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        """(H, W, 3)."""
-        return self.clips.image_shape("dynamic_image")
-
-    @property
-    def motion_shape(self) -> tuple[int, ...]:
-        """Shape of a clip's motion."""
-        if self.whole_frames:
-            return self.clips.image_shape("motion")
-        return (self.clips.frames, (self.clips.size // PATCH) ** 2, 3 * PATCH * PATCH)
-
-    @property
-    def bytes_per_clip(self) -> int:
-        """Bytes that a clip takes in memory."""
-        return int(np.prod(self.image_shape) + (np.prod(self.motion_shape) if self.needs_motion else 0))
+    def bytes_of(self, clip: int) -> int:
+        """Bytes that a clip takes in memory; all clips take the same."""
+        return sum(part.numel() for part in self[clip] if part is not None)
 
     def _read(self, field: str, clip: int) -> Tensor:
-        out = np.empty((1, *self.clips.image_shape(field)), np.uint8)
-        self.clips.read_into(field, [clip], out)
-        return torch.from_numpy(out[0])
+        return torch.from_numpy(self.clips.read(field, clip))

@@ -83,8 +83,18 @@ class DeviceStream(Stream):
 
     def __init__(self, pixels: ClipPixels, used: Sequence[int], device: torch.device) -> None:
         super().__init__(pixels, device)
-        self.place, images, motion = _read_all(pixels, used)
-        self.images, self.motion = self._send(images), self._send(motion)
+        self.place = np.full(len(pixels), -1)  # row of each clip
+        self.place[list(used)] = np.arange(len(used))
+        self.images, self.motion = (
+            None if part is None else part.new_empty((len(used), *part.shape), device=device)
+            for part in pixels[used[0]]
+        )
+        with progress("reading the cache", len(used), "clips") as advance:
+            for row, clip in enumerate(used):
+                for store, part in zip((self.images, self.motion), pixels[clip], strict=True):
+                    if store is not None and part is not None:
+                        store[row] = part
+                advance(1, "")
 
     def inputs(self, request: Request) -> Inputs:
         """Select on the device."""
@@ -126,9 +136,9 @@ def open_stream(pixels: ClipPixels, used: Sequence[int], device: torch.device, e
     """The stream that `execution.cache_mode` names; "auto" is device where the clips take less than half of its memory.
 
     Raises:
-        UsageError: the mode asked for does not fit.
+        UsageError: the chosen mode does not fit.
     """
-    size, free = len(used) * pixels.bytes_per_clip, free_memory(device)
+    size, free = len(used) * pixels.bytes_of(used[0]), free_memory(device)
     if execution.cache_mode == "device" and size > free:
         raise UsageError(
             f"{size / 1e9:.1f} GB of pixels do not fit into the {free / 1e9:.1f} GB free on {device}; "
@@ -142,22 +152,6 @@ def open_stream(pixels: ClipPixels, used: Sequence[int], device: torch.device, e
 def _unique(clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     unique, index = np.unique(clips, return_inverse=True)
     return unique, index.reshape(clips.shape)
-
-
-def _read_all(pixels: ClipPixels, used: Sequence[int]) -> tuple[np.ndarray, Tensor, Tensor | None]:
-    """Every used clip: where each is, the images and the motion."""
-    place = np.full(len(pixels), -1)
-    place[list(used)] = np.arange(len(used))
-    images = torch.empty((len(used), *pixels.image_shape), dtype=torch.uint8)
-    motion = torch.empty((len(used), *pixels.motion_shape), dtype=torch.uint8) if pixels.needs_motion else None
-    with progress("reading the cache", len(used), "clips") as advance:
-        for row, clip in enumerate(used):
-            image, moving = pixels[clip]
-            images[row] = image
-            if motion is not None and moving is not None:
-                motion[row] = moving
-            advance(1, "")
-    return place, images, motion
 
 
 Clip = tuple[Tensor, Tensor | None]

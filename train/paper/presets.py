@@ -105,26 +105,17 @@ ROWS = {
 }  # fmt: skip
 """Every model that the paper measures in Tables V to XI and Fig. 5, once."""
 
-
-@dataclass(frozen=True)
-class Preset:
-    """Settings that differ from the defaults, and what they are for."""
-
-    settings: Mapping[str, Any]
-    about: str
-
-
 _DEMO = {"backbone": "vit_tiny_patch16_224", "random_weights": True, "depth": 4, "epochs": 24, "lr": 1e-3}
 _STILL = {"prompt": "none", "image": "onset"}
-PRESETS = {name: Preset(row.settings, row.about) for name, row in ROWS.items() if row.about} | {
-    "mpt-spatial": Preset({"token_grid": 4}, "our extension: motion prompts that keep where the face moved"),
-    "still": Preset(_STILL, "control: only the onset frame, before anything moved"),
-    "demo": Preset(_DEMO, "mpt on a small random ViT, for the demo set on a CPU"),
-    "demo-still": Preset({**_DEMO, **_STILL}, "control of the demo: the same, but only the onset frame"),
+PRESETS = {name: row for name, row in ROWS.items() if row.about} | {
+    "mpt-spatial": PaperRow("", {"token_grid": 4}, about="ours: motion prompts that keep where the face moved"),
+    "still": PaperRow("", _STILL, about="control: only the onset frame, before anything moved"),
+    "demo": PaperRow("", _DEMO, about="mpt on a small random ViT, for the demo set on a CPU"),
+    "demo-still": PaperRow("", {**_DEMO, **_STILL}, about="control of the demo: the same, but only the onset frame"),
 }
 
 
-def find_preset(name: str) -> Preset:
+def find_preset(name: str) -> PaperRow:
     """The preset called `name`.
 
     Raises:

@@ -91,7 +91,11 @@ class NewClips:
         self.recipe_file.write_text(json.dumps(dict(recipe.values)))
         self.manifest = folder / "clips.csv"
         if not self.is_cache:
-            _write_rows(self.manifest, _listed_rows(source) if lists_clips else [_row(source, frames)])
+            rows = _listed_rows(source) if lists_clips else [_row(source, frames)]
+            with self.manifest.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, sorted({name for row in rows for name in row}))
+                writer.writeheader()
+                writer.writerows(rows)
 
     @property
     def is_cache(self) -> bool:
@@ -141,14 +145,9 @@ def new_clips(source: Path, frames: FrameRange, faces: Faces, recipe: StoredReci
 
 def _row(source: Path, frames: FrameRange) -> dict[str, str]:
     """A line of the manifest for one clip."""
-    numbers = {"onset": frames.onset, "offset": frames.offset, "fps": frames.fps}
-    return {
-        "subject": NO_SUBJECT,
-        "clip": source.resolve().stem if source.is_file() else source.resolve().name,
-        "path": str(source.resolve()),
-        "emotion": NO_EMOTION,
-        **{name: "" if value is None else f"{value:g}" for name, value in numbers.items()},
-    }
+    name = source.resolve().stem if source.is_file() else source.resolve().name
+    numbers = {field: "" if value is None else f"{value:g}" for field, value in vars(frames).items()}
+    return {"subject": NO_SUBJECT, "clip": name, "path": str(source.resolve()), "emotion": NO_EMOTION, **numbers}
 
 
 def _listed_rows(source: Path) -> list[dict[str, str]]:
@@ -174,10 +173,3 @@ def _listed_rows(source: Path) -> list[dict[str, str]]:
         }
         for row in rows
     ]
-
-
-def _write_rows(path: Path, rows: list[dict[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, sorted({name for row in rows for name in row}))
-        writer.writeheader()
-        writer.writerows(rows)

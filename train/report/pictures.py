@@ -52,10 +52,10 @@ def pictures_of(trained: Trained | None, clips: ClipSet, predictions: Sequence[P
         from train.trace import clip_maps
 
         maps = clip_maps(trained, clips, predictions)
-    places = [clips.rows[clips.keys.index(prediction.key)] for prediction in predictions]
+    found = [clips.keys.index(prediction.key) for prediction in predictions]
     return [
-        ClipPictures(clips.readers[reader].dynamic_image(row), clips.readers[reader].motion(row), each)
-        for (reader, row), each in zip(places, maps, strict=True)
+        ClipPictures(clips.read("dynamic_image", clip), clips.read("motion", clip), each)
+        for clip, each in zip(found, maps, strict=True)
     ]
 
 
