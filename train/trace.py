@@ -78,7 +78,7 @@ def heat_maps(model: MPT, inputs: Inputs, classes: Tensor) -> dict[str, Tensor]:
         gradient = watched["motion"].grad
         assert gradient is not None
         maps["motion"] = _grad_cam(watched["motion"].view(shape), gradient.view(shape))
-    return {name: _as_grid(values) for name, values in maps.items()}
+    return {name: values.unflatten(-1, (round(values.shape[-1] ** 0.5), -1)) for name, values in maps.items()}
 
 
 def clip_maps(trained: Trained, clips: ClipSet, predictions: Sequence[Prediction]) -> list[dict[str, np.ndarray]]:
@@ -128,12 +128,6 @@ def _grad_cam(values: Tensor, gradient: Tensor) -> Tensor:
     """Channels weighted by their mean gradient over places: (F, B, T, n, C) → (F, B, n), summed over T."""
     weights = gradient.mean(3, keepdim=True)
     return (weights * values).sum(-1).relu().sum(2).detach()
-
-
-def _as_grid(values: Tensor) -> Tensor:
-    """(F, B, n) → (F, B, side, side)."""
-    side = round(values.shape[-1] ** 0.5)
-    return values.unflatten(-1, (side, side))
 
 
 def _kernels(model: MPT, inputs: Inputs) -> dict[str, Tensor]:

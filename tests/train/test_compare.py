@@ -74,13 +74,6 @@ def test_swapping_the_runs_changes_the_signs_only() -> None:
         assert low <= value <= high
 
 
-def test_a_run_against_itself_is_no_better() -> None:
-    a, _ = random_pair(1)
-    result = compare_runs(a, a)
-    assert result.p_value == 1 and set(result.difference.values()) == {0.0}
-    assert set(result.interval_95.values()) == {(0.0, 0.0)}
-
-
 def test_intervals_keep_subjects_whole() -> None:
     """All of the difference lies in one subject of eight: an interval over subjects must reach zero."""
     folds_a = [fold(f"s{s}", [0] * 10, [0] * 10) for s in range(8)]

@@ -73,9 +73,9 @@ def test_what_cannot_run_is_listed_and_run_later(tmp_path: Path) -> None:
 
 
 def test_an_unknown_or_absent_study_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="choose one of strategies"):
+    with pytest.raises(UsageError, match="strategies"):
         study_table("nonsense", tmp_path, None)
-    with pytest.raises(UsageError, match="run mpt-train --study adapters"):
+    with pytest.raises(UsageError, match="--study adapters"):
         study_table("adapters", tmp_path, None)
 
 
@@ -89,7 +89,7 @@ def test_each_row_of_the_alpha_study_takes_its_cache(make_cache: Callable[..., P
     index = run_study("alpha", [cache], tmp_path, "x", run_row)
     assert ran == [(20.0, [cache])]
     reasons = {entry["row"]: entry["missing"] for entry in json.loads(index.read_text())["rows"]}
-    assert "mpt-preprocess … --alpha 50" in reasons["alpha50"]
+    assert "--alpha 50" in reasons["alpha50"]
 
 
 def test_studies_resume(

@@ -118,7 +118,7 @@ def test_other_weights_are_refused_with_the_reason(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["w.safetensors", "w.pth", "w.npz"])
 def test_a_damaged_file_is_named(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"not weights at all")
-    with pytest.raises(InvalidFile, match="cannot be read as weights"):
+    with pytest.raises(InvalidFile, match=name):
         build_backbone(config(weights=str(tmp_path / name)), 160)
 
 
@@ -150,7 +150,7 @@ def test_a_hub_out_of_reach_says_what_to_do() -> None:
 def test_unknown_models_and_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="did you mean"):
         build_backbone(config(backbone="vit_base_patch16"), 160)
-    with pytest.raises(UsageError, match="no weights at"):
+    with pytest.raises(UsageError, match=r"none\.pth"):
         build_backbone(config(weights=str(tmp_path / "none.pth")), 160)
     with pytest.raises(UsageError, match="--depth is 99"):
         build_backbone(config(random_weights=True, depth=99), 160)
@@ -164,7 +164,7 @@ def test_random_weights_are_said_aloud_and_follow_the_seed(caplog: pytest.LogCap
 
 
 def test_weights_and_random_exclude_each_other() -> None:
-    with pytest.raises(UsageError, match="exclude each other"):
+    with pytest.raises(UsageError, match="--random-weights"):
         config(random_weights=True, weights="x.pth")
 
 
@@ -198,7 +198,7 @@ def test_a_checkpoint_holds_one_fold_and_nothing_frozen(tmp_path: Path, model: M
 
 def test_a_checkpoint_of_another_backbone_is_refused(tmp_path: Path, model: MPT) -> None:
     save_fold(tmp_path / "a.safetensors", model, 0, card("0" * 64))
-    with pytest.raises(UsageError, match="pass the same weights"):
+    with pytest.raises(UsageError, match=r"a\.safetensors"):
         load_fold(tmp_path / "a.safetensors", model, 0, weights_digest(model.backbone))
 
 

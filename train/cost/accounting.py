@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -73,11 +72,6 @@ def _multiply_adds(model: MPT, shape: Shape, shortcut: bool) -> int:
         )
     model.shortcut = usable
     return int(counter.get_total_flops()) // 2  # PyTorch counts a multiply–add as two
-
-
-def account_json(counted: Account) -> dict[str, Any]:
-    """An account as a JSON object."""
-    return {**vars(counted), "trained_total": counted.trained_total}
 
 
 def account_lines(counted: Account) -> Sequence[tuple[str, str]]:

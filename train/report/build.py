@@ -49,6 +49,7 @@ def build_report(path: Path, others: Sequence[Path] = (), caches: Sequence[Path]
         curves_section(run, folder),
         _settings(run),
     ]
+    licences = sorted({cache["licence_notice"] for cache in run.config["caches"]})
     page = Page(
         title=f"{run.name}: leave-one-subject-out report",
         lead=(
@@ -56,16 +57,11 @@ def build_report(path: Path, others: Sequence[Path] = (), caches: Sequence[Path]
             f"subjects, {len(run.classes)} classes, protocol {run.config['protocol']}. Always predicting the most "
             f"frequent class gives {run.summary['majority_baseline']['accuracy']:.1%}."
         ),
-        notices=_notices(run),
+        notices=[*([RANDOM_NOTICE] if run.config["settings"]["random_weights"] else []), *licences],
         sections=[section for section in sections if section is not None],
     )
     page.write(folder / "index.html")
     return folder / "index.html"
-
-
-def _notices(run: Run) -> list[str]:
-    licences = sorted({cache["licence_notice"] for cache in run.config["caches"]})
-    return [RANDOM_NOTICE, *licences] if run.config["settings"]["random_weights"] else licences
 
 
 def _settings(run: Run) -> Section:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
@@ -40,10 +40,6 @@ class Comparison:
     p_value: float
     difference: dict[str, float]
     interval_95: dict[str, tuple[float, float]]
-
-    def as_json(self) -> dict[str, Any]:
-        """The comparison as a JSON object."""
-        return dict(vars(self))
 
 
 def compare_runs(a: Run, b: Run, draws: int = 2000) -> Comparison:
@@ -97,7 +93,7 @@ def compare(
 
     result = compare_runs(RunFolder(run_a).load(), RunFolder(run_b).load())
     if json_output:
-        print_json(result.as_json())
+        print_json(vars(result))
         return
     a, b = result.runs
     typer.echo(f"{result.clips} clips; only {a} is correct on {result.only_a}, only {b} on {result.only_b}")

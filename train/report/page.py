@@ -2,7 +2,6 @@
 
 import base64
 import io
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ from train.results.tables import Table
 CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
 """Okabe and Ito's palette: told apart with any colour vision."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
-SEQUENTIAL = "Blues"
 
 _RC = {
     "figure.dpi": 110,
@@ -99,8 +97,3 @@ def save(made: Any, folder: Path, name: str) -> str:
         made.savefig(buffer, format="png")
     (folder / f"{name}.png").write_bytes(buffer.getvalue())
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def class_ticks(axis: Any, classes: Sequence[str]) -> None:
-    """Class names along an axis."""
-    axis.set_ticks(range(len(classes)), labels=list(classes))

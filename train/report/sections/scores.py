@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from train.report.page import CYCLE, SEQUENTIAL, Picture, Section, class_ticks, figure, save
+from train.report.page import CYCLE, Picture, Section, figure, save
 from train.results.metrics import METRICS
 from train.results.run_folder import Run
 from train.results.tables import Row, Table
@@ -126,7 +126,7 @@ def confusion_figure(matrix: np.ndarray, classes: Sequence[str], title: str) -> 
 def draw_matrix(axes: Any, matrix: np.ndarray, classes: Sequence[str]) -> Any:
     """The same on matplotlib axes that are there already; the image that was drawn."""
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    picture = axes.imshow(shares, cmap=SEQUENTIAL, vmin=0, vmax=1)
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     for row, column in np.ndindex(matrix.shape):
         axes.text(
             column,
@@ -137,8 +137,8 @@ def draw_matrix(axes: Any, matrix: np.ndarray, classes: Sequence[str]) -> Any:
             fontsize=9,
             color="white" if shares[row, column] > 0.5 else "black",
         )
-    class_ticks(axes.xaxis, classes)
-    class_ticks(axes.yaxis, classes)
+    axes.set_xticks(range(len(classes)), labels=classes)
+    axes.set_yticks(range(len(classes)), labels=classes)
     axes.tick_params(axis="x", rotation=30)
     axes.set(xlabel="predicted class", ylabel="true class")
     return picture
