@@ -1,10 +1,9 @@
 """How much memory a fold takes, and how many folds fit."""
 
-import os
-
 import torch
 
 from train.config import Execution, TrainConfig
+from train.device import free_memory
 from train.model.backbone import Backbone
 from train.model.build import Shape
 from train.model.tokenizer import PATCH
@@ -33,20 +32,8 @@ def bytes_per_fold(config: TrainConfig, backbone: Backbone, shape: Shape, traine
 
 
 def folds_at_once(config: TrainConfig, execution: Execution, per_fold: int, device: torch.device, folds: int) -> int:
-    """How many of `folds` to train together: as asked for, or as many as fit in the free memory."""
+    """How many of `folds` to train together: as chosen, or as many as fit in the free memory."""
     if config.tuning == "full":
         return 1  # the backbone itself trains, so it cannot be shared
     fitting = execution.folds_at_once or int(_SHARE * free_memory(device) / per_fold)
     return max(1, min(folds, fitting))
-
-
-def free_memory(device: torch.device) -> int:
-    """Free bytes of a GPU, or of this machine."""
-    if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    try:
-        with open("/proc/meminfo") as file:  # noqa: PTH123 - no file system path
-            lines = dict(line.split(":") for line in file)
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    except (OSError, KeyError):
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
