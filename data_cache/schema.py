@@ -1,5 +1,6 @@
 """The cache format, version 1: one table of fields that writer, reader, validator and docs share."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ from data_cache.digest import changes, digest_arrays
 
 FORMAT = "mpt-cache"
 FORMAT_VERSION = "1.0"
+_FILE_OVERHEAD = 16_384  # bytes of an HDF5 file of one clip besides its arrays; measured: 8 kB
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,12 @@ ATTRIBUTES = {
     "provenance": "JSON object: versions, host, command, time, what was corrected or left out",
     "licence_notice": "who may see this file",
 }
+
+
+def cache_bytes(clips: int, frames: int, size: int) -> int:
+    """Bytes of a cache of clips with `frames` motion frames of `size` × `size` pixels, rounded up."""
+    pixels = sum(math.prod(field.clip_shape(frames, size)) * field.dtype.itemsize for field in FIELDS)
+    return clips * (pixels + 64) + _FILE_OVERHEAD
 
 
 @dataclass(frozen=True)
