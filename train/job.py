@@ -11,14 +11,14 @@ from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
 from train import final
 from train.config import Execution, TrainConfig
-from train.cost.memory import bytes_per_fold, folds_at_once
+from train.cost.accounting import bytes_per_fold, folds_at_once
 from train.data.augment import AUGMENTATIONS
 from train.data.clips import ClipPixels
 from train.data.folds import Fold
 from train.data.stream import open_stream
 from train.data.task import Task
 from train.device import Ranks, choose_device, describe_environment, join_ranks, leads, make_deterministic
-from train.group import train_group
+from train.group import Scalars, train_group
 from train.loop import EpochReport, fit
 from train.model.backbone import Backbone
 from train.model.build import build_model
@@ -27,7 +27,6 @@ from train.model.weights import build_backbone, weights_digest
 from train.results.checkpoint import CheckpointCard, save_fold
 from train.results.run_folder import RunFolder
 from train.results.summary import summarise
-from train.scalars import Scalars
 from train.trace import write_overview
 
 log = logging.getLogger(__name__)

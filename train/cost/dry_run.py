@@ -4,8 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from train.config import Execution, TrainConfig
-from train.cost.accounting import Account, account, account_lines, meta_backbone
-from train.cost.memory import bytes_per_fold, folds_at_once
+from train.cost.accounting import Account, account, account_lines, bytes_per_fold, folds_at_once, meta_backbone
 from train.data.task import Task
 from train.device import choose_device, free_memory
 
