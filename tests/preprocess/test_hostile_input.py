@@ -149,7 +149,7 @@ def test_check_lists_them_all(tmp_path: Path, command: Command) -> None:
     done = command("mpt-preprocess", "check", "casme2", "--root", tmp_path, "--json")
     assert done.code == 3
     report = json.loads(done.out)
-    found = {anomaly["key"]: anomaly["found"] for anomaly in report["anomalies"] if anomaly["surprise"]}
+    found = {anomaly["key"]: anomaly["found"] for anomaly in report["anomalies"] if anomaly["unexpected"]}
     for key, message in expected.items():
         assert message in found[key]
     texts = " ".join(found.values())
