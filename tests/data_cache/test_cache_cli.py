@@ -157,11 +157,7 @@ def test_a_damaged_cache_is_never_handed_on(command: Command, cache: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("-o", "."), "is a folder"),
-        (("-o", "casme2.h5"), "exists already"),
-    ],
+    ("arguments", "words"), [(("-o", "."), "is a folder"), (("-o", "casme2.h5"), "exists already")]
 )
 def test_exports_that_make_no_sense(command: Command, cache: Path, arguments: tuple[str, ...], words: str) -> None:
     done = command("mpt-cache", "export", cache, *arguments)

@@ -104,10 +104,7 @@ def claim_many_clips(file: h5py.File, clips: int) -> None:
         (lambda file: file.__delitem__("motion"), "motion"),
         (lambda file: file.__delitem__("clips"), "clips/subject"),
         (lambda file: (file.__delitem__("motion"), file.create_group("motion")), "motion"),
-        (
-            lambda file: (file.__delitem__("clips/fps"), file.create_dataset("clips/fps", data=[1.0])),
-            "clips/fps",
-        ),
+        (lambda file: (file.__delitem__("clips/fps"), file.create_dataset("clips/fps", data=[1.0])), "clips/fps"),
         (lambda file: (file.__delitem__("motion"), file.create_dataset("motion", (9, 4, 24, 24, 3), "u1")), "chunks"),
         (
             lambda file: (
