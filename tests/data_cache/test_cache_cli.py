@@ -4,20 +4,16 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import h5py
 import numpy as np
 import pytest
 from builds import gzipped_copy
+from commands import Command, MakeCache
 
 from data_cache.read.reader import CacheReader
-
-Command = Callable[..., Any]
-MakeCache = Callable[..., Path]
 
 
 @pytest.fixture
