@@ -24,11 +24,7 @@ _QUIET_INTERVAL = 30.0  # seconds between progress lines where stderr is no term
 def make_app(help: str) -> typer.Typer:
     """A Typer application in the house style."""
     return typer.Typer(
-        help=help,
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
-        add_completion=True,
+        help=help, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", add_completion=True
     )
 
 

@@ -16,8 +16,6 @@ def write_bytes(path: Path, data: bytes | memoryview, *, durable: bool = True) -
     """Put `data` at `path` atomically. An existing file is replaced; a reader of it is undisturbed.
 
     Args:
-        path: where to.
-        data: the whole content.
         durable: whether it must survive a power cut once this returns.
 
     Raises:
@@ -56,7 +54,6 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     and `path` is untouched.
 
     Args:
-        path: where the file shall be.
         durable: whether the rename must survive a power cut once this returns.
 
     Raises:

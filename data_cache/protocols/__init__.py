@@ -1,14 +1,7 @@
 """Protocols: from raw emotions to classes."""
 
 from data_cache.protocols.choose import choose_protocol, read_protocol
-from data_cache.protocols.protocol import (
-    ClipKey,
-    Composition,
-    Labelling,
-    Protocol,
-    apply_protocol,
-    count_differences,
-)
+from data_cache.protocols.protocol import ClipKey, Composition, Labelling, Protocol, apply_protocol, count_differences
 from data_cache.protocols.published import OFFICIAL_EMOTIONS, PROTOCOLS
 
 __all__ = [

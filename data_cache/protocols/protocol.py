@@ -69,7 +69,6 @@ class Labelling:
     """The outcome of a protocol on a list of clips.
 
     Attributes:
-        classes: class names.
         labels: class index per clip, −1 for a clip that the protocol does not use.
         left_out: reason → number of clips not used.
     """
@@ -109,8 +108,6 @@ def count_differences(
     """How `counts` differ from what the protocol's full data sets give; empty when they agree.
 
     Args:
-        protocol: the protocol.
-        counts: clips per class.
         clips: the clips that were counted; with them, a clip known to be absent at times is named.
     """
     differences = [

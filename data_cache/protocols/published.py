@@ -17,15 +17,7 @@ _FIVE_CASME2 = ("disgust", "happiness", "others", "repression", "surprise")
 _FIVE_SAMM = ("anger", "contempt", "happiness", "other", "surprise")
 
 OFFICIAL_EMOTIONS: Mapping[str, Mapping[str, int]] = {
-    "casme2": {
-        "disgust": 64,
-        "fear": 2,
-        "happiness": 32,
-        "others": 99,
-        "repression": 27,
-        "sadness": 7,
-        "surprise": 25,
-    },
+    "casme2": {"disgust": 64, "fear": 2, "happiness": 32, "others": 99, "repression": 27, "sadness": 7, "surprise": 25},
     "samm": {
         "anger": 57,
         "contempt": 12,

@@ -45,12 +45,10 @@ def merge_parts(
     The caller holds the cache's `writer_lock`.
 
     Args:
-        cache: the file to make.
         shards: clip key → shard, for every clip that there is.
         failures: clip key → why the clip could not be used; some have no shard.
         source_digest: identity of all sources together.
         provenance: for the attribute of that name; what is left out is added.
-        allow_missing: go on without the clips in `failures`.
         on_clip: called with each clip once it is copied.
 
     Raises:
@@ -72,8 +70,6 @@ def failure_report(failures: Mapping[str, str], clips: int, written: Sequence[Pa
     """The message that lists clips that cannot be used.
 
     Args:
-        failures: clip key → reason.
-        clips: how many clips there are in all.
         written: the caches that were written without them, if any were.
     """
     lines = [f"  {key}: {reason}" for key, reason in sorted(failures.items())]

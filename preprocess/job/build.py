@@ -34,14 +34,7 @@ __all__ = ["BuildOptions", "build"]
 
 @dataclass(frozen=True)
 class _Job:
-    """What there is to do.
-
-    Attributes:
-        found: the clips, in natural order.
-        sources: clip key → identity of its files and annotation.
-        recipes: cache → its recipe, for the caches that are to be made.
-        options: how to do it.
-    """
+    """What there is to do."""
 
     found: Discovery
     sources: Mapping[str, str]

@@ -79,10 +79,7 @@ def test_the_recipe_for_casme3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     run_recipe(0, tmp_path, monkeypatch)
     found = manifest(tmp_path / "casme3.csv")
     read = [(clip.key, clip.onset, clip.apex, clip.offset, clip.emotion, clip.fps) for clip in found.clips]
-    assert read == [
-        ("spNO.1/a_166", 166, 170, 175, "disgust", 30.0),
-        ("spNO.1/a_201", 201, 204, 210, "others", 30.0),
-    ]
+    assert read == [("spNO.1/a_166", 166, 170, 175, "disgust", 30.0), ("spNO.1/a_201", 201, 204, 210, "others", 30.0)]
     assert list(found.failures) == ["spNO.40/e_50"]
 
 

@@ -18,14 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learned.
-
-    Attributes:
-        clips: all clips of the caches.
-        protocol: name of the protocol.
-        labelling: class of each clip.
-        folds: one per subject.
-    """
+    """What is to be learned."""
 
     clips: ClipSet
     protocol: str
