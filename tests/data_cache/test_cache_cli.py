@@ -152,14 +152,6 @@ def test_a_damaged_cache_is_never_handed_on(command: Command, cache: Path, tmp_p
     assert sorted(path.name for path in tmp_path.iterdir()) == ["casme2.h5", "casme2.h5.sha256"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "words"), [(("-o", "."), "is a folder"), (("-o", "casme2.h5"), "exists already")]
-)
-def test_exports_that_make_no_sense(command: Command, cache: Path, arguments: tuple[str, ...], words: str) -> None:
-    done = command("mpt-cache", "export", cache, *arguments)
-    assert done.code == 2 and words in done.err
-
-
 def test_preview_shows_the_clips_asked_for(command: Command, cache: Path, tmp_path: Path) -> None:
     done = command("mpt-cache", "preview", cache, "--frames", 3)
     assert done.code == 0 and "test data" in done.err
