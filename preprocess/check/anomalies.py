@@ -13,6 +13,7 @@ from data_cache.protocols import (
     apply_protocol,
     choose_protocol,
     count_differences,
+    part_of,
 )
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Anomaly, Discovery
@@ -88,18 +89,22 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
     """
     protocol = choose_protocol(protocol_name, [found.dataset], [clip.emotion for clip in found.clips])
     protocol = protocol.only(found.dataset)
-    keys = [(clip.dataset, clip.subject, clip.clip) for clip in found.clips]
-    labelling = apply_protocol(protocol, list(zip(keys, [clip.emotion for clip in found.clips], strict=True)))
+    clips = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in found.clips]
+    labelling = apply_protocol(protocol, clips)
+    lost = [((found.dataset, *_split(key)), emotion) for key, emotion in found.lost.items()]
+    counted = clips + [(key, emotion) for key, emotion in lost if KNOWN_ANOMALIES.get(key) == "unusable"]
+    listed = apply_protocol(protocol, counted)
     whole = protocol.composition.get(found.dataset, Composition({}))
+    full = whole.counts_for([key for key, _ in counted])
     subjects = _subjects(found.clips, labelling)
     anomalies = [
-        *_failures(found.failures),
+        *_failures(found),
         *_files(found.clips),
         *_annotation(found.clips),
         *found.anomalies,
         *(
             Anomaly(found.dataset, _COUNTS, text, _GO_ON, unexpected=True)
-            for text in count_differences(protocol, labelling.counts, keys)
+            for text in count_differences(protocol, listed.counts, [key for key, _ in counted])
         ),
         *_subject_anomalies(subjects, whole, found.dataset),
         *(
@@ -115,7 +120,8 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
         protocol=protocol.name,
         clips=len(found.clips),
         classes={
-            name: {"clips": count, "full_set": whole.counts.get(name)} for name, count in labelling.counts.items()
+            name: {"clips": count, "full_set": full[name] if whole.counts else None}
+            for name, count in labelling.counts.items()
         },
         subjects=subjects,
         expected_subjects=whole.subjects or None,
@@ -124,9 +130,16 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
     )
 
 
-def _failures(failures: Mapping[str, str]) -> Iterator[Anomaly]:
-    for key, reason in failures.items():
-        yield Anomaly(key, "unusable", reason, "left out; the build stops unless --allow-missing", unexpected=True)
+def _split(key: str) -> tuple[str, str]:
+    """Subject and clip of `subject/clip`."""
+    subject, _, clip = key.partition("/")
+    return subject, clip
+
+
+def _failures(found: Discovery) -> Iterator[Anomaly]:
+    for key, reason in found.failures.items():
+        known = KNOWN_ANOMALIES.get((found.dataset, *_split(key))) == "unusable"
+        yield Anomaly(key, "unusable", reason, "left out; the build stops unless --allow-missing", unexpected=not known)
 
 
 def _files(clips: Iterable[Clip]) -> Iterator[Anomaly]:
@@ -190,7 +203,8 @@ def _subject_anomalies(
     subjects: Mapping[str, Mapping[str, int]], whole: Composition, dataset: str
 ) -> Iterator[Anomaly]:
     used = {subject: counts for subject, counts in subjects.items() if counts}
-    if whole.subjects and len(used) != whole.subjects:
+    parts = {part_of((dataset, subject, "")) for subject in used}
+    if whole.subjects and len(used) != whole.subjects and parts >= set(whole.parts):
         found = f"{len(used)} subjects with clips of these classes, the full set has {whole.subjects}"
         yield Anomaly(dataset, _COUNTS, found, _GO_ON, unexpected=True)
     for subject, counts in used.items():

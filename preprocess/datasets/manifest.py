@@ -16,7 +16,7 @@ from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import VIDEO_SUFFIXES, Discovery
 from preprocess.datasets.collect import check_name, check_text
 from preprocess.datasets.folders import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
-from preprocess.datasets.sheet import plain_name, whole_number
+from preprocess.datasets.sheet import parse_rate, plain_name, whole_number
 from preprocess.frames.image_header import check_image_file
 from preprocess.frames.video import check_length, count_frames, frame_rate, frame_size
 
@@ -118,14 +118,14 @@ def _clip(dataset: str, row: Mapping[str, str], folder: Path, default_fps: float
         onset = min(numbered) if onset is None else onset
         offset = max(numbered) if offset is None else offset
         frames = frames_between(numbered, onset, offset, source)
-        fps = _rate(row, default_fps)
+        fps = parse_rate(row["fps"], default_fps)
     elif source.is_file() and source.suffix.lower() in VIDEO_SUFFIXES:
         onset = 0 if onset is None else onset
         offset = count_frames(source) - 1 if offset is None else offset
         check_span(onset, offset)
         check_length(source, offset)
         frames = VideoSpan(source, onset, offset)
-        fps = _rate(row, frame_rate(source))
+        fps = parse_rate(row["fps"], frame_rate(source))
     elif source.exists():
         raise ClipError(f"{source} is neither a folder of frames nor a video ({', '.join(sorted(VIDEO_SUFFIXES))})")
     else:
@@ -157,14 +157,3 @@ def _size(frames: Sequence[Path] | VideoSpan) -> tuple[int, int]:
         return frame_size(frames.path)
     header = check_image_file(frames[0])
     return header.width, header.height
-
-
-def _rate(row: Mapping[str, str], default: float | None) -> float:
-    text = row.get("fps", "")
-    try:
-        rate = float(text) if text else default
-    except ValueError as error:
-        raise ClipError(f"fps is {text[:40]!r}, expected a number") from error
-    if rate is None or not 0 < rate < 1e6:
-        raise ClipError("no frame rate is known; fill the column fps, or pass --fps")
-    return rate
