@@ -33,6 +33,7 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_threads] = "1"
 
 import cv2  # noqa: E402
+import psutil  # noqa: E402
 
 from benchmarks.contenders import CONTENDERS, draw_clip, public_packages  # noqa: E402
 from benchmarks.two_workers import compare_workers  # noqa: E402
@@ -102,13 +103,13 @@ def main() -> None:
         measure_memory(given.measure[0], Path(given.measure[1]))
         return
     cv2.setNumThreads(1)
-    cores = sorted(os.sched_getaffinity(0))
+    cores = psutil.Process().cpu_affinity()
     with tempfile.TemporaryDirectory() as folder:
         clips = [draw_clip(Path(folder) / str(n), n) for n in range(given.clips)]
         long_clip = draw_clip(Path(folder) / "long", 999, 2000)
-        os.sched_setaffinity(0, cores[:1])
+        psutil.Process().cpu_affinity(cores[:1])
         results: dict[str, Any] = {"contenders": compare(clips, given.rounds)}
-        os.sched_setaffinity(0, cores)
+        psutil.Process().cpu_affinity(cores)
         for name in CONTENDERS:
             results["contenders"][name]["peak_mb"] = peak_memory(clips[0].frames[0].parent, name)  # type: ignore[index]
         results["peak_mb_2000_frames"] = peak_memory(long_clip.frames[0].parent, "c ours")  # type: ignore[index]

@@ -6,13 +6,13 @@ share caches, memory and clock among cores, or lend cores out, that is less than
 """
 
 import multiprocessing
-import os
 import statistics
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.synchronize import Barrier
 
 import cv2
+import psutil
 
 from benchmarks.contenders import ours, read_all
 from preprocess.clip import Clip
@@ -48,7 +48,7 @@ def _alone(work: Callable[[Clip], None], shares: Sequence[Sequence[Clip]]) -> fl
     seconds = context.SimpleQueue()
     processes = [
         context.Process(target=_share, args=(work, share, core, together, seconds))
-        for core, share in zip(sorted(os.sched_getaffinity(0)), shares, strict=False)
+        for core, share in zip(psutil.Process().cpu_affinity(), shares, strict=False)
     ]
     for process in processes:
         process.start()
@@ -65,7 +65,7 @@ def _share(
     together: Barrier,
     seconds: "multiprocessing.SimpleQueue[float]",
 ) -> None:
-    os.sched_setaffinity(0, {core})
+    psutil.Process().cpu_affinity([core])
     cv2.setNumThreads(1)
     work(clips[0])
     together.wait()

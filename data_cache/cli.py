@@ -1,13 +1,13 @@
 """The command `mpt-cache`: look at caches, check them, join them, hand them on. Parsing and printing only."""
 
-from contextlib import nullcontext
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
-from data_cache.console.commandline import Version, available_jobs, example, make_app, progress, run, say
-from data_cache.errors import ClipsFailed, InvalidFile, StaleFile, UsageError
+from data_cache.console.commandline import Version, example, make_app, progress, run, say
+from data_cache.errors import InvalidFile, StaleFile, UsageError
+from data_cache.names import visible
 
 app = make_app(
     "Look at a cache, check it, join several, hand one on.\n\n"
@@ -28,55 +28,53 @@ def main_options(version: Version = None) -> None:
 @app.command(epilog=example("mpt-cache info data_cache/casme2.h5"))
 def info(cache: Cache, json_output: AsJson = False) -> None:
     """Show what is in a cache, how it was made, and who may see it."""
+    from data_cache.read.reader import CacheReader
     from data_cache.sharing.download import local_copy
     from data_cache.sharing.info import describe, print_description
 
-    described = describe(local_copy(cache))
+    with CacheReader(local_copy(cache)) as reader:
+        described = describe(reader)
     if json_output:
         _print_json(described)
     else:
         print_description(described)
 
 
-@app.command(epilog=example("mpt-cache verify data_cache/casme2.h5 --against other-lab.manifest.json"))
+@app.command(epilog=example("mpt-cache verify data_cache/casme2.h5 --against other-lab.fingerprint.json"))
 def verify(
     cache: Cache,
     quick: Annotated[bool, typer.Option("--quick", help="Structure and annotation only; reads no pixels.")] = False,
     against: Annotated[
-        Path | None,
-        typer.Option(help="Manifest of another lab's cache ('export --no-images'): is this one the same?"),
+        Path | None, typer.Option(help="Fingerprint of another lab's cache ('mpt-cache export'): is this one the same?")
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", help="Clips checked at a time; -1 is one per core.")] = -1,
     json_output: AsJson = False,
 ) -> None:
     """Check every clip of a cache against its hash, and the file against its checksum file."""
     from data_cache.read.validate import errors_in
     from data_cache.sharing.download import local_copy
-    from data_cache.sharing.verify import compare_with, verify_file
+    from data_cache.sharing.verify import verify as examine
 
     path = local_copy(cache)
-    problems = verify_file(path, quick=quick, jobs=jobs)
-    notes: list[str] = []
-    stale = False
-    if against is not None and not errors_in(problems):
-        differences, notes, stale = compare_with(path, against)
-        problems += differences
+    verdict = examine(path, quick=quick, against=against)
     if json_output:
-        _print_json({"path": str(path), "problems": [vars(problem) for problem in problems], "notes": notes})
+        problems = [vars(problem) for problem in verdict.problems]
+        _print_json({"path": str(path), "problems": problems, "notes": verdict.notes})
     else:
-        for problem in problems[:_PROBLEMS_SHOWN]:
-            typer.echo(f"{problem.severity}: {problem}")
-        if len(problems) > _PROBLEMS_SHOWN:
-            typer.echo(f"… and {len(problems) - _PROBLEMS_SHOWN} more (--json lists all)")
-        for note in notes:
-            typer.echo(f"note: {note}")
-    errors = len(errors_in(problems))
-    if stale:
-        raise StaleFile(f"{path} was made with another recipe than {against}; make it with the recipe of the manifest")
+        for problem in verdict.problems[:_PROBLEMS_SHOWN]:
+            typer.echo(visible(f"{problem.severity}: {problem}"))
+        if len(verdict.problems) > _PROBLEMS_SHOWN:
+            typer.echo(f"… and {len(verdict.problems) - _PROBLEMS_SHOWN} more (--json lists all)")
+        for note in verdict.notes:
+            typer.echo(visible(f"note: {note}"))
+    errors = len(errors_in(verdict.problems))
+    if verdict.stale:
+        raise StaleFile(f"{path} was made with another recipe than {against}; make it with that recipe")
     if errors:
         raise InvalidFile(f"{path}: {errors} errors")
     if not json_output:
-        typer.echo(f"{path}: sound" + (f", and the same as {against}" if against else ""))
+        checked = "structure and annotation of " if quick else ""
+        same = f", the same as {against}" if against else ""
+        typer.echo(f"{path}: OK, {checked}{verdict.clips} clips verified{same}")
 
 
 @app.command(epilog=example("mpt-cache merge first.h5 second.h5 -o data_cache/casme2.h5"))
@@ -93,87 +91,39 @@ def merge(
     from data_cache.write.shards import merge as merge_caches
 
     _refuse_existing(output, force)
-    paths = [local_copy(part) for part in parts]
-    clips = 0
-    for path in paths:
-        with CacheReader(path) as reader:
-            clips += len(reader)
-    require_space(output, sum(path.stat().st_size for path in paths), "the merged caches")
+    readers = [CacheReader(local_copy(part)) for part in parts]
+    clips = sum(map(len, readers))
+    require_space(output, sum(reader.path.stat().st_size for reader in readers), "the merged caches")
     with writer_lock(output), progress(f"writing {output.name}", clips, "clips") as advance:
-        merge_caches(paths, output, on_clip=lambda key: advance(1, ""))
+        merge_caches(readers, output, on_clip=lambda key: advance(1, ""))
     typer.echo(f"{output}: {clips} clips")
 
 
-@app.command("merge-parts", epilog=example("mpt-cache merge-parts data_cache/casme2.h5"))
-def merge_parts(
-    cache: Annotated[Path, typer.Argument(help="The cache that 'mpt-preprocess --shard K/N' was asked for.")],
-    allow_missing: Annotated[
-        bool,
-        typer.Option("--allow-missing", help="Go on without clips that cannot be used (still exit code 3)."),
-    ] = False,
-) -> None:
-    """Make one cache of what the jobs of an array have prepared."""
-    from data_cache.files.lock import writer_lock
-    from data_cache.write.parts import Parts, failure_report
-
-    parts = Parts(cache)
-    plan = parts.read_plan()
-    with writer_lock(cache), progress(f"writing {cache.name}", len(plan.shards), "clips") as advance:
-        failures = {**plan.unusable, **parts.failures()}
-        clips = parts.merge(plan, failures, allow_missing=allow_missing, on_clip=lambda key: advance(1, ""))
-    typer.echo(f"{cache}: {clips} clips")
-    if failures:
-        raise ClipsFailed(failure_report(failures, clips + len(failures), written=[cache]))
-
-
-@app.command(epilog=example("mpt-cache export data_cache/casme2.h5 --no-images"))
+@app.command(epilog=example("mpt-cache export data_cache/casme2.h5"))
 def export(
     cache: Cache,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", help="File to write.", show_default="<cache>.manifest.json or <cache>.gzip.h5"),
+        typer.Option("--output", "-o", help="File to write.", show_default="<cache>.fingerprint.json"),
     ] = None,
-    no_images: Annotated[
-        bool, typer.Option("--no-images", help="Labels, hashes and recipe only, as JSON, for 'verify --against'.")
-    ] = False,
-    compression: Annotated[
-        Literal["none", "gzip"], typer.Option(help="gzip is smaller to send and slower to read.")
-    ] = "none",
-    card: Annotated[
-        Path | None,
-        typer.Option(help="Fill this folder with the cache, its manifest, a README card, RO-Crate and checksums."),
-    ] = None,
+    no_images: Annotated[bool, typer.Option("--no-images", hidden=True, help="As ever: there are none in it.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Hand a cache on: without images, compressed, or as a folder that explains itself."""
-    from data_cache.files.atomic import write_bytes
+    """Write the fingerprint of a cache: labels, hashes and recipe without any image, for 'verify --against'."""
+    from data_cache.files.atomic import json_bytes, write_bytes
+    from data_cache.read.reader import CacheReader
     from data_cache.read.validate import require_valid
     from data_cache.sharing.download import local_copy
-    from data_cache.sharing.export import export_card, export_gzip, manifest_bytes
-    from data_cache.sharing.info import describe
+    from data_cache.sharing.fingerprint import make_fingerprint
 
-    gzip = compression == "gzip"
-    if not (no_images or gzip or card):
-        raise UsageError("say what to make: --no-images, --compression gzip, or --card FOLDER")
-    if no_images and gzip:
-        raise UsageError("--no-images leaves nothing to compress; choose one of it and --compression")
-    if card and output:
-        raise UsageError("--card writes a whole folder and takes no --output")
     path = local_copy(cache)
-    described = describe(path)
-    require_valid(path, threads=available_jobs(-1))
-    made = card or output or path.with_suffix(".manifest.json" if no_images else ".gzip.h5")
-    if card is None:
+    made = output or path.with_suffix(".fingerprint.json")
+    with CacheReader(path) as reader:
         _refuse_existing(made, force)
-    with progress("compressing", described["clips"], "clips") if gzip else nullcontext() as advance:
-        if card is not None:
-            export_card(path, card, images=not no_images, gzip=gzip, advance=advance)
-        elif no_images:
-            write_bytes(made, manifest_bytes(path))
-        else:
-            export_gzip(path, made, advance)
+        require_valid(reader)
+        write_bytes(made, json_bytes(make_fingerprint(reader), indent=1))
     typer.echo(str(made))
-    say("no image is in it" if no_images else described["licence_notice"])
+    say("no image is in it; it holds the annotation of the data set, which its licence covers")
 
 
 @app.command(epilog=example("mpt-cache preview data_cache/casme2.h5 'sub01/*'"))

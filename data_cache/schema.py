@@ -79,7 +79,7 @@ ATTRIBUTES = {
     "format_version": f'"{FORMAT_VERSION}"; a reader refuses another major version',
     "complete": "true once every clip is in the file; a reader refuses a file without it",
     "dataset": "name of the data set (casme2, samm, smic, demo, or a manifest's name)",
-    "recipe": "JSON object: every preprocessing knob",
+    "recipe": "JSON object: every preprocessing option",
     "recipe_digest": "SHA-256 of the canonical JSON of the recipe",
     "source_digest": "SHA-256 over the identities of all source clips",
     "provenance": "JSON object: versions, host, command, time, what was corrected or left out",

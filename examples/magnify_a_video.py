@@ -16,7 +16,7 @@ from data_cache.errors import UsageError
 from data_cache.files.atomic import replacing
 from preprocess.clip import VideoSpan
 from preprocess.frames.read import read_frames
-from preprocess.frames.video import count_frames, frame_rate
+from preprocess.frames.video import probe
 from preprocess.motion.magnify import magnified, quantise
 from preprocess.motion.temporal import temporal_plan
 from preprocess.recipe import Recipe
@@ -35,11 +35,12 @@ def magnify(
     last: Annotated[int | None, typer.Option(min=0, help="Last frame.", show_default="the last there is")] = None,
 ) -> None:
     """Write TARGET, as long and as large as SOURCE."""
-    span = VideoSpan(source, first, count_frames(source) - 1 if last is None else last)
+    video = probe(source, last)
+    span = VideoSpan(source, first, video.frames - 1 if last is None else last)
     if len(span) < 2:
         raise UsageError(f"frames {span.first} to {span.last} hold no motion; choose --first and --last further apart")
     recipe = Recipe(frames=len(span), alpha=alpha, low=low, high=high)  # as many samples as frames: none is left out
-    rate = frame_rate(source) or 25.0
+    rate = video.rate or 25.0
     clip = np.stack([frame for _, frame in read_frames(span, range(len(span)))]).astype(np.float32)  # (T, H, W, 3)
     plan = temporal_plan(len(span), rate, recipe)
     frames, cut = quantise(magnified(clip, plan, recipe).reshape(len(span), -1))
@@ -49,7 +50,7 @@ def magnify(
 
 
 def write_video(path: Path, frames: np.ndarray, rate: float) -> None:
-    """Write (T, H, W, 3) uint8 RGB frames as MP4, whole or not at all."""
+    """Write (T, H, W, 3) uint8 RGB frames as MP4; the file appears complete or not at all."""
     height, width = frames.shape[1:3]
     with replacing(path) as temporary:
         named = temporary.with_name(f"{temporary.name}.mp4")  # OpenCV chooses the format by suffix

@@ -1,66 +1,108 @@
 """The command `mpt-preprocess`: one subcommand per data set. Parsing only; the work is in `build`."""
 
-from collections.abc import Mapping
-from dataclasses import replace
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from data_cache.console.commandline import Version, example, make_app, run
-from data_cache.console.options import with_options
+from data_cache.console.options import option, with_options
 from preprocess.datasets.find import ADAPTERS
-from preprocess.job.options import BuildOptions
-from preprocess.job.targets import cache_path, targets
-from preprocess.recipe import Recipe
-from preprocess.recipe_file import read_recipe
+from preprocess.job.options import BuildOptions, cache_path, targets
+from preprocess.recipe import Recipe, read_recipe
 
 if TYPE_CHECKING:
     from preprocess.datasets.base import Discovery
+
+log = logging.getLogger(__name__)
 
 app = make_app(
     "Turn a micro-expression data set into one shareable cache of dynamic images and magnified motion.\n\n"
     + example("mpt-preprocess casme2 --root ~/CASME2 --alpha 20   →   data_cache/casme2.h5")
 )
 
+CHOICES = ("sheet", "camera", "part", "supplement", "fps")
+"""Options of single data sets: keyword arguments of their adapters."""
 DEMO_ROOT = Path("datasets/demo")
 
-Root = Annotated[
-    Path | None,
-    typer.Option(help="Folder of the data set as delivered.", show_default="$MPT_<SET>, else datasets/<set>"),
-]
-Output = Annotated[
-    Path | None, typer.Option("--output", "-o", help="Cache to write.", show_default="data_cache/<set>.h5")
-]
-Alphas = Annotated[
-    list[float] | None,
-    typer.Option(
-        "--alpha",
-        min=0,
-        help="Magnification factor (paper: 20). Give it several times for one cache each, from one decoding.",
-        show_default=str(Recipe.alpha),
-    ),
-]
-FaceBoxes = Annotated[
-    Path | None,
-    typer.Option(
-        help="CSV with a box for each face, for --faces csv: subject, clip, x, y, width, height (docs/datasets.md).",
-        show_default="<root>/face_boxes.csv",
-    ),
-]
-RecipeFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--recipe",
-        help="JSON file to take the knobs from, such as the recipe of a cache; those typed here win.",
-        show_default="the defaults",
-    ),
-]
-NoCorrections = Annotated[
-    bool, typer.Option("--no-corrections", help="Take the annotation as delivered, known errors included.")
-]
-CameraName = Annotated[str, typer.Option("--camera", help="Of SMIC: hs, vis or nir.")]
-DatasetName = Annotated[str, typer.Argument(help="casme2, samm, smic or demo, or a manifest (FILE.csv).")]
+
+@dataclass(frozen=True)
+class InputOptions:
+    """What a command works on and where the result goes; `_command` says which commands have which of these."""
+
+    root: Path | None = option(  # noqa: RUF009 - makes a field, as elsewhere
+        None, "Folder of the data set as delivered.", shown="$MPT_<SET>, else datasets/<set>"
+    )
+    sheet: Path | None = option(  # noqa: RUF009
+        None, "Annotation sheet to read (.xlsx or .csv).", shown="the newest in the folder"
+    )
+    camera: str | None = option(None, "Of SMIC: hs, vis or nir.", shown="hs")
+    part: str | None = option(None, "Of CAS(ME)³: a or c.", shown="a")
+    supplement: bool = option(
+        False, "Of CASME II: add sub24/EP02_07, whose row is in no official sheet.", flag="--supplement"
+    )
+    fps: float | None = option(None, "Of a manifest: frame rate of folders without one of their own.")
+    output: Path | None = option(  # noqa: RUF009
+        None, "Cache to write.", flag="--output -o", shown="data_cache/<set>.h5"
+    )
+    alpha: list[float] | None = option(  # noqa: RUF009
+        None,
+        "Magnification factor (paper: 20). Give it several times for one cache each, from one decoding.",
+        minimum=0,
+        shown=str(Recipe.alpha),
+    )
+    recipe: Path | None = option(  # noqa: RUF009
+        None,
+        'File to take the settings from: a cache, its fingerprint, or JSON such as {"alpha": 20}; what is typed wins.',
+        shown="the defaults",
+    )
+    face_boxes: Path | None = option(  # noqa: RUF009
+        None,
+        "CSV with a box for each face, for --faces csv: subject, clip, x, y, width, height (docs/datasets.md).",
+        shown="<root>/face_boxes.csv",
+    )
+    no_corrections: bool = option(
+        False, "Take the annotation as delivered, known errors included.", flag="--no-corrections"
+    )
+
+    def find(self, name: str) -> "Discovery":
+        """The clips of a data set or manifest."""
+        from preprocess.datasets.find import find
+
+        choices = {choice: getattr(self, choice) or None for choice in CHOICES}
+        return find(name, self.root, corrected=not self.no_corrections, **choices)
+
+    def resolve(self, found: "Discovery", typed: dict[str, Any]) -> tuple["Discovery", dict[str, Any]]:
+        """The clips, with face boxes where those are used, and the settings of the recipe that are not defaults."""
+        from preprocess.faces.choose import resolve_face_mode
+
+        settings = read_recipe(self.recipe) | typed
+        found, faces = resolve_face_mode(found, settings.get("faces"), self.face_boxes)
+        return found, settings | {"faces": faces}
+
+
+DatasetName = Annotated[str, typer.Argument(help=f"{', '.join(ADAPTERS)}, or a manifest (FILE.csv).")]
+
+
+def _command(
+    example_arguments: str, *, name: str | None = None, about: str | None = None, without: tuple[str, ...] = ()
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Register a command that makes caches: its `chosen`, `given` and `how` are the options that were typed.
+
+    `without` names the fields of `InputOptions` that it lacks or declares by itself.
+    """
+
+    def register(command: Callable[..., None]) -> Callable[..., None]:
+        command = with_options(InputOptions, into="chosen", without=without)(command)
+        command = with_options(BuildOptions, into="how")(command)
+        command = with_options(Recipe, without=("alpha",))(command)
+        return app.command(name, help=about, epilog=example(f"mpt-preprocess {example_arguments}"))(command)
+
+    return register
 
 
 @app.callback()
@@ -70,74 +112,36 @@ def main_options(version: Version = None) -> None:
 
 def add_dataset(name: str) -> None:
     """Add the subcommand that caches a data set of the table `ADAPTERS` (preprocess/datasets/find.py)."""
+    without = tuple(choice for choice in CHOICES if choice not in signature(ADAPTERS[name].adapter).parameters)
 
-    @app.command(name, help=ADAPTERS[name].about, epilog=example(f"mpt-preprocess {name} --root ~/{name} --alpha 20"))
-    @with_options(Recipe, without=("alpha",))
-    @with_options(BuildOptions, into="how")
-    def dataset(
-        root: Root = None,
-        output: Output = None,
-        alpha: Alphas = None,
-        face_boxes: FaceBoxes = None,
-        no_corrections: NoCorrections = False,
-        *,
-        given: dict[str, Any],
-        how: dict[str, Any],
-    ) -> None:
-        from preprocess.datasets.find import find
-
-        _build(find(name, root, corrected=not no_corrections), output, alpha, face_boxes, given, how)
+    @_command(f"{name} --root ~/{name} --alpha 20", name=name, about=ADAPTERS[name].about, without=without)
+    def dataset(*, chosen: dict[str, Any], given: dict[str, Any], how: dict[str, Any]) -> None:
+        inputs = InputOptions(**chosen)
+        _build(inputs.find(name), inputs, given, how)
 
 
-add_dataset("casme2")
-add_dataset("samm")
+for _name in ADAPTERS:
+    if _name != "demo":
+        add_dataset(_name)
 
 
-@app.command(epilog=example("mpt-preprocess smic --camera hs"))
-@with_options(Recipe, without=("alpha",))
-@with_options(BuildOptions, into="how")
-def smic(
-    root: Root = None,
-    camera: CameraName = "hs",
-    output: Output = None,
-    alpha: Alphas = None,
-    face_boxes: FaceBoxes = None,
-    no_corrections: NoCorrections = False,
-    *,
-    given: dict[str, Any],
-    how: dict[str, Any],
-) -> None:
-    """SMIC: SMIC_all_cropped, SMIC_all_raw, or HS_long and its annotation sheet."""
-    from preprocess.datasets.find import find
-
-    found = find("smic", root, camera=camera, corrected=not no_corrections)
-    _build(found, output, alpha, face_boxes, given, how)
-
-
-@app.command(epilog=example("mpt-preprocess manifest recordings.csv --faces auto"))
-@with_options(Recipe, without=("alpha",))
-@with_options(BuildOptions, into="how")
+@_command("manifest recordings.csv --faces auto", without=("root", "no_corrections", *CHOICES))
 def manifest(
     csv_file: Annotated[Path, typer.Argument(help="CSV: subject, clip, path, emotion[, onset, apex, offset, fps].")],
     name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the CSV's name")] = None,
     fps: Annotated[float | None, typer.Option(help="Frame rate of folders without one of their own.")] = None,
-    output: Output = None,
-    alpha: Alphas = None,
-    recipe: RecipeFile = None,
-    face_boxes: FaceBoxes = None,
     *,
+    chosen: dict[str, Any],
     given: dict[str, Any],
     how: dict[str, Any],
 ) -> None:
     """Any other set, or your own recordings: folders of frames or videos that a CSV lists."""
     from preprocess.datasets.manifest import manifest as adapter
 
-    _build(adapter(csv_file, name, fps), output, alpha, face_boxes, read_recipe(recipe) | given, how)
+    _build(adapter(csv_file, name, fps), InputOptions(**chosen), given, how)
 
 
-@app.command(epilog=example("mpt-preprocess demo --subjects 4 --size 112"))
-@with_options(Recipe, without=("alpha",))
-@with_options(BuildOptions, into="how")
+@_command("demo --subjects 4 --size 112", without=("root", "no_corrections", *CHOICES))
 def demo(
     root: Annotated[
         Path | None, typer.Option(help="Folder to generate the set in.", show_default=str(DEMO_ROOT))
@@ -148,44 +152,40 @@ def demo(
         bool,
         typer.Option("--raw", help="Draw whole scenes, with face_boxes.csv, to try --faces on (datasets/demo-raw)."),
     ] = False,
-    output: Output = None,
-    alpha: Alphas = None,
-    face_boxes: FaceBoxes = None,
     *,
+    chosen: dict[str, Any],
     given: dict[str, Any],
     how: dict[str, Any],
 ) -> None:
     """Draw a synthetic set in the layout of CASME II and cache it through the same adapter."""
-    from preprocess.datasets.find import find
     from preprocess.demo.generate import DemoSet, generate
 
     usual = DemoSet()
-    chosen = replace(usual, subjects=subjects or usual.subjects, seed=usual.seed if seed is None else seed, raw=raw)
+    demo_set = replace(usual, subjects=subjects or usual.subjects, seed=usual.seed if seed is None else seed, raw=raw)
     folder = root or (DEMO_ROOT.with_name(f"{DEMO_ROOT.name}-raw") if raw else DEMO_ROOT)
     options = BuildOptions(**how)
     if not options.dry_run:
-        generate(folder, chosen, options.jobs)
-    output = output or (cache_path("demo-raw") if raw else None)
-    _build(find("demo", folder), output, alpha, face_boxes, given, how)
+        generate(folder, demo_set, options.jobs)
+    inputs = InputOptions(**{"output": cache_path("demo-raw") if raw else None} | chosen, root=folder)
+    _build(inputs.find("demo"), inputs, given, how)
 
 
 @app.command(epilog=example("mpt-preprocess check casme2"))
+@with_options(InputOptions, into="chosen", without=("output", "alpha", "recipe", "face_boxes"))
 def check(
     dataset: DatasetName,
-    root: Root = None,
-    camera: CameraName = "hs",
     protocol: Annotated[
         str | None, typer.Option(help="Classes to count by, or a TOML file.", show_default="that of the data set")
     ] = None,
-    no_corrections: NoCorrections = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    *,
+    chosen: dict[str, Any],
 ) -> None:
     """Check a data set without computing anything: layout, counts, every anomaly; exit code 3 if any is unexpected."""
     from preprocess.check.anomalies import check as examine
     from preprocess.check.table import print_report
-    from preprocess.datasets.find import find
 
-    report = examine(find(dataset, root, camera=camera, corrected=not no_corrections), protocol)
+    report = examine(InputOptions(**chosen).find(dataset), protocol)
     if json:
         typer.echo(report.as_json())
     else:
@@ -195,48 +195,37 @@ def check(
 
 @app.command(epilog=example("mpt-preprocess preview casme2 sub01 sub05/EP02_07 --alpha 20"))
 @with_options(Recipe)
+@with_options(InputOptions, into="chosen", without=("output", "alpha"))
 def preview(
     dataset: DatasetName,
     clips: Annotated[
         list[str] | None, typer.Argument(help="Clips as subject/clip, or subjects.", show_default="the first 6")
     ] = None,
-    root: Root = None,
-    camera: CameraName = "hs",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Folder for the pictures.", show_default="preview/<set>")
     ] = None,
-    movie: Annotated[str, typer.Option(help="Movie beside each sheet: mp4, gif or none.")] = "mp4",
-    recipe: RecipeFile = None,
-    face_boxes: FaceBoxes = None,
-    no_corrections: NoCorrections = False,
+    movie: Annotated[str, typer.Option(help="Movie beside each sheet: avif, gif or none.")] = "avif",
     *,
+    chosen: dict[str, Any],
     given: dict[str, Any],
 ) -> None:
     """Draw a contact sheet of some clips, and a movie of each, original beside magnified."""
-    from preprocess.datasets.find import find
-    from preprocess.faces.choose import resolve_face_mode
     from preprocess.preview.draw import preview as draw
 
-    given = read_recipe(recipe) | given
-    found = find(dataset, root, camera=camera, corrected=not no_corrections)
-    found, faces = resolve_face_mode(found, given.get("faces"), face_boxes)
-    draw(found, clips or [], Recipe(**given | {"faces": faces}), output or Path("preview") / found.dataset, movie)
+    inputs = InputOptions(**chosen)
+    found, settings = inputs.resolve(inputs.find(dataset), given)
+    draw(found, clips or [], Recipe(**settings), output or Path("preview") / found.dataset, movie)
 
 
-def _build(
-    found: "Discovery",
-    output: Path | None,
-    alpha: list[float] | None,
-    face_boxes: Path | None,
-    given: dict[str, Any],
-    how: Mapping[str, Any],
-) -> None:
-    """Make the caches of what was found; `given` and `how` are the knobs that were typed."""
-    from preprocess.faces.choose import resolve_face_mode
+def _build(found: "Discovery", inputs: InputOptions, given: dict[str, Any], how: dict[str, Any]) -> None:
+    """Make the caches of what was found; `given` and `how` are the options that were typed."""
+    from preprocess.check import count_notes
     from preprocess.job.build import build
 
-    found, faces = resolve_face_mode(found, given.get("faces"), face_boxes)
-    build(found, targets(output or cache_path(found.dataset), alpha, given | {"faces": faces}), BuildOptions(**how))
+    found, settings = inputs.resolve(found, given)
+    for line in count_notes(found):
+        log.warning(f"note: {line}; see mpt-preprocess check")
+    build(found, targets(inputs.output or cache_path(found.dataset), inputs.alpha, settings), BuildOptions(**how))
 
 
 def main() -> None:

@@ -27,7 +27,7 @@ def process_clip(clip: Clip, recipes: Sequence[Recipe]) -> list[ClipRecord]:
     standard = standardise(clip, plan, recipes[0].size, crop_for(clip, recipes[0]))
     records = []
     for recipe in recipes:
-        rendered = render(standard, plan_for(clip, recipe), recipe)
+        rendered = render(standard, plan, recipe)  # α does not enter the plan
         records.append(
             ClipRecord(
                 subject=clip.subject,
@@ -50,7 +50,7 @@ def plan_for(clip: Clip, recipe: Recipe) -> TemporalPlan:
     """The temporal matrices of a clip.
 
     Raises:
-        ClipError: rank pooling up to the apex is asked for, and the apex is unknown or outside the clip.
+        ClipError: the recipe pools up to the apex, and that is unknown or outside the clip.
     """
     if recipe.rank_pool_span == "clip":
         return temporal_plan(len(clip.frames), clip.fps, recipe)

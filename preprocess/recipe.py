@@ -1,7 +1,10 @@
-"""Every knob that changes pixels, in one frozen dataclass; its JSON and digest are stored in the cache."""
+"""Every setting that changes pixels, in one frozen dataclass; its JSON and digest are stored in the cache."""
 
+import json
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from math import isfinite
+from pathlib import Path
 from typing import Any, Literal
 
 from data_cache.console.options import check_options, from_mapping, option
@@ -9,7 +12,7 @@ from data_cache.digest import digest
 from data_cache.errors import UsageError
 
 ALGORITHM_VERSION = 1
-"""Raised by hand when the same knobs give other pixels, so that older caches count as stale."""
+"""Raised by hand when the same settings give other pixels, so that older caches count as stale."""
 
 _TIME = "Time: sampling and rank pooling"
 _MAGNIFY = "Motion magnification"
@@ -93,11 +96,14 @@ class Recipe:
         check_options(self)
         if self.low >= self.high:
             raise UsageError(f"low is {self.low} Hz and high is {self.high} Hz; --low must be below --high")
-        self.nominal_rate()
-        self.level_gains((self.size, self.size))
+        most = 1 + (self.size - 1).bit_length()  # a side is halved, rounding up, until it is 1
+        if self.levels > most:
+            raise UsageError(f"levels is {self.levels}; an image of {self.size}×{self.size} allows {most}")
+        self.nominal_rate, self.listed_gains  # noqa: B018 - complain about bad values now
 
+    @cached_property
     def nominal_rate(self) -> float | None:
-        """The rate of `--fs nominal:HZ`, or None for the true rate of each clip."""
+        """The rate in Hz of `--fs nominal:HZ`, or None for the true rate of each clip."""
         if self.fs == "true":
             return None
         kind, _, value = self.fs.partition(":")
@@ -109,20 +115,11 @@ class Recipe:
             raise UsageError(f"fs is {self.fs!r}; expected true, or nominal:HZ such as nominal:30")
         return rate
 
-    def level_gains(self, shape: tuple[int, int]) -> tuple[float, ...] | None:
-        """α of each pyramid level from fine to coarse, or None when all are `alpha`.
-
-        Raises:
-            UsageError: the list has not one number per level, or the image is too small for so many levels.
-        """
-        from preprocess.motion.pyramid import evm_gains, most_levels
-
-        if self.levels > most_levels(shape):
-            raise UsageError(f"levels is {self.levels}; an image of {shape[0]}×{shape[1]} allows {most_levels(shape)}")
-        if self.gains == "uniform":
+    @cached_property
+    def listed_gains(self) -> tuple[float, ...] | None:
+        """The gains that `--gains` lists, from fine to coarse; None for `uniform` and `evm`, which follow from α."""
+        if self.gains in ("uniform", "evm"):
             return None
-        if self.gains == "evm":
-            return evm_gains(shape, self.levels, self.alpha)
         try:
             gains = tuple(float(part) for part in self.gains.split(","))
         except ValueError as error:
@@ -147,10 +144,47 @@ class Recipe:
         """The recipe stored as `values`.
 
         Raises:
-            UsageError: unknown knobs or bad values.
+            UsageError: unknown settings or bad values.
         """
         return from_mapping(cls, values, where)
 
     def with_alpha(self, alpha: float) -> "Recipe":
         """The same recipe at another magnification factor."""
         return replace(self, alpha=alpha)
+
+
+def read_recipe(path: Path | None) -> dict[str, Any]:
+    """The settings that a file holds; none without a file. Those that it leaves out keep their defaults.
+
+    Args:
+        path: a cache (.h5), a JSON file of settings, or one that has them under "recipe", such as a fingerprint.
+
+    Raises:
+        UsageError: the file cannot be read, is no JSON object, has an unknown setting or a bad value, or is of another
+            version of the arithmetic.
+        InvalidCache: a file named .h5 is no cache.
+    """
+    if path is None:
+        return {}
+    if path.suffix.lower() in (".h5", ".hdf5") and path.is_file():
+        from data_cache import CacheReader  # h5py is not needed for anything else in this module
+
+        values: Any = CacheReader(path).attributes.recipe
+    else:
+        try:
+            values = json.loads(path.read_text(encoding="utf-8-sig"))
+        except OSError as error:
+            raise UsageError(f"--recipe {path} cannot be read ({error.strerror})") from error
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"--recipe {path} is no JSON file: {error}") from error
+        if isinstance(values, dict):
+            values = values.get("recipe", values)
+    if not isinstance(values, dict):
+        raise UsageError(f'--recipe {path} holds no JSON object; expected one such as {{"alpha": 20.0}}')
+    recipe = Recipe.from_json(values, str(path))
+    if recipe.algorithm != ALGORITHM_VERSION:
+        raise UsageError(
+            f"--recipe {path} is of version {recipe.algorithm} of the arithmetic, and this program computes version "
+            f"{ALGORITHM_VERSION}; take the recipe of a cache that this version made"
+        )
+    return {name: value for name, value in recipe.as_json().items() if name in values}

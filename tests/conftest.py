@@ -1,4 +1,4 @@
-"""Fixtures that several test files share: small images, small caches, commands."""
+"""Fixtures that several test files share: small images, caches and models; commands in this process and in others."""
 
 import contextlib
 import importlib
@@ -42,7 +42,7 @@ def run_here(program: str, *arguments: object) -> int:
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
         patch.setattr(sys, "argv", [program, *map(str, arguments)])
         importlib.import_module(COMMANDS[program]).main()
-    signal.signal(signal.SIGINT, handler)  # commands leave with Ctrl-C switched off
+    signal.signal(signal.SIGINT, handler)  # commands end with Ctrl-C switched off
     return int(ended.value.code or 0)
 
 
@@ -88,10 +88,10 @@ def make_cache() -> Callable[..., Path]:
         frames: int = 8,
         seed: int = 0,
         emotions: tuple[str, ...] = EMOTIONS,
-        **knobs: object,
+        **given: object,
     ) -> Path:
         rng = np.random.default_rng(seed)
-        recipe = {"frames": frames, "size": size, "alpha": 20.0, "filter": "causal", "motion_form": "additive", **knobs}
+        recipe = {"frames": frames, "size": size, "alpha": 20.0, "filter": "causal", "motion_form": "additive", **given}
         attributes = CacheAttributes(dataset, recipe, digest(recipe), "0" * 64, {"notes": []}, "test data")
         shards = []
         for subject, clips in subjects.items():
@@ -176,13 +176,13 @@ def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def sound(tmp_path_factory: pytest.TempPathFactory, make_cache: Callable[..., Path]) -> Path:
-    """A cache of nine small clips."""
+    """A valid cache of nine small clips."""
     return make_cache(tmp_path_factory.mktemp("sound") / "sound.h5", {"s1": 4, "s2": 5}, size=24, frames=4)
 
 
 @pytest.fixture
 def copy(sound: Path, tmp_path: Path) -> Path:
-    """A copy of it to damage, without its checksum file."""
+    """A copy of the valid cache, to damage, without its checksum file."""
     return Path(shutil.copy(sound, tmp_path / "copy.h5"))
 
 

@@ -5,20 +5,18 @@ Results go to stdout, progress and messages to stderr, so that `--json` output c
 
 import io
 import logging
-import os
-import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
 
 from data_cache import __version__
 from data_cache.console.interrupt import ignore_interrupts
-from data_cache.errors import Interrupted, MptError, NoSpace, is_disk_full
+from data_cache.errors import Interrupted, MptError, NoSpace, is_disk_full, typed_command
+from data_cache.names import visible
 
 _QUIET_INTERVAL = 30.0  # seconds between progress lines where stderr is no terminal
 
@@ -98,28 +96,9 @@ def _show_text_of_single_command(app: typer.Typer) -> None:
         app.registered_commands[0].epilog = app.info.help
 
 
-def typed_command() -> str:
-    """What was typed, to be typed again."""
-    module = getattr(sys.modules["__main__"], "__spec__", None)
-    program = ["python", "-m", module.name] if module else [Path(sys.argv[0]).name]
-    return shlex.join([*program, *sys.argv[1:]])
-
-
-def available_jobs(jobs: int) -> int:
-    """The value of `--jobs`, with −1 for the cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if jobs < 1 else jobs
-
-
 def say(message: str) -> None:
     """One line for the person at the terminal, on stderr."""
     print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
-
-
-def visible(text: str) -> str:
-    """Text with control characters written out: a file's name must not be able to command a terminal."""
-    return "".join(
-        character if character.isprintable() or character in "\n\t\xa0" else repr(character)[1:-1] for character in text
-    )
 
 
 @contextmanager

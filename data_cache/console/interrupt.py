@@ -1,4 +1,4 @@
-"""Ctrl-C that stops after the work in hand, instead of in the middle of it."""
+"""Graceful shutdown: SIGINT and SIGTERM stop the work after the current clip."""
 
 import signal
 import threading

@@ -27,6 +27,7 @@ def option(
     flag: str | None = None,
     minimum: float | None = None,
     maximum: float | None = None,
+    shown: str | None = None,
 ) -> Any:
     """A dataclass field that is also a command-line option.
 
@@ -38,8 +39,9 @@ def option(
             command line.
         minimum: smallest value allowed.
         maximum: largest value allowed.
+        shown: what `--help` says in place of the default, where that follows from something else.
     """
-    metadata = {"help": help, "panel": panel, "flag": flag, "minimum": minimum, "maximum": maximum}
+    metadata = {"help": help, "panel": panel, "flag": flag, "minimum": minimum, "maximum": maximum, "shown": shown}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -135,7 +137,7 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
         *names,
         help=metadata["help"],
         rich_help_panel=metadata["panel"],
-        show_default=default,
+        show_default=metadata["shown"] or default,
         min=metadata["minimum"],
         max=metadata["maximum"],
     )

@@ -1,1 +1,1 @@
-"""Whole files: atomic writes, one writer at a time, checksums, free space."""
+"""Files on disk: atomic writes, one writer at a time, checksums, free space."""

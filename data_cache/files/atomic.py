@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: write beside the target, fsync, rename, fsync the folder."""
+"""Atomic writes: a file appears complete or not at all. Write beside the target, fsync, rename, fsync the folder."""
 
 import glob
 import json
@@ -24,7 +24,7 @@ def write_bytes(path: Path, data: bytes | memoryview, *, durable: bool = True) -
         NoSpace: the disk (or the quota) is full; nothing is left behind.
     """
     with replacing(path, durable=durable) as temporary:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
         try:
             view = memoryview(data)
             while view:
@@ -66,6 +66,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     # The host is in the name because two nodes that share a folder may have equal process ids.
     temporary = path.with_name(f"{path.name}.tmp-{platform.node()}-{os.getpid()}")
     try:
+        temporary.unlink(missing_ok=True)  # of an earlier process with this number, or a link that was planted
         yield temporary
         temporary.replace(path)
         if durable:

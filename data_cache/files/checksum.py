@@ -19,14 +19,9 @@ def file_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def checksum_line(name: str, checksum: str) -> str:
-    """One line as `sha256sum --binary` prints it."""
-    return f"{checksum} *{name}\n"
-
-
 def write_sidecar(cache: Path, checksum: str) -> None:
-    """Write the checksum file of `cache`."""
-    write_bytes(sidecar_path(cache), checksum_line(cache.name, checksum).encode())
+    """Write the checksum file of `cache`, as `sha256sum --binary` prints it."""
+    write_bytes(sidecar_path(cache), f"{checksum} *{cache.name}\n".encode())
 
 
 def remove_sidecar(cache: Path) -> None:

@@ -1,27 +1,33 @@
 """One writer per cache: `casme2.h5.lock` says who is writing it, where and since when.
 
-The operating system's lock decides between processes of one machine, and is gone when its process is.
-Between machines that share a folder it may not reach, so the text of the file decides there.
+The operating system's lock (filelock) decides between the processes of one machine, and is gone when its process
+is. Between machines that share a folder it may not reach; there the text of the file decides, and the holder
+touches it every half minute to show that it is alive.
 """
 
 import errno
-import fcntl
-import glob
 import json
 import logging
 import os
 import platform
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from data_cache.console.commandline import typed_command
-from data_cache.errors import Locked, NoSpace, UsageError, is_disk_full
+import psutil
+from filelock import FileLock, Timeout
+
+from data_cache.errors import Locked, NoSpace, UsageError, is_disk_full, typed_command
 
 log = logging.getLogger(__name__)
 
+HEARTBEAT_SECONDS = 25.0
+SILENT_SECONDS = 120.0
+_CLOCK_SECONDS = 5.0  # by which the time of a process's start may be off
 _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 
@@ -34,135 +40,105 @@ class Holder:
         pid: its process id there.
         started: when it took the lock, local time in ISO 8601.
         command: what was typed.
-        birth: clock ticks from the start of the machine to that of the process; tells a process from
-            a later one with the same id. 0 where the system does not say.
+        birth: when the process began, in seconds since 1970; tells it from a later one with the same id.
     """
 
     host: str
     pid: int
     started: str
     command: str
-    birth: int
+    birth: float
 
     @classmethod
     def me(cls) -> "Holder":
         """This process."""
-        pid = os.getpid()
-        return cls(platform.node(), pid, time.strftime("%Y-%m-%dT%H:%M:%S%z"), typed_command(), _birth(pid))
+        process = psutil.Process()
+        now = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        return cls(platform.node(), process.pid, now, typed_command(), process.create_time())
 
-    @property
-    def has_ended(self) -> bool:
-        """Whether the process surely runs no more; of another machine, nobody can tell."""
-        return self.host == platform.node() and (not _exists(self.pid) or _birth(self.pid) != self.birth)
+    def has_ended(self, file: Path) -> bool:
+        """Whether it surely writes no more: its process is gone, or, on another machine, it is silent for long."""
+        if self.host != platform.node():
+            with tempfile.TemporaryFile(dir=file.parent) as now:  # the clock of the file server, not ours
+                return os.fstat(now.fileno()).st_mtime - file.stat().st_mtime > SILENT_SECONDS
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.birth) > _CLOCK_SECONDS
+        except psutil.Error:
+            return not psutil.pid_exists(self.pid)
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host} ({self.command}, since {self.started})"
 
 
 @contextmanager
-def writer_lock(path: Path, part: str = "") -> Iterator[None]:
-    """Be the only process that writes `path` while the block runs.
-
-    Args:
-        path: the cache.
-        part: a name for a share of the work. Different parts do not exclude each other; the whole and a part do.
+def writer_lock(path: Path) -> Iterator[None]:
+    """Be the only process that writes the cache `path` while the block runs.
 
     Raises:
         Locked: another process holds the lock; the message says which.
         UsageError: the folder may not be written to.
         NoSpace: the disk is full.
     """
-    file = lock_path(path, part)
+    file, me, stop = lock_path(path), Holder.me(), threading.Event()
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = _acquire(file, path)
+        lock = _acquire(file, path, me)
     except OSError as error:
         if is_disk_full(error):
             raise NoSpace(f"disk full: not even {file} can be written; free some space and try again") from error
-        raise UsageError(
-            f"{file.parent} cannot be written to ({error.strerror}); choose another place with -o"
-        ) from error
+        raise UsageError(f"{file} cannot be written to ({error.strerror}); choose another place with -o") from error
+    threading.Thread(target=_beat, args=(file, stop), daemon=True).start()
     try:
-        _refuse_while_others_run(path, part)
         yield
     finally:
-        file.unlink(missing_ok=True)  # before the lock itself goes, so that nobody takes over a file that vanishes
-        os.close(descriptor)
+        stop.set()
+        if read_holder(file) == me:  # before the lock itself goes, so that nobody takes over a file that vanishes
+            file.unlink(missing_ok=True)
+        lock.release()
 
 
-def lock_path(path: Path, part: str = "") -> Path:
+def lock_path(path: Path) -> Path:
     """Where the lock of `path` lies."""
-    return path.with_name(f"{path.name}.{part}.lock" if part else f"{path.name}.lock")
+    return path.with_name(f"{path.name}.lock")
 
 
 def read_holder(file: Path) -> Holder | None:
     """Who holds a lock file; None where there is none, or nothing readable is in it."""
     try:
-        return Holder(**json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError):
+        holder = Holder(**json.loads(file.read_text()))
+    except (OSError, ValueError, TypeError, RecursionError):
         return None
+    return holder if isinstance(holder.pid, int) and isinstance(holder.birth, int | float) else None
 
 
-def _refuse_while_others_run(path: Path, part: str) -> None:
-    """The whole excludes its parts and they exclude the whole, though they hold different locks."""
-    others = [lock_path(path)] if part else sorted(path.parent.glob(f"{glob.escape(path.name)}.*.lock"))
-    for file in others:
-        holder = read_holder(file)
-        if holder is not None and not holder.has_ended:
-            raise Locked(f"{file.name.removesuffix('.lock')} is still being made by {holder}; {_advice(file, holder)}")
-
-
-def _acquire(file: Path, path: Path) -> int:
-    while True:
-        descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            _take(descriptor, file, path)
-            if file.exists() and os.path.samestat(os.fstat(descriptor), file.stat()):
-                os.ftruncate(descriptor, 0)
-                os.pwrite(descriptor, json.dumps(asdict(Holder.me()), indent=2).encode(), 0)
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)  # its last holder removed the file between our two steps
-
-
-def _take(descriptor: int, file: Path, path: Path) -> None:
+def _acquire(file: Path, path: Path, me: Holder) -> FileLock:
+    lock = FileLock(file, timeout=0, thread_local=False, fallback_to_soft=False)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        holder = read_holder(file)
-        who = str(holder) if holder else "another process"
-        raise Locked(f"{path} is being written by {who}; wait for it, or choose another file with -o") from error
+        lock.acquire()
+    except Timeout as error:
+        raise Locked(
+            f"{path} is being written by {read_holder(file) or 'another process'}; wait for it, or choose another "
+            "file with -o"
+        ) from error
     except OSError as error:
         if error.errno not in _NO_LOCKS_HERE:
             raise
-    earlier = read_holder(file)
-    if earlier is None:
-        return
-    if not earlier.has_ended:
-        raise Locked(f"{path} is being written by {earlier}; {_advice(file, earlier)}")
-    log.info(f"taking over {file.name} of {earlier}, which has ended")
-
-
-def _advice(file: Path, holder: Holder) -> str:
-    elsewhere = holder.host != platform.node()
-    return f"wait for it, or, if it has ended, delete {file}" if elsewhere else "wait for it to end"
-
-
-def _exists(pid: int) -> bool:
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        pass
-    return True
+        earlier = read_holder(file)
+        if earlier is not None:
+            if not earlier.has_ended(file):
+                raise Locked(f"{path} is being written by {earlier}; wait for it, or, if it has ended, delete {file}")
+            log.info(f"taking over {file.name} of {earlier}, which has ended")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
+        with os.fdopen(os.open(file, flags, 0o644), "w", encoding="utf-8") as held:
+            json.dump(asdict(me), held, indent=2)
+    except BaseException:
+        lock.release()
+        raise
+    return lock
 
 
-def _birth(pid: int) -> int:
-    try:
-        # The name of the program, in parentheses, may itself hold spaces and parentheses.
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
-    except (OSError, ValueError, IndexError):
-        return 0
+def _beat(file: Path, stop: threading.Event) -> None:
+    while not stop.wait(HEARTBEAT_SECONDS):
+        with suppress(OSError):
+            os.utime(file)

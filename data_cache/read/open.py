@@ -1,24 +1,87 @@
-"""Open a file and make sure that it is a finished cache; say in plain words why it is not."""
+"""The gate: a file is opened, and nothing in it is believed before it has the form of a finished cache.
+
+A cache may come from a stranger. So links, external files, virtual data sets and filters of other programs are
+refused before anything is read, and sizes are compared with the file before memory is taken for them.
+"""
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
+from h5py import h5a, h5d, h5l, h5o, h5s, h5z
 
-from data_cache.errors import InvalidFile, UsageError
-from data_cache.schema import ATTRIBUTES, FORMAT, FORMAT_VERSION, CacheAttributes
+from data_cache.digest import canonical_json
+from data_cache.errors import InvalidFile, MptError, UsageError
+from data_cache.names import name_problem, text_problem
+from data_cache.schema import (
+    ATTRIBUTES,
+    FIELDS,
+    FORMAT,
+    FORMAT_VERSION,
+    TABLE_FIELDS,
+    CacheAttributes,
+    Field,
+)
+
+_FILTERS = (h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32)
+_MOST_ROWS_IN_A_CHUNK = 65_536  # of a column; MPT writes 1024
+_MOST_NAME_BYTES = 128  # what a field of the format holds; data sets are read with 64
+_MOST_DEFLATION = 1_100  # zlib makes at most 1032 bytes of one
 
 
-@contextmanager
-def open_cache(path: Path) -> Iterator[h5py.File]:
-    """Open a file for reading and check that it is a finished cache; close it afterwards."""
-    with open_hdf5(path) as file:
-        check_is_cache(file, path)
-        yield file
+@dataclass(frozen=True)
+class ClipTable:
+    """The `/clips` columns of N clips; text as lists of str, numbers as arrays of shape (N,)."""
+
+    subject: list[str]
+    clip: list[str]
+    emotion: list[str]
+    onset: np.ndarray
+    apex: np.ndarray
+    offset: np.ndarray
+    n_frames: np.ndarray
+    fps: np.ndarray
+    clipped_fraction: np.ndarray
+    sha256: list[str]
+
+    def __len__(self) -> int:
+        return len(self.subject)
+
+    def key(self, index: int) -> str:
+        """`subject/clip` of one row."""
+        return f"{self.subject[index]}/{self.clip[index]}"
+
+    @property
+    def keys(self) -> list[str]:
+        """`subject/clip` of every row."""
+        return [self.key(index) for index in range(len(self))]
+
+
+def open_cache(path: Path) -> tuple[h5py.File, CacheAttributes, ClipTable]:
+    """Open a cache, check its form, and read all of it but the pixels.
+
+    Raises:
+        UsageError: there is no such file, or it may not be read.
+        InvalidFile: it is no finished cache of a version that this software reads.
+    """
+    file = open_hdf5(path)
+    try:
+        with _refusing(path):
+            _check_is_cache(file, path)
+            attributes = _read_attributes(file, path)
+            fields = {field: _open_field(file, field) for field in FIELDS}
+            _check_sizes(fields, attributes, path.stat().st_size)
+            return file, attributes, _read_table(fields)
+    except BaseException:
+        file.close()
+        raise
 
 
 def open_hdf5(path: Path) -> h5py.File:
@@ -37,8 +100,31 @@ def open_hdf5(path: Path) -> h5py.File:
         return h5py.File(path, "r", locking=False)
     except PermissionError as error:
         raise UsageError(f"{path} may not be read by this user; ask its owner for 'chmod +r {path}'") from error
-    except (OSError, RuntimeError, KeyError, ValueError) as error:
-        raise InvalidFile(_why_unreadable(path, str(error))) from error
+    except Exception as error:
+        raise InvalidFile(_why_unreadable(path, " ".join(str(error).split()))) from error
+
+
+def read_attribute(file: h5py.File, name: str) -> Any:
+    """One scalar attribute of the root, text decoded; None where it is missing, unreadable or no scalar."""
+    try:
+        if h5a.open(file.id, name.encode()).shape != ():
+            return None
+        value = file.attrs[name]
+        return value.decode() if isinstance(value, bytes) else value
+    except (KeyError, OSError, RuntimeError, ValueError, TypeError):
+        return None
+
+
+@contextmanager
+def _refusing(path: Path) -> Iterator[None]:
+    """Turn whatever a damaged or hostile file makes of the reading into one clear line."""
+    try:
+        yield
+    except MptError:
+        raise
+    except Exception as error:  # MemoryError, OverflowError, RecursionError, UnicodeDecodeError, … are among them
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise InvalidFile(f"{path} is damaged: {what}; copy it again, or make it anew with mpt-preprocess") from error
 
 
 def _why_unreadable(path: Path, message: str) -> str:
@@ -53,54 +139,120 @@ def _why_unreadable(path: Path, message: str) -> str:
     return f"{path} is damaged ({size} bytes; HDF5 says: {message}); copy it again, or make it anew"
 
 
-def check_is_cache(file: h5py.File, path: Path) -> None:
-    """Refuse a file that is no finished cache of a version that we read.
-
-    Raises:
-        InvalidFile: as said.
-    """
+def _check_is_cache(file: h5py.File, path: Path) -> None:
     if read_attribute(file, "format") != FORMAT:
         raise InvalidFile(f"{path} is an HDF5 file but no MPT cache (its attribute 'format' is not {FORMAT!r})")
     version = str(read_attribute(file, "format_version"))
     if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
         raise InvalidFile(
-            f"{path} has cache format {version}; this software reads {FORMAT_VERSION.partition('.')[0]}.x: upgrade it "
-            "with 'pip install -U motion-prompt-tuning'"
+            f"{path} has cache format {version[:20]}; this software reads {FORMAT_VERSION.partition('.')[0]}.x: "
+            "upgrade it with 'pip install -U motion-prompt-tuning'"
         )
-    if not bool(read_attribute(file, "complete")):
+    complete = read_attribute(file, "complete")
+    if not (isinstance(complete, bool | np.bool_) and complete):
         raise InvalidFile(f"{path} is not a finished cache; run the mpt-preprocess command again to resume it")
 
 
-def read_attributes(file: h5py.File, path: Path) -> CacheAttributes:
-    """The root attributes, decoded.
-
-    Raises:
-        InvalidFile: one is missing or is not the JSON that it should be.
-    """
-    texts = {name: read_attribute(file, name) for name in ATTRIBUTES}
-    missing = [name for name, value in texts.items() if value is None]
+def _read_attributes(file: h5py.File, path: Path) -> CacheAttributes:
+    texts = {name: read_attribute(file, name) for name in ATTRIBUTES if name != "complete"}
+    missing = [name for name, value in texts.items() if not isinstance(value, str)]
     if missing:
-        raise InvalidFile(f"{path} lacks the attributes {', '.join(missing)}; make it anew with mpt-preprocess")
-    try:
-        attributes = CacheAttributes(
-            dataset=str(texts["dataset"]),
-            recipe=json.loads(texts["recipe"]),
-            recipe_digest=str(texts["recipe_digest"]),
-            source_digest=str(texts["source_digest"]),
-            provenance=json.loads(texts["provenance"]),
-            licence_notice=str(texts["licence_notice"]),
-        )
-        if attributes.frames < 1 or attributes.size < 1:
-            raise ValueError("recipe without a positive frame count and size")
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidFile(f"{path}: its recipe or provenance cannot be read ({error}); make it anew") from error
-    return attributes
+        raise InvalidFile(f"{path} lacks the text attributes {', '.join(missing)}; make it anew with mpt-preprocess")
+    recipe = _json_object("recipe", texts["recipe"])
+    for name in ("frames", "size"):
+        if type(recipe.get(name)) is not int or recipe[name] < 1:
+            raise ValueError(f"its recipe has {name} {recipe.get(name)!r}, expected a whole number of 1 or more")
+    _must_be_plain(name_problem("its attribute dataset", texts["dataset"], _MOST_NAME_BYTES))
+    return CacheAttributes(
+        dataset=texts["dataset"],
+        recipe=recipe,
+        recipe_digest=texts["recipe_digest"],
+        source_digest=texts["source_digest"],
+        provenance=_json_object("provenance", texts["provenance"]),
+        licence_notice=texts["licence_notice"],
+    )
 
 
-def read_attribute(file: h5py.File, name: str) -> Any:
-    """One attribute of the root, text decoded; None where it is missing or unreadable."""
+def _json_object(name: str, text: str) -> dict[str, Any]:
     try:
-        value = file.attrs[name]
-    except (KeyError, OSError, RuntimeError):
-        return None
-    return value.decode() if isinstance(value, bytes) else value
+        value = json.loads(text)
+        canonical_json(value)  # neither NaN nor an infinity
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its {name} is no JSON ({error})") from error
+    if not isinstance(value, dict):
+        raise ValueError(f"its {name} is no JSON object")
+    return value
+
+
+def _open_field(file: h5py.File, field: Field) -> h5d.DatasetID:
+    """Open a field that lies in this very file, in chunks, as its type says, behind no filter but HDF5's own."""
+    where, path = f"/{field.path}", b""
+    for part in field.path.encode().split(b"/"):
+        path += b"/" + part
+        try:
+            link = file.id.links.get_info(path)
+        except (KeyError, RuntimeError) as error:
+            raise ValueError(f"{where} is missing") from error
+        if link.type != h5l.TYPE_HARD:
+            raise ValueError(f"{where} is a link to another place")
+    dataset = h5o.open(file.id, path)
+    if not isinstance(dataset, h5d.DatasetID):
+        raise ValueError(f"{where} is missing: there is something else than a data set")
+    stored = dataset.get_create_plist()
+    layouts = (h5d.CHUNKED,) if field.is_image else (h5d.CHUNKED, h5d.CONTIGUOUS)
+    if stored.get_layout() not in layouts or stored.get_external_count():
+        raise ValueError(f"{where} is not stored in chunks of this very file")
+    filters = [stored.get_filter(number)[0] for number in range(stored.get_nfilters())]
+    if not set(filters) <= set(_FILTERS):
+        raise ValueError(f"{where} is stored with the HDF5 filters {filters}; a cache is plain or gzip")
+    if dataset.dtype != field.dtype:
+        raise ValueError(f"{where} is {dataset.dtype}, expected {field.dtype}")
+    return dataset
+
+
+def _check_sizes(fields: Mapping[Field, h5d.DatasetID], attributes: CacheAttributes, file_size: int) -> None:
+    """Compare shapes with the schema, and what they claim with what the file can hold."""
+    lengths = {field.path: dataset.shape[0] if dataset.shape else 0 for field, dataset in fields.items()}
+    clips = lengths[FIELDS[0].path]
+    if len(set(lengths.values())) != 1 or clips < 1:
+        raise ValueError(f"it holds no clip, or its fields differ in length: {lengths}")
+    for field, dataset in fields.items():
+        expected = (clips, *field.clip_shape(attributes.frames, attributes.size))
+        if dataset.shape != expected:
+            raise ValueError(f"/{field.path} has shape {dataset.shape}, expected {expected}")
+        stored, claimed = dataset.get_create_plist(), prod(expected) * field.dtype.itemsize
+        if stored.get_layout() == h5d.CHUNKED:
+            chunk = stored.get_chunk()
+            rows = 1 if field.is_image else min(chunk[0], _MOST_ROWS_IN_A_CHUNK)
+            chunks, there = -(-clips // rows), dataset.get_num_chunks()
+            if chunk != (rows, *expected[1:]) or chunks != there:
+                raise ValueError(f"/{field.path} holds {there} of {chunks} chunks, and a chunk is {chunk}")
+            claimed = chunks * prod(chunk) * field.dtype.itemsize
+        deflated = any(stored.get_filter(n)[0] == h5z.FILTER_DEFLATE for n in range(stored.get_nfilters()))
+        bytes_there = dataset.get_storage_size()
+        if bytes_there > file_size or claimed > bytes_there * (_MOST_DEFLATION if deflated else 1):
+            raise ValueError(f"/{field.path} holds {bytes_there} of {claimed} bytes")
+
+
+def _read_table(fields: Mapping[Field, h5d.DatasetID]) -> ClipTable:
+    columns: dict[str, Any] = {}
+    for field in TABLE_FIELDS:
+        dataset = fields[field]
+        values = np.empty(dataset.shape, dataset.dtype)
+        try:
+            # Low-level, because a build opens thousands of shards, and `file[path][...]` takes thrice as long.
+            dataset.read(h5s.ALL, h5s.ALL, values)
+            columns[field.name] = [value.decode() for value in values] if field.is_text else values
+        except (OSError, ValueError) as error:
+            raise ValueError(f"/{field.path} is corrupt ({error})") from error
+    for name in ("subject", "clip"):
+        for value in set(columns[name]):
+            _must_be_plain(name_problem(f"a {name}", value, _MOST_NAME_BYTES))
+    for value in set(columns["emotion"]):
+        _must_be_plain(text_problem("an emotion", value))
+    return ClipTable(**columns)
+
+
+def _must_be_plain(problem: str | None) -> None:
+    if problem:
+        raise ValueError(problem)

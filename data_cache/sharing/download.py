@@ -3,14 +3,18 @@
 Training reads every clip in every epoch, so reading over the network each time would be absurd.
 """
 
+import glob
 import json
 import logging
 import os
 import re
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import platformdirs
 
 from data_cache.console.commandline import progress
 from data_cache.digest import digest
@@ -26,19 +30,21 @@ log = logging.getLogger(__name__)
 _MEGABYTE = 1_000_000
 _SHOWN = 8
 _WAIT_SECONDS = 0.5
+STALLED_SECONDS = 600.0  # without a new byte; checking what arrived takes time too
 
 
 def local_copy(cache: str | os.PathLike[str]) -> Path:
     """A path on this machine for a cache given by path or URL.
 
-    A path is returned as it is. A URL is copied once, into `$MPT_DOWNLOADS` or `~/.cache/mpt`, and
-    checked: its size, the checksum file beside it if there is one, and else every clip's own hash. Later
-    calls use the copy as long as the remote file is the same, also when the network is away. While another
-    process copies the same file (ranks of torchrun, jobs of an array), this one waits for it.
+    A path is returned as it is. A URL is copied once, into `download_folder()`, and checked: its size, the checksum
+    file beside it if there is one, and else every clip's own hash. Later calls use the copy as long as the remote
+    file is the same, also when the network is away. While another process copies the same file (ranks of torchrun,
+    jobs of an array), this one waits as long as that one gets on.
 
     Raises:
         UsageError: the URL cannot be read, or the extra `remote` is not installed.
-        InvalidFile: what arrived is incomplete, or no sound cache.
+        InvalidFile: what arrived is incomplete, or no valid cache.
+        Locked: the process that copies it has not got on for ten minutes.
         NoSpace: it does not fit on the disk.
     """
     url = os.fspath(cache)
@@ -53,19 +59,20 @@ def local_copy(cache: str | os.PathLike[str]) -> Path:
             raise
         log.info(f"{error}. Using the copy from {_note(target).get('date', 'earlier')}")
         return target
-    waiting = False
+    seen: tuple[int, float] | None = None  # bytes that another process had copied, and since when it had
     while not (_is_finished(target) and _note(target).get("state") == state):
         try:
             with writer_lock(target):
                 _download(remote, state, target)
-        except Locked:
-            if not waiting:
-                lock = lock_path(target)
-                log.info(
-                    f"waiting for {read_holder(lock) or 'another process'}, which copies {url}; "
-                    f"if it has ended, delete {lock}"
-                )
-            waiting = True
+        except Locked as error:
+            copied, now = _copied_so_far(target), time.monotonic()
+            if seen is None:
+                holder = read_holder(lock_path(target)) or "another process"
+                log.info(f"waiting for {holder}, which copies {url}")
+            if seen is None or copied != seen[0]:
+                seen = copied, now
+            elif now - seen[1] > STALLED_SECONDS:
+                raise Locked(f"{error}; it has copied nothing for {STALLED_SECONDS:.0f} s") from error
             time.sleep(_WAIT_SECONDS)
     return target
 
@@ -78,7 +85,7 @@ def is_url(text: str) -> bool:
 def download_folder() -> Path:
     """Where copies go: `$MPT_DOWNLOADS`, else mpt in the user's folder for caches."""
     chosen = os.environ.get("MPT_DOWNLOADS")
-    return Path(chosen) if chosen else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mpt"
+    return Path(chosen) if chosen else platformdirs.user_cache_path("mpt", appauthor=False)
 
 
 class _Remote:
@@ -177,6 +184,14 @@ def _why_not_there(error: OSError) -> str:
     if isinstance(error, PermissionError) or getattr(cause, "status", None) in (401, 403):
         return "may not be read; check your credentials"
     return f"cannot be reached ({cause})" if isinstance(cause, OSError) else "is not there; check the address"
+
+
+def _copied_so_far(target: Path) -> int:
+    total = 0
+    for part in target.parent.glob(f"{glob.escape(target.name)}.tmp-*"):
+        with suppress(OSError):  # it was renamed meanwhile
+            total += part.stat().st_size
+    return total
 
 
 def _is_finished(target: Path) -> bool:

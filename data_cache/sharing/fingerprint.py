@@ -1,7 +1,7 @@
-"""A cache without its images: keys, labels, hashes and recipe, so that another lab can check its own build.
+"""The fingerprint of a cache: keys, labels, hashes and recipe without images, so that another lab can check its build.
 
 A lab that has signed the same licence rebuilds the cache from its own copy of the data set; the
-manifest tells whether every pixel came out the same, and if not, why not.
+fingerprint tells whether every pixel came out the same, and if not, why not.
 """
 
 import json
@@ -15,13 +15,14 @@ from data_cache.read.reader import CacheReader
 from data_cache.read.validate import Problem
 from data_cache.schema import IMAGE_FIELDS, TABLE_FIELDS
 
-FORMAT = "mpt-manifest"
+FORMAT = "mpt-fingerprint"
 FORMAT_VERSION = "1.0"
+_FORMATS = (FORMAT, "mpt-manifest")  # what fingerprints were called first
 _ANNOTATION = ("emotion", "onset", "apex", "offset", "n_frames", "fps")
 _ABOUT_THE_MAKER = ("host", "command", "source_folder")  # nobody's business, and no help in a comparison
 
 
-def make_manifest(reader: CacheReader) -> dict[str, Any]:
+def make_fingerprint(reader: CacheReader) -> dict[str, Any]:
     """The pixel-free description of a cache, as JSON values."""
     attributes, clips = reader.attributes, reader.clips
     columns = {
@@ -42,48 +43,53 @@ def make_manifest(reader: CacheReader) -> dict[str, Any]:
     }
 
 
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Read a manifest.
+def read_fingerprint(path: Path) -> dict[str, Any]:
+    """Read a fingerprint.
 
     Raises:
         UsageError: there is no file at `path`.
-        InvalidFile: it is no manifest of a version that this software reads.
+        InvalidFile: it is no fingerprint of a version that this software reads.
     """
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(
-            f"no manifest at {path} ({error.strerror}); make one with 'mpt-cache export --no-images'"
-        ) from error
-    except ValueError as error:
-        raise InvalidFile(f"{path} is no JSON file ({error}); copy the manifest again") from error
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise InvalidFile(f"{path} is no manifest of 'mpt-cache export --no-images'")
-    version = str(manifest.get("format_version"))
+        raise UsageError(f"no fingerprint at {path} ({error.strerror}); make one with 'mpt-cache export'") from error
+    except (ValueError, RecursionError) as error:
+        raise InvalidFile(f"{path} is no JSON file ({error}); copy the fingerprint again") from error
+    if not isinstance(values, dict) or values.get("format") not in _FORMATS:
+        raise InvalidFile(f"{path} is no fingerprint of 'mpt-cache export'")
+    version = str(values.get("format_version"))
     if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
-        raise InvalidFile(f"{path} has manifest format {version}; this software reads {FORMAT_VERSION}: upgrade it")
-    keys = {"dataset", "recipe", "provenance", "clips"}
+        raise InvalidFile(
+            f"{path} has fingerprint format {version[:20]}; this software reads {FORMAT_VERSION}: upgrade it with "
+            "'pip install -U motion-prompt-tuning'"
+        )
+    kinds = {"dataset": str, "recipe": dict, "provenance": dict, "clips": list}
     names = {"subject", "clip", "sha256", *_ANNOTATION}
-    if not keys <= set(manifest) or not all(names <= set(clip) for clip in manifest["clips"]):
-        raise InvalidFile(f"{path} is incomplete; copy the manifest again")
-    return manifest
+    if not all(isinstance(values.get(name), kind) for name, kind in kinds.items()) or not all(
+        isinstance(clip, dict) and names <= set(clip) and isinstance(clip["subject"], str) and type(clip["clip"]) is str
+        for clip in values["clips"]
+    ):
+        raise InvalidFile(f"{path} is incomplete; copy the fingerprint again")
+    return values
 
 
-def changed_recipe(reader: CacheReader, manifest: dict[str, Any]) -> list[str]:
-    """The knobs in which a cache and a manifest differ, as `alpha 10 → 20`."""
-    return changes(manifest["recipe"], reader.attributes.recipe)
+def changed_recipe(reader: CacheReader, fingerprint: dict[str, Any]) -> list[str]:
+    """The options in which a cache and a fingerprint differ, as `alpha 10 → 20`."""
+    return changes(fingerprint["recipe"], reader.attributes.recipe)
 
 
-def compare(reader: CacheReader, manifest: dict[str, Any]) -> Iterator[Problem]:
-    """Differences between a cache and a manifest of the same recipe; none if they hold the same."""
-    if reader.attributes.dataset != manifest["dataset"]:
-        yield Problem("error", "dataset", f"is {reader.attributes.dataset}, the manifest has {manifest['dataset']}")
-    ours = {(clip["subject"], clip["clip"]): clip for clip in make_manifest(reader)["clips"]}
-    theirs = {(clip["subject"], clip["clip"]): clip for clip in manifest["clips"]}
+def compare(reader: CacheReader, fingerprint: dict[str, Any]) -> Iterator[Problem]:
+    """Differences between a cache and a fingerprint of the same recipe; none if they hold the same."""
+    ours_is, theirs_is = reader.attributes.dataset, fingerprint["dataset"]
+    if ours_is != theirs_is:
+        yield Problem("error", "dataset", f"is {ours_is}, the fingerprint has {theirs_is}")
+    ours = {(clip["subject"], clip["clip"]): clip for clip in make_fingerprint(reader)["clips"]}
+    theirs = {(clip["subject"], clip["clip"]): clip for clip in fingerprint["clips"]}
     for subject, name in sorted({*ours, *theirs}):
         key, mine, other = f"{subject}/{name}", ours.get((subject, name)), theirs.get((subject, name))
         if mine is None or other is None:
-            yield Problem("error", key, "is in the cache only" if mine else "is in the manifest only")
+            yield Problem("error", key, "is in the cache only" if mine else "is in the fingerprint only")
             continue
         differing = [f"{what} {other[what]} → {mine[what]}" for what in _ANNOTATION if mine[what] != other[what]]
         if differing:
@@ -92,6 +98,8 @@ def compare(reader: CacheReader, manifest: dict[str, Any]) -> Iterator[Problem]:
             yield Problem("error", key, "has other pixels")
 
 
-def version_differences(reader: CacheReader, manifest: dict[str, Any]) -> list[str]:
+def version_differences(reader: CacheReader, fingerprint: dict[str, Any]) -> list[str]:
     """Library versions that differ, as `numpy 1.26 → 2.1`: the usual reason for other pixels."""
-    return changes(manifest["provenance"].get("versions", {}), reader.attributes.provenance.get("versions", {}))
+    sides = (fingerprint["provenance"].get("versions"), reader.attributes.provenance.get("versions"))
+    theirs, ours = (versions if isinstance(versions, dict) else {} for versions in sides)
+    return changes(theirs, ours)

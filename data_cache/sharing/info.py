@@ -1,45 +1,39 @@
 """What is in a cache, for people and for programs."""
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from data_cache.files.checksum import read_sidecar
 from data_cache.files.space import readable
-from data_cache.read.open import open_cache, read_attribute
+from data_cache.names import visible
+from data_cache.read.open import read_attribute
 from data_cache.read.reader import CacheReader
 
 _SHORT = 16  # hex digits of a digest that people compare
 
 
-def describe(path: Path) -> dict[str, Any]:
-    """Everything that a cache says of itself, without its pixels, as JSON values.
-
-    Raises:
-        UsageError: there is no file at `path`.
-        InvalidFile: it is no finished cache.
-    """
-    with CacheReader(path) as reader, open_cache(path) as file:
-        attributes, clips = reader.attributes, reader.clips
-        return {
-            "path": str(path),
-            "bytes": path.stat().st_size,
-            "format_version": str(read_attribute(file, "format_version")),
-            "dataset": attributes.dataset,
-            "clips": len(reader),
-            "subjects": len(set(clips.subject)),
-            "emotions": dict(Counter(clips.emotion).most_common()),
-            "frames": attributes.frames,
-            "size": attributes.size,
-            "clipped_fraction": float(clips.clipped_fraction.mean()),
-            "recipe": attributes.recipe,
-            "recipe_digest": attributes.recipe_digest,
-            "source_digest": attributes.source_digest,
-            "content_digest": reader.content_digest,
-            "file_sha256": read_sidecar(path),
-            "provenance": attributes.provenance,
-            "licence_notice": attributes.licence_notice,
-        }
+def describe(reader: CacheReader) -> dict[str, Any]:
+    """Everything that a cache says of itself, without its pixels, as JSON values."""
+    attributes, clips, path = reader.attributes, reader.clips, reader.path
+    return {
+        "path": str(path),
+        "bytes": path.stat().st_size,
+        "format_version": str(read_attribute(reader.file, "format_version")),
+        "dataset": attributes.dataset,
+        "clips": len(reader),
+        "subjects": len(set(clips.subject)),
+        "emotions": dict(Counter(clips.emotion).most_common()),
+        "frames": attributes.frames,
+        "size": attributes.size,
+        "clipped_fraction": float(clips.clipped_fraction.mean()),
+        "recipe": attributes.recipe,
+        "recipe_digest": attributes.recipe_digest,
+        "source_digest": attributes.source_digest,
+        "content_digest": reader.content_digest,
+        "file_sha256": read_sidecar(path),
+        "provenance": attributes.provenance,
+        "licence_notice": attributes.licence_notice,
+    }
 
 
 def print_description(described: dict[str, Any]) -> None:
@@ -61,7 +55,7 @@ def print_description(described: dict[str, Any]) -> None:
         "clipped": f"{described['clipped_fraction']:.2%} of the motion values",
         "made": " ".join(str(made[name]) for name in ("tool", "created", "host") if name in made),
         "command": made.get("command", ""),
-        "notes": "\n".join(made.get("notes", [])),
+        "notes": "\n".join(map(str, made.get("notes", []))),
         "left out": "\n".join(f"{key}: {reason}" for key, reason in made.get("omitted", {}).items()),
         "content": described["content_digest"][:_SHORT],
         "sources": described["source_digest"][:_SHORT],
@@ -69,7 +63,7 @@ def print_description(described: dict[str, Any]) -> None:
     }
     for name, value in rows.items():
         if value:
-            table.add_row(name, value)
+            table.add_row(name, visible(str(value)))
     console = Console(highlight=False, markup=False)
     console.print(described["path"], style="bold")
     console.print(table)

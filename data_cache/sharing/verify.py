@@ -1,58 +1,75 @@
-"""All that `mpt-cache verify` checks: the cache itself, the checksum file beside it, another lab's manifest."""
+"""All that `mpt-cache verify` checks: the cache itself, the checksum file beside it, another lab's fingerprint."""
 
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from data_cache.console.commandline import available_jobs, progress
+from data_cache.console.commandline import progress
 from data_cache.errors import InvalidFile
 from data_cache.files.checksum import file_sha256, read_sidecar
 from data_cache.read.reader import CacheReader
-from data_cache.read.validate import Problem, validate
-from data_cache.sharing.fingerprint import changed_recipe, compare, read_manifest, version_differences
+from data_cache.read.validate import Problem, errors_in, validate
+from data_cache.sharing.fingerprint import changed_recipe, compare, read_fingerprint, version_differences
 
 
-def verify_file(path: Path, *, quick: bool = False, jobs: int = -1) -> list[Problem]:
+@dataclass
+class Verdict:
+    """What was found.
+
+    Attributes:
+        clips: how many there are.
+        problems: what is wrong with the cache, or differs from the fingerprint.
+        notes: what may explain a difference.
+        stale: whether the fingerprint is of another recipe; pixels are then not compared, for all would differ.
+    """
+
+    clips: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    stale: bool = False
+
+
+def verify(path: Path, *, quick: bool = False, against: Path | None = None) -> Verdict:
     """Check a cache, with a progress bar, and the file as a whole against its checksum file.
 
     Args:
         path: the cache.
         quick: leave out whatever reads the pixels.
-        jobs: clips checked at a time; −1 is one per core.
+        against: a fingerprint that a valid cache is then compared with.
 
     Raises:
-        UsageError: there is no file at `path`, or it may not be read.
+        UsageError: there is no file at `path` or no fingerprint, or it may not be read.
+        InvalidFile: the fingerprint is none.
     """
-    if quick:
-        return validate(path, pixels=False)
+    verdict = Verdict()
     try:
-        with CacheReader(path) as reader:
-            clips = len(reader)
+        reader = CacheReader(path)
     except InvalidFile as error:
-        return [Problem("error", str(path), str(error))]
-    with progress("checking", clips, "clips") as advance:
-        problems = validate(path, threads=available_jobs(jobs), on_clip=lambda key: advance(1, ""))
-    return problems + _checksum_problems(path)
+        verdict.problems.append(Problem("error", str(path), str(error)))
+        return verdict
+    with reader:
+        verdict.clips = len(reader)
+        if quick:
+            verdict.problems += validate(reader, pixels=False)
+        else:
+            with progress("checking", len(reader), "clips") as advance:
+                verdict.problems += validate(reader, on_clip=lambda key: advance(1, ""))
+            verdict.problems += _checksum_problems(path)
+        if against is not None and not errors_in(verdict.problems):
+            _compare(reader, against, verdict)
+    return verdict
 
 
-def compare_with(path: Path, manifest_path: Path) -> tuple[list[Problem], list[str], bool]:
-    """Compare a sound cache with a manifest.
-
-    Returns:
-        The differences, notes that may explain them, and whether the recipes differ (pixels are then
-        not compared, for all of them would).
-
-    Raises:
-        UsageError: there is no manifest.
-        InvalidFile: it is not one.
-    """
-    manifest = read_manifest(manifest_path)
-    with CacheReader(path) as reader:
-        knobs = changed_recipe(reader, manifest)
-        if knobs:
-            return [Problem("error", "recipe", f"differs: {'; '.join(knobs)}")], [], True
-        differences = list(compare(reader, manifest))
-        versions = version_differences(reader, manifest) if differences else []
-    notes = [f"made with other versions: {', '.join(versions)}"] if versions else []
-    return differences, notes, False
+def _compare(reader: CacheReader, path: Path, verdict: Verdict) -> None:
+    fingerprint = read_fingerprint(path)
+    changed = changed_recipe(reader, fingerprint)
+    if changed:
+        verdict.stale = True
+        verdict.problems.append(Problem("error", "recipe", f"differs: {'; '.join(changed)}"))
+        return
+    differences = list(compare(reader, fingerprint))
+    versions = version_differences(reader, fingerprint) if differences else []
+    verdict.problems += differences
+    verdict.notes += [f"made with other versions: {', '.join(versions)}"] if versions else []
 
 
 def _checksum_problems(path: Path) -> list[Problem]:

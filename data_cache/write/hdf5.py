@@ -1,69 +1,129 @@
-"""How a cache lies in HDF5: create its datasets, fill its columns, write its attributes.
+"""How a cache is put into HDF5: a file that survives a full disk, its datasets, columns and attributes.
 
 HDF5's low-level calls, because a shard has twelve datasets of one row, and the convenient calls take
 longer over those than over the pixels.
 """
 
+import io
 import json
-import math
-import zlib
-from collections.abc import Iterable
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
+from h5py import h5d, h5p, h5s, h5t
 
+from data_cache.files.atomic import replacing
 from data_cache.schema import FIELDS, FORMAT, FORMAT_VERSION, CacheAttributes, Field, encode_text
-from data_cache.write.fletcher import CHECKSUM_BYTES, seal
 
+LIBVER = ("v110", "v110")
+"""Metadata with checksums, readable by any HDF5 since 1.10."""
 _TABLE_CHUNK = 1024
-GZIP_LEVEL = 4
+
+
+class Sink(io.FileIO):
+    """A file that keeps write errors for later: when a write fails inside HDF5, Python crashes at exit (h5py #914).
+
+    Attributes:
+        failure: the first error of the operating system, or None; what follows it is dropped.
+    """
+
+    failure: OSError | None = None
+
+    def check(self) -> None:
+        """Raise the failure, if there was one.
+
+        Raises:
+            OSError: as the operating system gave it.
+        """
+        if self.failure is not None:
+            raise self.failure
+
+    def write(self, data: Any) -> int:
+        """Write all of `data`, or remember why that is impossible."""
+        view = memoryview(data).cast("B")
+        size = len(view)
+        try:
+            while view and self.failure is None:
+                view = view[super().write(view) :]
+        except OSError as error:
+            self.failure = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Set the length of the file, or remember why that is impossible."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self.failure = self.failure or error
+            return size or 0
+
+
+@contextmanager
+def new_hdf5(path: Path, *, durable: bool = True) -> Iterator[tuple[h5py.File, Sink, Path]]:
+    """Yield a new HDF5 file; it takes the place of `path` when the block succeeds.
+
+    The second value tells of failures as they happen, so that a long block can stop early; the third
+    is where the file lies for now.
+
+    Args:
+        path: where the file shall be.
+        durable: whether it must survive a power cut once the block has ended.
+
+    Raises:
+        NoSpace: the disk is full; nothing is left behind.
+        OSError: any other failure to write.
+    """
+    with replacing(path, durable=durable) as temporary, Sink(temporary, "x+") as sink:
+        with h5py.File(sink, "w", libver=LIBVER) as file:
+            yield file, sink, temporary
+        sink.check()
+        if durable:
+            os.fsync(sink.fileno())
 
 
 def create_fields(
-    file: h5py.File, clips: int, attributes: CacheAttributes, *, gzip: bool = False
-) -> dict[str, h5py.h5d.DatasetID]:
-    """Create every dataset for `clips` rows; field name → dataset. With `gzip`, pixels are compressed."""
+    file: h5py.File, clips: int, attributes: CacheAttributes, *, checksums: bool
+) -> dict[str, h5d.DatasetID]:
+    """Create every dataset for `clips` rows; field name → dataset. With `checksums`, HDF5 adds its own."""
     file.create_group("clips")
     created = {}
     for field in FIELDS:
         shape = (clips, *field.clip_shape(attributes.frames, attributes.size))
-        properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        properties = h5p.create(h5p.DATASET_CREATE)
         properties.set_chunk((1, *shape[1:]) if field.is_image else (min(clips, _TABLE_CHUNK),))
-        properties.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-        if gzip and field.is_image:
-            properties.set_deflate(GZIP_LEVEL)
-        properties.set_fletcher32()
-        kind, space = h5py.h5t.py_create(field.dtype, logical=True), h5py.h5s.create_simple(shape)
-        created[field.name] = h5py.h5d.create(file.id, field.path.encode(), kind, space, properties)
+        properties.set_fill_time(h5d.FILL_TIME_NEVER)
+        if checksums:
+            properties.set_fletcher32()
+        kind, space = h5t.py_create(field.dtype, logical=True), h5s.create_simple(shape)
+        created[field.name] = h5d.create(file.id, field.path.encode(), kind, space, properties)
     return created
 
 
-def write_column(dataset: h5py.h5d.DatasetID, field: Field, values: Iterable[Any]) -> None:
+def write_column(dataset: h5d.DatasetID, field: Field, values: Iterable[Any]) -> None:
     """Fill a column of `/clips`; `values` are text or numbers, one per row.
 
     Raises:
         ValueError: a text is too long for its field.
     """
     stored = [encode_text(field, value) for value in values] if field.is_text else list(values)
-    dataset.write(h5py.h5s.ALL, h5py.h5s.ALL, np.array(stored, dtype=field.dtype))
+    dataset.write(h5s.ALL, h5s.ALL, np.array(stored, dtype=field.dtype))
 
 
-def chunk_buffers(attributes: CacheAttributes) -> list[np.ndarray]:
-    """Room for the stored chunks of one clip, one array per image field: pixels, then a checksum."""
-    shapes = [field.clip_shape(attributes.frames, attributes.size) for field in FIELDS if field.is_image]
-    return [np.empty(math.prod(shape) + CHECKSUM_BYTES, np.uint8) for shape in shapes]
-
-
-def gzip_chunk(pixels: np.ndarray) -> np.ndarray:
-    """The bytes that HDF5 stores for a clip of a compressed field: the checksum is that of the compressed bytes."""
-    compressed = zlib.compress(pixels.data, GZIP_LEVEL)
-    return seal(np.frombuffer(compressed + bytes(CHECKSUM_BYTES), np.uint8).copy())
-
-
-def write_chunk(dataset: h5py.h5d.DatasetID, row: int, stored: np.ndarray) -> None:
-    """Put the stored bytes of one clip into the file."""
-    dataset.write_direct_chunk((row, *(0,) * (dataset.rank - 1)), stored)
+def write_clip(dataset: h5d.DatasetID, row: int, pixels: np.ndarray, *, checksum: bool) -> None:
+    """Put the pixels of one clip into an image field; `checksum` as in `create_fields`."""
+    start = (row,) + (0,) * pixels.ndim
+    pixels = np.ascontiguousarray(pixels)
+    if not checksum:  # HDF5 2.0 loses the only chunk of a data set without filters when it exceeds the chunk cache
+        dataset.write_direct_chunk(start, pixels)
+        return
+    shape = (1, *pixels.shape)
+    place = dataset.get_space()
+    place.select_hyperslab(start, shape)
+    dataset.write(h5s.create_simple(shape), place, pixels)
 
 
 def write_attributes(file: h5py.File, attributes: CacheAttributes) -> None:

@@ -1,68 +1,52 @@
 """Write a cache: one small shard per clip, then one merge that copies them into the final file.
 
 The final path is never opened for writing. A shard is itself a finished cache of one clip, so
-merging shards, parts of a cluster job and whole caches is the same function.
+merging shards and merging whole caches is the same function.
 """
 
 import os
-import re
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from data_cache.console.interrupt import stop_request
 from data_cache.digest import digest
 from data_cache.errors import Interrupted, InvalidFile, UsageError
 from data_cache.files.checksum import file_sha256, remove_sidecar, write_sidecar
+from data_cache.names import natural_key
 from data_cache.read.reader import CacheReader
+from data_cache.read.validate import require_valid
 from data_cache.schema import IMAGE_FIELDS, TABLE_FIELDS, CacheAttributes, ClipRecord
-from data_cache.write.fletcher import CHECKSUM_BYTES, seal
-from data_cache.write.hdf5 import (
-    chunk_buffers,
-    create_fields,
-    gzip_chunk,
-    write_attributes,
-    write_chunk,
-    write_column,
-)
-from data_cache.write.sink import new_hdf5
-
-Row = tuple[CacheReader, int]
+from data_cache.write.hdf5 import create_fields, new_hdf5, write_attributes, write_clip, write_column
 
 
 def write_shard(path: Path, record: ClipRecord, attributes: CacheAttributes) -> None:
     """Write one clip as a finished cache of its own, atomically.
 
-    The shard is not synced to the disk: whoever uses it later checks it first, and only the merged
-    cache has to survive a power cut.
+    The shard is not synced to the disk and has no checksums of HDF5: whoever uses it later compares its SHA-256
+    first, and only the merged cache has to survive a power cut.
 
     Raises:
         ValueError: a text is too long for its field, or an array has the wrong shape.
         NoSpace: the disk is full; nothing is left behind.
     """
     with new_hdf5(path, durable=False) as (file, _, _):
-        datasets = create_fields(file, 1, attributes)
+        datasets = create_fields(file, 1, attributes, checksums=False)
         for field in TABLE_FIELDS:
             write_column(datasets[field.name], field, [getattr(record, field.name)])
-        for field, stored in zip(IMAGE_FIELDS, chunk_buffers(attributes), strict=True):
+        for field in IMAGE_FIELDS:
             pixels = getattr(record, field.name)
             if pixels.shape != field.clip_shape(attributes.frames, attributes.size):
                 raise ValueError(f"{record.key}: {field.name} has shape {pixels.shape}, the recipe says otherwise")
-            stored[:-CHECKSUM_BYTES] = pixels.reshape(-1)
-            write_chunk(datasets[field.name], 0, seal(stored))
+            write_clip(datasets[field.name], 0, pixels, checksum=False)
         write_attributes(file, attributes)
 
 
 def merge(
-    parts: Sequence[Path],
+    parts: Sequence[Path | CacheReader],
     output: Path,
     *,
     source_digest: str | None = None,
     provenance: dict[str, object] | None = None,
-    gzip: bool = False,
     on_clip: Callable[[str], None] = lambda key: None,
 ) -> None:
     """Merge finished caches of one data set and recipe into `output`, clips in natural order.
@@ -72,11 +56,10 @@ def merge(
     Several processes must not write one `output` at a time: hold its `writer_lock`.
 
     Args:
-        parts: caches or shards, at least one.
+        parts: caches or shards, at least one; readers are closed and open their file again by themselves.
         output: the file to make; an existing one is replaced at the very end.
         source_digest: the identity of all sources; by default made from those of the parts.
         provenance: by default that of the first part, with the names of all parts.
-        gzip: compress the pixels: smaller to send, much slower to read.
         on_clip: called with the key of each clip once it is copied.
 
     Raises:
@@ -87,29 +70,34 @@ def merge(
     """
     if not parts:
         raise UsageError("nothing to merge: no parts were given")
-    readers = [_closed(part) for part in parts]
+    readers = [_checked(part) for part in parts]
     first = readers[0].attributes
     _check_parts_agree(readers)
     rows = sorted(
         ((reader, index) for reader in readers for index in range(len(reader))),
         key=lambda row: natural_key(row[0].clips.key(row[1])),
     )
+    names = sorted(reader.path.name for reader in readers)
     attributes = CacheAttributes(
         dataset=first.dataset,
         recipe=first.recipe,
         recipe_digest=first.recipe_digest,
         source_digest=source_digest or _joint_source(readers),
-        provenance=provenance or {**first.provenance, "merged_from": sorted(part.name for part in parts)},
+        provenance=provenance or {**first.provenance, "merged_from": names},
         licence_notice=first.licence_notice,
     )
     # An exception at any moment would get lost in HDF5's calls of the sink; between two clips it is safe.
     with stop_request() as stop, new_hdf5(output) as (file, sink, temporary):
-        datasets = create_fields(file, len(rows), attributes, gzip=gzip)
+        datasets = create_fields(file, len(rows), attributes, checksums=True)
         for field in TABLE_FIELDS:
             write_column(datasets[field.name], field, (getattr(r.clips, field.name)[index] for r, index in rows))
-        for (row, (reader, index)), clip in zip(enumerate(rows), _read_ahead(rows, attributes, gzip), strict=True):
-            for field, stored in zip(IMAGE_FIELDS, clip, strict=True):
-                write_chunk(datasets[field.name], row, stored)
+        clip = None
+        for row, (reader, index) in enumerate(rows):
+            clip = reader.read_verified(index, clip)
+            if len(reader) == 1:  # thousands of shards must not stay open
+                reader.close()
+            for field, pixels in zip(IMAGE_FIELDS, clip, strict=True):
+                write_clip(datasets[field.name], row, pixels, checksum=True)
             sink.check()
             on_clip(reader.clips.key(index))
             if stop.is_set():
@@ -117,23 +105,17 @@ def merge(
         write_attributes(file, attributes)
         file.close()
         sink.check()
-        with ThreadPoolExecutor(1) as pool:  # the disk works while the file is read back
-            synced = pool.submit(sink.sync)
-            _check_written(temporary, attributes, len(rows))
-            checksum = file_sha256(temporary)
-            synced.result()
+        os.fsync(sink.fileno())
+        _check_written(temporary, attributes, len(rows))
+        checksum = file_sha256(temporary)
         remove_sidecar(output)  # it speaks of the file that is replaced now
     write_sidecar(output, checksum)
 
 
-def natural_key(text: str) -> list[tuple[int, int | str]]:
-    """Sort key that orders the numbers inside `text` by value: sub2 before sub10."""
-    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part]
-
-
-def _closed(part: Path) -> CacheReader:
-    """A reader that holds no open file, for there may be thousands."""
-    with CacheReader(part) as reader:
+def _checked(part: Path | CacheReader) -> CacheReader:
+    """A reader of a valid part that holds no open file, for there may be thousands."""
+    with CacheReader(part) if isinstance(part, Path) else part as reader:
+        require_valid(reader, pixels=False)
         return reader
 
 
@@ -158,37 +140,6 @@ def _check_parts_agree(readers: Sequence[CacheReader]) -> None:
             if key in seen:
                 raise UsageError(f"clip {key} is in {seen[key]} and again in {reader.path}; merge only one of them")
             seen[key] = reader.path
-
-
-def _read_ahead(rows: Sequence[Row], attributes: CacheAttributes, gzip: bool) -> Iterator[list[np.ndarray]]:
-    """Yield the stored chunks of each row, read, hashed and sealed by threads a few clips ahead.
-
-    What is yielded is overwritten once the next is asked for.
-    """
-    threads = min(4, os.cpu_count() or 1)
-    free = deque(chunk_buffers(attributes) for _ in range(threads + 1))
-    waiting: deque[tuple[list[np.ndarray], Future[list[np.ndarray]]]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
-        try:
-            for number in range(len(rows) + threads):
-                if number < len(rows):
-                    buffers = free.popleft()
-                    waiting.append((buffers, pool.submit(_read_clip, rows[number], buffers, gzip)))
-                if number >= threads:
-                    buffers, chunks = waiting.popleft()
-                    yield chunks.result()
-                    free.append(buffers)
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _read_clip(row: Row, buffers: list[np.ndarray], gzip: bool) -> list[np.ndarray]:
-    reader, index = row
-    clip = [buffer[:-CHECKSUM_BYTES] for buffer in buffers]
-    reader.read_verified(index, clip, checksums=False)  # the merged file gets new ones
-    if len(reader) == 1:  # thousands of shards must not stay open
-        reader.close()
-    return [gzip_chunk(pixels) for pixels in clip] if gzip else [seal(buffer) for buffer in buffers]
 
 
 def _check_written(path: Path, attributes: CacheAttributes, clips: int) -> None:

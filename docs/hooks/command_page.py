@@ -1,5 +1,8 @@
 """The page of all commands and options, made from the commands themselves whenever the site is built.
 
+mkdocs-typer2 and `typer utils docs` lose the panels, the choices, the repeatable options and text in angle brackets;
+mkdocs-click does not know Typer's own command classes and prints no option at all.
+
 Run it to read the page's Markdown:  python docs/hooks/command_page.py
 """
 
@@ -7,11 +10,9 @@ import importlib
 import re
 import tomllib
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
-PAGE = "commands.md"
 ROOT = Path(__file__).parents[2]
 INTRODUCTION = """# Commands
 
@@ -19,7 +20,6 @@ Every command has `--help`, which says the same as this page, and `--version`. R
 progress to stderr. `mpt-… --install-completion` teaches your shell to complete options. Exit codes are those of the
 [cache format](cache-format.md).
 """
-_MARKUP = re.compile(r"\[/?[a-z]+\]")  # rich's [bold] and [/bold]
 _KINDS = {str: "text", Path: "path", int: "integer", float: "number"}
 _NOT_OURS = {"help", "install_completion", "show_completion"}
 
@@ -28,7 +28,7 @@ def on_files(files: Any, config: Any, **_: Any) -> Any:
     """Add the page to the site."""
     from mkdocs.structure.files import File
 
-    files.append(File.generated(config, PAGE, content=page()))
+    files.append(File.generated(config, "commands.md", content=page()))
     return files
 
 
@@ -36,33 +36,26 @@ def page() -> str:
     """The page as Markdown."""
     parts = [INTRODUCTION]
     for program, command in commands().items():
-        parts += _described(program, command, 2, {})
+        parts += _sections(program, command, 2, {})
     return "\n".join(parts)
 
 
 def commands() -> dict[str, Any]:
-    """Name → click command of each command that `pyproject.toml` declares and whose module is there."""
-    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
-    modules = {program: entry.partition(":")[0] for program, entry in scripts.items()}
-    return {
-        program: _with_text(importlib.import_module(module).app)
-        for program, module in modules.items()
-        if find_spec(module) is not None
-    }
-
-
-def _with_text(app: Any) -> Any:
-    """The click command of an app. With one command only, Typer leaves out the text of the app, so it is put back."""
+    """Name → command, as Typer parses it, of all that `pyproject.toml` declares."""
     from typer.main import get_command
 
-    command = get_command(app)
-    if not getattr(command, "commands", {}):
-        command.epilog = app.info.help
-    return command
+    found = {}
+    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
+    for program, entry in scripts.items():
+        app = importlib.import_module(entry.partition(":")[0]).app
+        found[program] = get_command(app)
+        if not hasattr(found[program], "commands"):  # of an app with one command Typer leaves out the app's own text
+            found[program].epilog = app.info.help
+    return found
 
 
-def _described(title: str, command: Any, level: int, tables: dict[str, str]) -> Iterator[str]:
-    """Sections of a command and its subcommands; `tables` are those printed already, and below which heading."""
+def _sections(title: str, command: Any, level: int, printed: dict[str, str]) -> Iterator[str]:
+    """Sections of a command and its subcommands; `printed` leads from a table to the section that has it already."""
     yield f"{'#' * level} {title}\n"
     yield from (f"{_plain(text)}\n" for text in (command.help, command.epilog) if text)
     subcommands = getattr(command, "commands", {})
@@ -70,17 +63,17 @@ def _described(title: str, command: Any, level: int, tables: dict[str, str]) -> 
     options = [each for each in command.params if each.param_type_name == "option" and each.name not in _NOT_OURS]
     kinds = get_type_hints(command.callback)
     if not subcommands:
-        yield f"```text\n{' '.join([title, *(_name(each) for each in arguments), '[options]'])}\n```\n"
+        yield f"```text\n{' '.join([title, *map(_name, arguments), '[options]'])}\n```\n"
     if arguments:
         yield _table("argument", [(f"`{_name(each)}`", _text(each)) for each in arguments])
     for panel in dict.fromkeys(each.rich_help_panel for each in options):
-        rows = [(_flags(each, kinds), _text(each)) for each in options if each.rich_help_panel == panel]
+        rows = [(_flags(each, kinds[each.name]), _text(each)) for each in options if each.rich_help_panel == panel]
         table = _table(panel or "option", rows)
-        first = tables.setdefault(table, title)
-        link = f"[{first}](#{first.replace(' ', '-')})"
-        yield table if first == title or panel is None else f"{panel}: as for {link}.\n"
+        first = printed.setdefault(table, title)
+        repeated = f"{panel}: as for [{first}](#{first.replace(' ', '-')}).\n"
+        yield table if panel is None or first == title else repeated
     for name in subcommands:
-        yield from _described(f"{title} {name}", subcommands[name], level + 1, tables)
+        yield from _sections(f"{title} {name}", subcommands[name], level + 1, printed)
 
 
 def _name(argument: Any) -> str:
@@ -88,10 +81,9 @@ def _name(argument: Any) -> str:
     return name if argument.required or name.startswith("[") else f"[{name}]"
 
 
-def _flags(option: Any, kinds: dict[str, Any]) -> str:
+def _flags(option: Any, kind: Any) -> str:
     flags = ", ".join(f"`{flag}`" for flag in (*option.opts, *option.secondary_opts))
-    value = "" if option.is_flag else _cell(_value(kinds[option.name]))
-    return f"{flags} {value}".strip()
+    return flags if option.is_flag else f"{flags} {_cell(_value(kind))}"
 
 
 def _value(kind: Any) -> str:
@@ -108,7 +100,7 @@ def _text(parameter: Any) -> str:
     text = _plain(parameter.help or "").rstrip(".")
     default = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
     if getattr(parameter, "is_flag", False):
-        default = "on" if default is True or default == "true" else None
+        default = "on" if default in (True, "true") else None
     if parameter.required and parameter.param_type_name == "option":
         text += ". Required"
     elif parameter.show_default and default is not None:
@@ -121,7 +113,7 @@ def _table(heading: str, rows: list[tuple[str, str]]) -> str:
 
 
 def _plain(text: str) -> str:
-    return _MARKUP.sub("", text).strip()
+    return re.sub(r"\[/?[a-z]+\]", "", text).strip()  # without rich's [bold] and [/bold]
 
 
 def _cell(text: str) -> str:

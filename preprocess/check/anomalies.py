@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from data_cache.errors import ClipsFailed
@@ -21,6 +21,8 @@ from preprocess.datasets.corrections import KNOWN_ANOMALIES
 from preprocess.frames.image_header import ImageHeader, check_image_file
 from preprocess.recipe import Recipe
 
+LONG = 1.0
+"""Seconds above which a micro-expression is asked about."""
 SHORT = Recipe.frames
 """Clips of fewer frames than the default recipe samples are interpolated."""
 
@@ -103,6 +105,10 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
         *_annotation(found.clips),
         *found.anomalies,
         *(
+            Anomaly(key, "wide frames", size, "whole scenes? --faces auto cuts the faces out", unexpected=False)
+            for key, size in found.wide.items()
+        ),
+        *(
             Anomaly(found.dataset, _COUNTS, text, _GO_ON, unexpected=True)
             for text in count_differences(protocol, listed.counts, [key for key, _ in counted])
         ),
@@ -115,7 +121,7 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
     return Report(
         dataset=found.dataset,
         root=str(found.root),
-        layout=found.notes,
+        layout=[*found.notes, *_spans(found.clips)],
         cropped=found.cropped,
         protocol=protocol.name,
         clips=len(found.clips),
@@ -189,6 +195,26 @@ def _annotation(clips: Iterable[Clip]) -> Iterator[Anomaly]:
         elif len(clip.frames) < SHORT:
             found = f"{len(clip.frames)} frames"
             yield Anomaly(clip.key, "short", found, f"interpolated to {SHORT} frames", unexpected=False)
+        elif (seconds := len(clip.frames) / clip.fps) > LONG:
+            found = f"{len(clip.frames)} frames at {clip.fps:g} Hz are {seconds:.2g} s"
+            yield Anomaly(clip.key, "long", found, "kept; are onset, offset and fps right?", unexpected=False)
+
+
+def _spans(clips: Sequence[Clip]) -> list[str]:
+    """One line on frames, rates and lengths, where a wrong frame rate or an open interval shows."""
+    if not clips:
+        return []
+    frames, rates = [len(clip.frames) for clip in clips], [clip.fps for clip in clips]
+    seconds = [len(clip.frames) / clip.fps for clip in clips]
+    spans = ((frames, "frames"), (rates, "Hz"), (seconds, "s"))
+    return ["clips of " + ", ".join(f"{min(values):.3g} to {max(values):.3g} {unit}" for values, unit in spans)]
+
+
+def count_notes(found: Discovery) -> list[str]:
+    """How the classes of the usual protocol differ in number from the full set; empty when they agree."""
+    clips = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in found.clips]
+    protocol = choose_protocol(None, [found.dataset], [emotion for _, emotion in clips])
+    return count_differences(protocol, apply_protocol(protocol, clips).counts, [key for key, _ in clips])
 
 
 def _subjects(clips: Iterable[Clip], labelling: Labelling) -> dict[str, dict[str, int]]:

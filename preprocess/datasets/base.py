@@ -11,6 +11,8 @@ from typing import Protocol
 from data_cache.errors import UsageError
 from preprocess.clip import Clip
 
+BOX_FILE = "face_boxes.csv"
+"""Boxes of faces, looked for in the data set's folder when no other file is named."""
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"})
 
 LICENCE_NOTICE = (
@@ -72,6 +74,7 @@ class Discovery:
         notes: what was found and chosen (layout, sheet), for the user and the provenance.
         corrections: repairs that were made to the annotation, one line each with its reason.
         anomalies: what was noticed besides.
+        wide: clip key → size of its frames, where those are wider than high, as whole scenes are.
         cropped: whether the frames show nothing but the face already.
         licence_notice: who may see a cache of these clips.
     """
@@ -84,6 +87,7 @@ class Discovery:
     notes: list[str] = field(default_factory=list)
     corrections: list[str] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
+    wide: dict[str, str] = field(default_factory=dict)
     cropped: bool = True
     licence_notice: str = ""
 

@@ -9,13 +9,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from data_cache.names import name_problem, text_problem
 from preprocess.clip import Clip, ClipError
 from preprocess.datasets.base import Annotation, Anomaly, Discovery
 from preprocess.datasets.corrections import correct
 from preprocess.datasets.folders import check_span, describe_gaps, frames_between, missing_between, numbered_frames
 from preprocess.datasets.sheet import parse_rate, whole_number
-
-MOST_NAME_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -104,11 +103,7 @@ def check_name(what: str, name: str) -> None:
     Raises:
         ClipError: the name is empty, too long, a path, a formula, or holds characters that cannot be printed.
     """
-    if not name:
-        raise ClipError(f"{what} is empty; complete the annotation")
-    if name in (".", "..") or "/" in name or "\\" in name:
-        raise ClipError(f"{what} {name[:80]!r} is a path, expected a plain name; correct it")
-    check_text(what, name)
+    _refuse(name_problem(what, name))
 
 
 def check_text(what: str, text: str) -> None:
@@ -117,10 +112,12 @@ def check_text(what: str, text: str) -> None:
     Raises:
         ClipError: it is too long, a formula, or holds characters that cannot be printed.
     """
-    if text.startswith("=") or not text.isprintable():
-        raise ClipError(f"{what} {text[:80]!r} is a formula or holds control characters; correct it")
-    if len(text.encode()) > MOST_NAME_BYTES:
-        raise ClipError(f"{what} {text[:40]!r}… is longer than {MOST_NAME_BYTES} bytes; shorten it")
+    _refuse(text_problem(what, text))
+
+
+def _refuse(problem: str | None) -> None:
+    if problem:
+        raise ClipError(problem)
 
 
 def _annotation(found: Discovery, key: str, each: Listed) -> Annotation:

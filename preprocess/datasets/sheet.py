@@ -53,6 +53,7 @@ def whole_number(what: str, text: str) -> int | None:
     match = re.fullmatch(r"([0-9]{1,18})(\.0*)?", text.strip())
     if not match:
         hint = "; save the file with values instead of formulas" if text.startswith("=") else ""
+        hint = "; count frames, not seconds" if re.fullmatch(r"[0-9]*\.[0-9]+", text) else hint
         raise ClipError(f"{what} is {text[:60]!r}, expected a whole number{hint}")
     return int(match[1])
 

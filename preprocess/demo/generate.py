@@ -17,10 +17,10 @@ import numpy as np
 from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
 from data_cache.files.atomic import write_bytes, write_json
+from preprocess.datasets.base import BOX_FILE
 from preprocess.demo.face import Window
 from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import Camera, film
-from preprocess.faces.boxes import BOX_FILE
 from preprocess.workers.fanout import fan_out
 
 log = logging.getLogger(__name__)
@@ -44,6 +44,8 @@ HEADER = (
     "Action Units",
     "Estimated Emotion",
 )
+FRAMES = {False: ("Cropped", "reg_img{}.jpg"), True: ("CASME2_RAW_selected", "img{}.jpg")}
+"""Whether scenes are raw → the folder of frames and their names, as in the official release."""
 MARKER = "demo-set.json"
 _ZIP_DATE = (2014, 5, 8, 0, 0, 0)
 
@@ -58,18 +60,6 @@ class DemoSet:
     quality: int = 75
     raw: bool = False
     camera: Camera = field(default_factory=Camera)
-
-
-@dataclass(frozen=True)
-class _Variant:
-    """Where frames go, as in the official release: cropped faces, or whole scenes."""
-
-    folder: str
-    frame_name: str
-
-
-CROPPED = _Variant("Cropped", "reg_img{}.jpg")
-RAW = _Variant("CASME2_RAW_selected", "img{}.jpg")
 
 
 @dataclass(frozen=True)
@@ -107,8 +97,8 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
         raise UsageError(f"{folder} is not empty and holds no demo set; name another folder with --root")
     if marker.exists():
         marker.unlink()
-    for variant in (CROPPED, RAW):
-        shutil.rmtree(folder / variant.folder, ignore_errors=True)
+    for frames, _ in FRAMES.values():
+        shutil.rmtree(folder / frames, ignore_errors=True)
     (folder / BOX_FILE).unlink(missing_ok=True)
     tasks = list(_tasks(folder, demo))
     made: list[_Made] = []
@@ -143,14 +133,14 @@ def _make_clip(task: _Task) -> _Made:
     filmed = film(person, units, demo.camera, rng, window)
     onset = int(rng.integers(1, 120))
     name = f"EP{task.episode // 4 + 1:02d}_{task.episode % 4 + 1:02d}f"
-    variant = RAW if demo.raw else CROPPED
-    folder = task.folder / variant.folder / f"sub{task.subject + 1:02d}" / name
+    frames, frame_name = FRAMES[demo.raw]
+    folder = task.folder / frames / f"sub{task.subject + 1:02d}" / name
     folder.mkdir(parents=True)
     for number, frame in enumerate(filmed.frames, onset):
         encoded = cv2.imencode(
             ".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, demo.quality]
         )[1]
-        (folder / variant.frame_name.format(number)).write_bytes(encoded.tobytes())
+        (folder / frame_name.format(number)).write_bytes(encoded.tobytes())
     apex, offset = onset + filmed.apex, onset + len(filmed.frames) - 1
     row = (f"{task.subject + 1:02d}", name, None, onset, apex, offset, None, "+".join(units), task.emotion)
     return _Made(row, window)

@@ -1,6 +1,7 @@
 """Read the frames of a clip as RGB images."""
 
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -38,17 +39,15 @@ def read_image(path: Path) -> np.ndarray:
     """Decode one JPEG, PNG, BMP or TIFF file to (H, W, 3) uint8 RGB; grey images get three equal channels.
 
     Raises:
-        ClipError: the file is missing, no image, truncated, or too large (`image_file`).
+        ClipError: the file is missing, no image, truncated, damaged, or too large (`check_image`).
     """
     try:
         data = path.read_bytes()
     except OSError as error:
         raise ClipError(f"{path} cannot be read ({error.strerror}); copy it again") from error
     kind = check_image(data, path).kind
-    try:
+    with suppress(cv2.error):
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error as error:
-        raise ClipError(f"{path} cannot be decoded as {kind} ({error.err}); copy it again") from error
-    if image is None:
-        raise ClipError(f"{path} is a damaged {kind} ({len(data)} bytes); copy it again")
-    return np.asarray(image)
+        if image is not None:
+            return np.asarray(image)
+    raise ClipError(f"{path} is a damaged {kind} ({len(data)} bytes); copy it again")

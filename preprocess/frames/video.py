@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,65 +37,57 @@ def read_span(span: VideoSpan, indices: Collection[int]) -> Iterator[tuple[int, 
                 yield number - span.first, cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
 
 
-def count_frames(path: Path) -> int:
-    """How many frames can really be decoded; the number in a video's header is often wrong.
+@dataclass(frozen=True)
+class VideoHeader:
+    """What is known of a video file.
 
-    Raises:
-        ClipError: the file is no video, or has no frames.
+    Attributes:
+        frames: how many there are.
+        rate: frames per second as the file says, None where it does not say.
+        width: of a frame in pixels; likewise `height`.
     """
-    with _opened(path) as video:
-        count = 0
-        while video.grab():
-            count += 1
-    if not count:
-        raise ClipError(f"{path} has no frame that can be decoded; convert the video anew")
-    return count
+
+    frames: int
+    rate: float | None
+    width: int
+    height: int
 
 
-def check_length(path: Path, last: int) -> None:
-    """Refuse a frame number beyond the end; frames are counted only if the header already says so.
+def probe(path: Path, last: int | None = None) -> VideoHeader:
+    """Length, rate and size of a video.
 
-    Raises:
-        ClipError: the video has no frame `last`.
-    """
-    with _opened(path) as video:
-        stated = video.get(cv2.CAP_PROP_FRAME_COUNT)
-    if last >= stated and last >= (count := count_frames(path)):
-        raise ClipError(
-            f"{path} has {count} frames (0 to {count - 1}), but frame {last} is asked for; correct onset and offset "
-            "(frames count from 0)"
-        )
+    The length that a video states is often wrong. So the frames that can really be decoded are counted, unless
+    `last` is given and lies within the stated length: `read_span` says so if that is wrong too.
 
-
-def frame_rate(path: Path) -> float | None:
-    """Frames per second as the file says, None where it does not say.
+    Args:
+        path: the video file.
+        last: the last frame that is needed, counted from 0.
 
     Raises:
-        ClipError: the file is no video.
+        ClipError: the file is no video, has no frames, or has no frame `last`.
     """
     with _opened(path) as video:
         rate = float(video.get(cv2.CAP_PROP_FPS))
-    return rate if 0 < rate < 1e5 else None
-
-
-def frame_size(path: Path) -> tuple[int, int]:
-    """Width and height in pixels, as the file says.
-
-    Raises:
-        ClipError: the file is no video.
-    """
-    with _opened(path) as video:
-        return int(video.get(cv2.CAP_PROP_FRAME_WIDTH)), int(video.get(cv2.CAP_PROP_FRAME_HEIGHT))
-
-
-def is_utf8(path: Path) -> bool:
-    """Whether OpenCV may be given this path: it ends the whole process when a name is in another encoding."""
-    return not any("\ud800" <= character <= "\udfff" for character in str(path))
+        width, height = (int(video.get(side)) for side in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT))
+        frames = int(video.get(cv2.CAP_PROP_FRAME_COUNT))
+        if last is None or last >= frames:
+            frames = 0
+            while video.grab():
+                frames += 1
+    if not frames:
+        raise ClipError(f"{path} has no frame that can be decoded; convert the video anew")
+    if last is not None and last >= frames:
+        raise ClipError(
+            f"{path} has {frames} frames (0 to {frames - 1}), but frame {last} is needed; correct onset and offset "
+            "(frames count from 0)"
+        )
+    return VideoHeader(frames, rate if 0 < rate < 1e5 else None, width, height)
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    if not is_utf8(path):
+    if any("\ud800" <= character <= "\udfff" for character in str(path)):
+        # OpenCV ends the whole process when a name is in another encoding
         raise ClipError(f"{path} cannot be opened, as its name is no UTF-8; rename it or its folder")
     video = cv2.VideoCapture(str(path))
     try:

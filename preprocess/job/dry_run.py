@@ -6,12 +6,12 @@ from pathlib import Path
 
 import typer
 
-from data_cache.console.commandline import available_jobs
 from data_cache.files.space import cache_bytes, free_bytes, readable
 from preprocess.clip import ClipError
 from preprocess.datasets.base import Discovery
 from preprocess.job.work import Task
 from preprocess.pipeline import process_clip
+from preprocess.workers.fanout import available_jobs
 
 
 def print_forecast(found: Discovery, states: Mapping[Path, str], tasks: Sequence[Task], jobs: int) -> None:
@@ -19,7 +19,7 @@ def print_forecast(found: Discovery, states: Mapping[Path, str], tasks: Sequence
 
     Args:
         found: the clips.
-        states: cache → what `freshness` says of it.
+        states: cache → what `state_of` says of it.
         tasks: what is left to do.
         jobs: worker processes.
     """

@@ -1,35 +1,16 @@
-"""How a build is run; nothing here changes a pixel."""
+"""What a build makes and how it is run; the options here change no pixel."""
 
-import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from data_cache.console.options import check_options, option
 from data_cache.errors import UsageError
+from preprocess.recipe import Recipe
 
+CACHE_FOLDER = Path("data_cache")
 _RUN = "Run (changes no pixel)"
-
-
-@dataclass(frozen=True)
-class Share:
-    """One of `of` equal shares of the clips, for the jobs of an array.
-
-    Attributes:
-        index: 0 to of − 1.
-        of: number of shares.
-    """
-
-    index: int
-    of: int
-
-    @property
-    def name(self) -> str:
-        """For file names."""
-        return f"shard-{self.index}-of-{self.of}"
-
-    def has(self, position: int) -> bool:
-        """Whether the clip at `position` of the sorted list belongs to this share."""
-        return position % self.of == self.index
 
 
 @dataclass(frozen=True)
@@ -57,12 +38,6 @@ class BuildOptions:
         "same folders (docs/cluster.md)",
         panel=_RUN,
     )
-    shard: str | None = option(
-        None,
-        "make only share K of N, as K/N with K from 1 to N or from 0 to N-1, for job arrays; then run "
-        "'mpt-cache merge-parts'",
-        panel=_RUN,
-    )
     dry_run: bool = option(
         False,
         "only tell what would be done: clips, disk space, time. Writes nothing",
@@ -75,22 +50,28 @@ class BuildOptions:
 
     def __post_init__(self) -> None:
         check_options(self)
-        if self.shard is not None:
-            self.share  # noqa: B018 - complains about a bad value now
-        if self.scheduler is not None and self.shard is not None:
-            raise UsageError("--scheduler and --shard are two ways to spread the work; choose one")
 
-    @property
-    def share(self) -> Share | None:
-        """The share of the clips to make; None for all.
 
-        Raises:
-            UsageError: `shard` is not K/N.
-        """
-        if self.shard is None:
-            return None
-        match = re.fullmatch(r"(\d+)/(\d+)", self.shard)
-        if not match or int(match[2]) < 1 or int(match[1]) > int(match[2]):
-            raise UsageError(f"shard is {self.shard!r}; expected K/N such as 3/8, with K from 1 to N (or 0 to N-1)")
-        # Counting from 0 and from 1 both name every remainder once.
-        return Share(int(match[1]) % int(match[2]), int(match[2]))
+def cache_path(dataset: str) -> Path:
+    """Where a cache goes when nobody says otherwise."""
+    return CACHE_FOLDER / f"{dataset}.h5"
+
+
+def targets(output: Path, alphas: list[float] | None, given: Mapping[str, Any]) -> dict[Path, Recipe]:
+    """Cache path → recipe; with several α, each cache has its α in its name.
+
+    Raises:
+        UsageError: the same α twice, α beside a list of gains that leaves it no say, or an output that is a folder.
+    """
+    if output.is_dir():
+        raise UsageError(f"{output} is a folder; name a file in it, such as -o {output / 'cache.h5'}")
+    recipe = Recipe(**given)
+    if not alphas:
+        return {output: recipe}
+    if recipe.gains not in ("uniform", "evm"):
+        raise UsageError(f"--gains {recipe.gains} says the gain of every level, so --alpha has no say; leave it out")
+    if len({f"{alpha:g}" for alpha in alphas}) != len(alphas):
+        raise UsageError(f"--alpha was given twice with the same value: {alphas}")
+    if len(alphas) == 1:
+        return {output: recipe.with_alpha(alphas[0])}
+    return {output.with_stem(f"{output.stem}-alpha{alpha:g}"): recipe.with_alpha(alpha) for alpha in alphas}

@@ -1,18 +1,69 @@
-"""What a cache says of its own making: tools, versions, notes, and who may see it."""
+"""What a cache is made from, what it says of its own making, and whether it is up to date."""
 
+import hashlib
 import platform
 import time
 from collections.abc import Sequence
+from dataclasses import astuple
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from data_cache import __version__
-from data_cache.console.commandline import typed_command
-from preprocess.clip import Clip, ClipError
+from data_cache.digest import changes, digest
+from data_cache.errors import InvalidFile, typed_command
+from data_cache.read.reader import CacheReader
+from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.pipeline import plan_for
 from preprocess.recipe import Recipe
 
+UP_TO_DATE = "up to date"
+ABSENT = "absent"
 _PACKAGES = ("numpy", "scipy", "opencv-python-headless", "h5py")
+
+
+def state_of(path: Path, recipe: Recipe, source_digest: str) -> str:
+    """`UP_TO_DATE`, `ABSENT`, or what changed since the cache at `path` was made, option by option.
+
+    Raises:
+        InvalidFile: there is a file, and it is no valid cache.
+    """
+    if not path.exists():
+        return ABSENT
+    try:
+        with CacheReader(path) as reader:
+            existing = reader.attributes
+    except InvalidFile as error:
+        raise InvalidFile(f"{error}. To overwrite it, add --force") from error
+    changed = changes(existing.recipe, recipe.as_json())
+    if existing.source_digest != source_digest:
+        changed.append("the source files or their annotation changed")
+    return "; ".join(changed) or UP_TO_DATE
+
+
+def source_digest(clip: Clip, root: Path, hash_contents: bool = False) -> str:
+    """SHA-256 over the annotation of a clip and the identity of its files: when it changes, the shard is stale.
+
+    A file is identified by its path below `root`, size and modification time, or, with
+    `hash_contents`, by its content, which survives copying the data set to another machine.
+    """
+    if isinstance(clip.frames, VideoSpan):
+        files, span = [clip.frames.path], [clip.frames.first, clip.frames.last]
+    else:
+        files, span = list(clip.frames), []
+    annotation: list[Any] = [
+        clip.dataset,
+        clip.subject,
+        clip.clip,
+        clip.onset,
+        clip.apex,
+        clip.offset,
+        clip.fps,
+        clip.emotion,
+    ]
+    if clip.face is not None:
+        annotation.append(list(astuple(clip.face)))
+    return digest([annotation, span, [_identity(path, root, hash_contents) for path in files]])
 
 
 def provenance(root: Path, notes: Sequence[str], corrections: Sequence[str]) -> dict[str, object]:
@@ -43,6 +94,15 @@ def lowered_bands(clips: Sequence[Clip], recipe: Recipe) -> list[str]:
         return []
     shown = "; ".join(lowered[:3]) + ("; …" if len(lowered) > 3 else "")
     return [f"cut-offs lowered to fit the sampling rate in {len(lowered)} clips ({shown})"]
+
+
+def _identity(path: Path, root: Path, hash_contents: bool) -> list[Any]:
+    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+    if hash_contents:
+        with path.open("rb") as file:
+            return [name, hashlib.file_digest(file, "sha256").hexdigest()]
+    status = path.stat()
+    return [name, status.st_size, status.st_mtime_ns]
 
 
 def _version(package: str) -> str:

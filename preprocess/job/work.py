@@ -1,12 +1,15 @@
-"""What travels to a worker, what the worker does, and what comes back."""
+"""What travels to a worker, what the worker does, what comes back, and the log of that."""
 
 import os
 import platform
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
+from data_cache.errors import UsageError
+from data_cache.files.atomic import json_bytes
 from data_cache.schema import CacheAttributes
 from data_cache.write.shards import write_shard
 from preprocess.clip import Clip, ClipError, VideoSpan
@@ -36,7 +39,7 @@ class Task:
 
 
 @dataclass(frozen=True)
-class Receipt:
+class ClipResult:
     """What comes back from a worker; pixels stay on the disk.
 
     Attributes:
@@ -60,7 +63,7 @@ class Receipt:
         return {"status": "done" if self.failure is None else "failed", **asdict(self)}
 
 
-def make_shards(task: Task) -> Receipt:
+def make_shards(task: Task) -> ClipResult:
     """Process one clip and write its shards; runs in a worker.
 
     Raises:
@@ -78,4 +81,31 @@ def make_shards(task: Task) -> Receipt:
     except (ClipError, ValueError) as error:
         failure = str(error)
     seconds = round(time.perf_counter() - started, 4)
-    return Receipt(task.clip.key, failure, tuple(hashes), platform.node(), os.getpid(), seconds)
+    return ClipResult(task.clip.key, failure, tuple(hashes), platform.node(), os.getpid(), seconds)
+
+
+class ResultLog:
+    """Appends one line of JSON per clip to the file at `path`; without a path it does nothing."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> "ResultLog":
+        if self.path is not None:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                self._file = self.path.open("a", encoding="utf-8", buffering=1)
+            except OSError as error:
+                raise UsageError(f"--log-file {self.path} cannot be written ({error.strerror})") from error
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, result: Mapping[str, Any]) -> None:
+        """Append one result, with the time."""
+        if self._file is not None:
+            line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **result}
+            self._file.write(json_bytes(line).decode())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from preprocess.motion.pyramid import collapse, laplacian_pyramid, weighted_collapse
+from preprocess.motion.pyramid import collapse, evm_gains, laplacian_pyramid, weighted_collapse
 from preprocess.motion.temporal import TemporalPlan
 from preprocess.recipe import Recipe
 
@@ -36,36 +36,33 @@ class Rendered:
 
 def render(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> Rendered:
     """Dynamic image (eq. 1) and magnified sequence (eq. 4 to 7) of a standardised clip, rounded once, last."""
-    T, size = clip.shape[:2]
-    gains = recipe.level_gains((size, size))
-    if gains is None and not recipe.explicit_pyramid:
+    if recipe.gains == "uniform" and not recipe.explicit_pyramid:
         return _render_fused(clip, plan, recipe)
-    flat = clip.reshape(T, -1)  # (T, P)
+    flat = clip.reshape(len(clip), -1)  # (T, P)
     pooled = plan.rank_pooling.astype(np.float32) @ flat
     motion = magnified(clip, plan, recipe)
-    rounded, cut = quantise(motion.reshape(T, -1))
+    rounded, cut = quantise(motion.reshape(flat.shape))
     return Rendered(minmax_image(pooled).reshape(clip.shape[1:]), rounded.reshape(clip.shape), cut / rounded.size)
 
 
 def magnified(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> np.ndarray:
     """The magnified sequence before rounding: (T, S, S, 3), the dtype of `clip`."""
-    T, size = clip.shape[:2]
     if recipe.explicit_pyramid:
         return _magnify_explicitly(clip, plan, recipe)
-    gains = recipe.level_gains((size, size))
-    flat = clip.reshape(T, -1)  # (T, P)
-    if gains is None:
-        moved = motion_matrix(plan, recipe).astype(clip.dtype) @ flat
-        return moved.reshape(clip.shape) + clip.dtype.type(_offset(recipe))
-    band = (plan.filter.astype(clip.dtype) @ flat).reshape(clip.shape)
-    moved = np.stack([weighted_collapse(frame, gains) for frame in band])
+    band = (plan.filter.astype(clip.dtype) @ clip.reshape(len(clip), -1)).reshape(clip.shape)
+    gains = level_gains(recipe, clip.shape[1:3])
+    if recipe.gains == "uniform":
+        moved = band * clip.dtype.type(recipe.alpha)
+    else:
+        moved = np.stack([weighted_collapse(frame, gains) for frame in band])
     return moved + _base(clip, recipe)
 
 
-def motion_matrix(plan: TemporalPlan, recipe: Recipe) -> np.ndarray:
-    """I + αF (additive) or αF (band), (T, T): equal gains make the pyramid the identity."""
-    identity = np.eye(recipe.frames) if recipe.motion_form == "additive" else 0
-    return np.asarray(identity + recipe.alpha * plan.filter)
+def level_gains(recipe: Recipe, shape: tuple[int, ...]) -> tuple[float, ...]:
+    """α_l of each pyramid level of H×W images, from fine to coarse, the residual last."""
+    if recipe.gains == "evm":
+        return evm_gains(shape, recipe.levels, recipe.alpha)
+    return recipe.listed_gains or (recipe.alpha,) * recipe.levels
 
 
 def quantise(values: np.ndarray) -> tuple[np.ndarray, int]:
@@ -84,10 +81,11 @@ def minmax_image(pooled: np.ndarray) -> np.ndarray:
 
 
 def _render_fused(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> Rendered:
-    """Equal gains: the whole clip is one matrix product, done in blocks that stay in the cache."""
+    """Equal gains make the pyramid the identity: one product with I + αF, in blocks that stay in the cache."""
     T = clip.shape[0]
     flat = clip.reshape(T, -1)  # (T, P)
-    matrix = np.vstack([plan.rank_pooling, motion_matrix(plan, recipe)]).astype(np.float32)
+    identity = np.eye(T) if recipe.motion_form == "additive" else 0
+    matrix = np.vstack([plan.rank_pooling, identity + recipe.alpha * plan.filter]).astype(np.float32)
     pooled = np.empty(flat.shape[1], np.float32)
     motion = np.empty(flat.shape, np.uint8)
     cut = 0
@@ -105,7 +103,7 @@ def _render_fused(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> Rende
 
 def _magnify_explicitly(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> np.ndarray:
     """Eq. 4 to 7 as they read: a pyramid per frame, a filter per level, gains, and reconstruction."""
-    gains = recipe.level_gains(clip.shape[1:3]) or (recipe.alpha,) * recipe.levels
+    gains = level_gains(recipe, clip.shape[1:3])
     pyramids = [laplacian_pyramid(frame, recipe.levels) for frame in clip]
     filtered = [
         np.tensordot(plan.filter.astype(clip.dtype), np.stack(level), axes=1) * clip.dtype.type(gain)
@@ -116,8 +114,5 @@ def _magnify_explicitly(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) ->
 
 
 def _base(clip: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """What the magnified band is added to: the clip, or mid-grey."""
     return clip if recipe.motion_form == "additive" else np.full_like(clip, BAND_OFFSET)
-
-
-def _offset(recipe: Recipe) -> float:
-    return 0.0 if recipe.motion_form == "additive" else BAND_OFFSET

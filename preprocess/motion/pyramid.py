@@ -13,15 +13,6 @@ import cv2
 import numpy as np
 
 
-def most_levels(shape: tuple[int, int]) -> int:
-    """The largest number of levels (residual included) for an image of H×W: halve while both sides exceed 1."""
-    levels, (height, width) = 1, shape
-    while min(height, width) > 1:
-        height, width = (height + 1) // 2, (width + 1) // 2
-        levels += 1
-    return levels
-
-
 def laplacian_pyramid(image: np.ndarray, levels: int) -> list[np.ndarray]:
     """Split an (H, W, C) float image into `levels` bands from fine to coarse, the low-pass residual last (eq. 4)."""
     gaussian = gaussian_pyramid(image, levels)
@@ -61,7 +52,7 @@ def up(coarse: np.ndarray, like: np.ndarray) -> np.ndarray:
     return _with_channels(cv2.pyrUp(coarse, dstsize=(like.shape[1], like.shape[0])))
 
 
-def evm_gains(shape: tuple[int, int], levels: int, alpha: float, cutoff: float = 16.0) -> tuple[float, ...]:
+def evm_gains(shape: tuple[int, ...], levels: int, alpha: float, cutoff: float = 16.0) -> tuple[float, ...]:
     """α of each level after Wu et al. 2012: full for coarse motion, attenuated for fine detail.
 
     A level of wavelength λ gets min(α, 2·(λ/8δ − 1)), with δ = λc/8/(1+α); the finest level and the

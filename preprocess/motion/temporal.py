@@ -49,11 +49,11 @@ def temporal_plan(n_frames: int, fps: float, recipe: Recipe, apex_index: int | N
     Args:
         n_frames: N, onset to offset inclusive, at least 1.
         fps: native frame rate in Hz.
-        recipe: the knobs.
+        recipe: the settings.
         apex_index: index of the apex among the N frames; needed for `--rank-pool-span onset-apex`.
     """
     T = recipe.frames
-    rate = recipe.nominal_rate() or sample_rate(n_frames, fps, T)
+    rate = recipe.nominal_rate or sample_rate(n_frames, fps, T)
     band = usable_band(recipe.low, recipe.high, rate)
     pooled = T
     if recipe.rank_pool_span == "onset-apex":

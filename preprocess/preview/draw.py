@@ -1,23 +1,23 @@
-"""Pictures of what preprocessing does to a clip: a contact sheet, and a movie of original beside magnified."""
+"""The command `mpt-preprocess preview`: a contact sheet and a movie of each clip."""
 
 import logging
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
+
+from PIL import features
 
 from data_cache.console.commandline import progress
 from data_cache.errors import ClipsFailed, UsageError
 from data_cache.files.atomic import replacing
 from preprocess.clip import Clip, ClipError
 from preprocess.datasets.base import Discovery
-from preprocess.preview.contact_sheet import draw_sheet
-from preprocess.preview.movie import WRITERS
-from preprocess.preview.scene import make_scene
+from preprocess.preview.scene import make_scene, write_movie, write_sheet
 from preprocess.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
 USUAL_CLIPS = 6
+MOVIES = ("avif", "gif", "none")
 
 
 def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Path, movie: str) -> None:
@@ -28,14 +28,16 @@ def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Pat
         wanted: clips as subject/clip, or subjects for all of theirs; none for the first six.
         recipe: how to render.
         folder: where the pictures go; it is made.
-        movie: mp4, gif or none.
+        movie: avif, gif or none.
 
     Raises:
-        UsageError: a clip that is not there, or an unknown kind of movie.
+        UsageError: a clip that is not there, a movie of an unknown kind, or of one that Pillow cannot write here.
         ClipsFailed: some clips could not be drawn; the others were.
     """
-    if movie not in (*WRITERS, "none"):
-        raise UsageError(f"--movie is {movie!r}; choose one of {', '.join(WRITERS)}, none")
+    if movie not in MOVIES:
+        raise UsageError(f"--movie is {movie!r}; choose one of {', '.join(MOVIES)}")
+    if movie == "avif" and not features.check("avif"):
+        raise UsageError("--movie avif: this build of Pillow cannot write AVIF; pass --movie gif")
     clips, failures = choose(found, wanted)
     folder.mkdir(parents=True, exist_ok=True)
     with progress(f"drawing {found.dataset}", len(clips), "clips") as advance:
@@ -43,9 +45,11 @@ def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Pat
             try:
                 scene = make_scene(clip, recipe)
                 stem = f"{clip.subject}__{clip.clip}"
-                _write(folder / f"{stem}.png", partial(draw_sheet, scene))
+                with replacing(folder / f"{stem}.png") as path:
+                    write_sheet(scene, path)
                 if movie != "none":
-                    _write(folder / f"{stem}.{movie}", partial(WRITERS[movie], scene))
+                    with replacing(folder / f"{stem}.{movie}") as path:
+                        write_movie(scene, path, movie)
             except (ClipError, ValueError) as error:
                 failures[clip.key] = str(error)
             advance(1, "")
@@ -57,7 +61,7 @@ def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Pat
 
 
 def choose(found: Discovery, wanted: Sequence[str]) -> tuple[list[Clip], dict[str, str]]:
-    """The clips asked for, and those of them that cannot be used, with the reason.
+    """The clips of these names, and those of them that cannot be used, with the reason.
 
     Raises:
         UsageError: a name that is neither a clip nor a subject.
@@ -77,14 +81,3 @@ def choose(found: Discovery, wanted: Sequence[str]) -> tuple[list[Clip], dict[st
         chosen |= clips
         failed |= failures
     return list(chosen.values()), failed
-
-
-def _write(path: Path, draw: Callable[[Path], None]) -> None:
-    """Let `draw` make a file that appears whole or not at all, whatever library writes it."""
-    with replacing(path) as temporary:
-        named = temporary.with_name(f"{temporary.name}{path.suffix}")  # libraries choose the format by suffix
-        try:
-            draw(named)
-            named.replace(temporary)
-        finally:
-            named.unlink(missing_ok=True)

@@ -13,8 +13,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from data_cache import __version__
-from data_cache.console.commandline import typed_command
-from data_cache.errors import UsageError
+from data_cache.errors import UsageError, typed_command
 from data_cache.files.atomic import write_bytes
 
 log = logging.getLogger(__name__)
@@ -80,8 +79,6 @@ class DaskCluster:
             raise UsageError(
                 "--scheduler needs dask, which is not installed here; pip install 'motion-prompt-tuning[cluster]'"
             ) from error
-        import logging
-
         # What dask logs about a scheduler that goes away, this program says in one line.
         for name in logging.root.manager.loggerDict:
             if name.startswith("distributed"):
@@ -118,7 +115,7 @@ class DaskCluster:
             raise UsageError(
                 f"{len(complaints)} of {len(answers)} workers of {self.address} cannot take part:\n"
                 + "\n".join(complaints)
-                + "\nmend this there (the same folders at the same paths, the same version), or stop these workers"
+                + "\nfix this there (the same folders at the same paths, the same version), or stop these workers"
             )
         threads = sum(client.nthreads().values())
         log.info(f"{len(answers)} workers with {threads} threads on {self.address}")

@@ -6,9 +6,8 @@ from contextlib import closing
 from threading import Event
 from typing import Protocol, TypeVar
 
-from data_cache.console.commandline import available_jobs, typed_command
 from data_cache.console.interrupt import children_ignore_interrupts, stop_request
-from data_cache.errors import Interrupted, UsageError
+from data_cache.errors import Interrupted, UsageError, typed_command
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -64,6 +63,13 @@ class Processes:
                 "a worker process was killed, most likely for lack of memory; use fewer with --jobs. "
                 f"What was finished is kept; go on with: {typed_command()}"
             ) from error
+
+
+def available_jobs(jobs: int) -> int:
+    """The value of `--jobs`, with −1 for the cores that this process may use."""
+    import joblib
+
+    return joblib.cpu_count() if jobs < 1 else jobs
 
 
 def local(jobs: int, tasks: int) -> Executor:

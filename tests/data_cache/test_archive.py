@@ -43,7 +43,7 @@ def test_nobody_has_regenerated_it(archived: Path) -> None:
     assert hashlib.sha256(archived.read_bytes()).hexdigest() == FILES[archived.name]
 
 
-def test_it_is_sound(archived: Path, command: Callable[..., Any]) -> None:
+def test_it_is_valid(archived: Path, command: Callable[..., Any]) -> None:
     assert validate(archived) == []
     assert command("mpt-cache", "verify", archived).code == 0
 
@@ -75,7 +75,7 @@ def test_its_pixels_read_as_they_were_written(archived: Path) -> None:
 
 
 def test_it_says_of_itself_what_it_said(archived: Path) -> None:
-    described = describe(archived)
+    described = describe(CacheReader(archived))
     assert (described["format_version"], described["dataset"]) == ("1.0", "noise")
     assert (described["clips"], described["subjects"], described["frames"], described["size"]) == (3, 2, 4, 16)
     assert (described["recipe"]["alpha"], described["recipe"]["filter"]) == (20.0, "causal")

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from builds import gzipped_copy
 from flips import check_flips, flip, stored_pixels
-
-from data_cache.write.shards import merge
 
 Command = Callable[..., Any]
 MakeCache = Callable[..., Path]
@@ -23,7 +22,7 @@ def test_every_flipped_bit_is_found_or_lies_in_an_unused_byte(
 
 
 @pytest.mark.parametrize("mode", ["device", "ram", "stream"])
-def test_training_on_a_flipped_bit_names_the_clip_and_goes_on_with_a_sound_copy(
+def test_training_on_a_flipped_bit_names_the_clip_and_goes_on_with_a_good_copy(
     command: Command, make_cache: MakeCache, tmp_path: Path, mode: str
 ) -> None:
     path = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2})
@@ -64,7 +63,7 @@ def test_two_hundred_flips_in_a_cache_of_full_size(
 
 
 def test_a_flip_in_a_compressed_cache_names_the_clip(sound: Path, tmp_path: Path, rng: np.random.Generator) -> None:
-    merge([sound], tmp_path / "z.h5", gzip=True)
+    gzipped_copy(sound, tmp_path / "z.h5")
     original, copy = tmp_path / "z.h5", Path(shutil.copy(tmp_path / "z.h5", tmp_path / "copy.h5"))
     check_flips(original, copy, rng.integers(0, original.stat().st_size * 8, 15))
 

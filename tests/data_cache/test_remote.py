@@ -17,8 +17,10 @@ import pytest
 from builds import wait_for
 from tiny_runs import QUICK
 
-from data_cache.errors import InvalidFile, NoSpace, UsageError
+from data_cache.errors import InvalidFile, Locked, NoSpace, UsageError
+from data_cache.files.lock import writer_lock
 from data_cache.read.reader import CacheReader
+from data_cache.sharing import download
 from data_cache.sharing.download import download_folder, is_url, local_copy
 from train.report.heat import find_caches
 from train.report.loaded import load_run
@@ -197,6 +199,27 @@ def test_several_processes_copy_once(server: str, store: Store, monkeypatch: pyt
     assert store.requests.count("GET demo.h5") == 1
     assert len(waiting()) == 2 and all(f"{server}/demo.h5" in line for line in waiting())
     assert f"process {os.getpid()} on" in waiting()[-1]
+
+
+def test_waiting_for_somebody_who_does_not_get_on_ends(
+    server: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "STALLED_SECONDS", 0.2)
+    monkeypatch.setattr(download, "_WAIT_SECONDS", 0.05)
+    url = f"{server}/demo.h5"
+    copy = local_copy(url)
+    copy.unlink()
+    with writer_lock(copy), pytest.raises(Locked, match=f"process {os.getpid()}"):
+        local_copy(url)
+
+
+def test_copies_go_where_the_system_keeps_caches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("MPT_DOWNLOADS", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    if sys.platform == "linux":
+        assert download_folder() == tmp_path / "mpt"
+    monkeypatch.setenv("MPT_DOWNLOADS", str(tmp_path / "here"))
+    assert download_folder() == tmp_path / "here"
 
 
 def assert_refused(url: str, error: type[Exception], words: str) -> None:

@@ -1,10 +1,12 @@
 """Caches in the making, seen from outside."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
 
+import h5py
 import numpy as np
 
 from data_cache.read.reader import CacheReader
@@ -42,3 +44,14 @@ def receipts(log: Path) -> dict[str, list[str]]:
         receipt = json.loads(line)
         found.setdefault(receipt["clip"], []).append(receipt["status"])
     return found
+
+
+def gzipped_copy(cache: Path, target: Path) -> Path:
+    """What `h5repack -f GZIP=4` makes of a cache."""
+    shutil.copy(cache, target)
+    with h5py.File(target, "r+") as file:
+        for name in ("dynamic_image", "motion"):
+            pixels, chunks = file[name][...], file[name].chunks
+            del file[name]
+            file.create_dataset(name, data=pixels, chunks=chunks, compression="gzip", fletcher32=True)
+    return target

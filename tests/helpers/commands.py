@@ -1,10 +1,7 @@
 """The commands of the project, and the modules that they are in."""
 
-COMMANDS = {
-    "mpt-preprocess": "preprocess.cli",
-    "mpt-cache": "data_cache.cli",
-    "mpt-train": "train.cli",
-    "mpt-report": "train.report.cli",
-    "mpt-compare": "train.report.compare_cli",
-    "mpt-predict": "train.predict.cli",
-}
+import tomllib
+from pathlib import Path
+
+_SCRIPTS = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]["scripts"]
+COMMANDS = {program: entry.removesuffix(":main") for program, entry in _SCRIPTS.items()}

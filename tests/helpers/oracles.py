@@ -11,12 +11,13 @@ from scipy import signal
 
 from preprocess.clip import Clip
 from preprocess.datasets.casme2 import casme2
+from preprocess.motion.magnify import level_gains
 from preprocess.recipe import Recipe
 
 
 def equations(clip: np.ndarray, recipe: Recipe, rate: float, band: tuple[float, float]) -> np.ndarray:
     """Eq. 4 to 7, level by level and in float64; shares no code with the product."""
-    gains = recipe.level_gains(clip.shape[1:3]) or [recipe.alpha] * recipe.levels
+    gains = level_gains(recipe, clip.shape[1:3])
     levels: list[list[np.ndarray]] = [[] for _ in range(recipe.levels)]
     for frame in clip.astype(np.float64):
         current = frame

@@ -21,7 +21,7 @@ from preprocess.datasets.manifest import manifest
 from preprocess.datasets.samm import samm
 from preprocess.datasets.smic import smic
 from preprocess.frames.read import read_frames
-from preprocess.job.sources import source_digest
+from preprocess.job.provenance import source_digest
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
 

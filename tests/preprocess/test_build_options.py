@@ -116,8 +116,3 @@ def test_a_sheet_without_rows_is_no_data_set(build: Command, tmp_path: Path) -> 
     official.write_sheet(tmp_path / "set/CASME2-coding-20140508.xlsx", [official.CASME2_HEADER])
     done = build()
     assert done.code == 2 and "lists no clips below its header" in done.err
-
-
-def test_gains_that_are_no_numbers_are_explained(build: Command) -> None:
-    done = build("--gains", "strong")
-    assert done.code == 2 and "gains is 'strong'; expected uniform, evm, or numbers" in done.err

@@ -217,7 +217,7 @@ def test_a_manifest_has_no_full_set_to_compare_with(tmp_path: Path, command: Com
 def test_an_unknown_set_or_camera_is_a_usage_error(tmp_path: Path, command: Command) -> None:
     done = command("mpt-preprocess", "check", "casme4")
     assert done.code == 2
-    assert "choose one of casme2, samm, smic, demo" in done.err
+    assert "casme2, samm, smic" in done.err
     done = command("mpt-preprocess", "check", "smic", "--root", tmp_path, "--camera", "uv")
     assert done.code == 2
     assert "SMIC has hs, vis, nir" in done.err

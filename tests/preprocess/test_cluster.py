@@ -86,11 +86,6 @@ def test_two_workers_share_the_work_and_the_cache_is_the_same(
     assert validate(tmp_path / "c.h5") == []
     assert CacheReader(tmp_path / "c.h5").content_digest == reference
     assert {receipt["sha256"][0] for receipt in log} == set(CacheReader(tmp_path / "c.h5").clips.sha256)
-    command("mpt-preprocess", *arguments, "-j", 2, "-o", "joblib.h5")
-    for k in (1, 2):
-        command("mpt-preprocess", *arguments, "-j", 1, "-o", "shares.h5", "--shard", f"{k}/2")
-    command("mpt-cache", "merge-parts", "shares.h5")
-    assert CacheReader("joblib.h5").content_digest == CacheReader("shares.h5").content_digest == reference
 
 
 @pytest.mark.slow

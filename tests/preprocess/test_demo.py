@@ -4,6 +4,7 @@ import hashlib
 from pathlib import Path
 
 import numpy as np
+import official_sets as official
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -46,17 +47,7 @@ def test_it_is_laid_out_as_casme_ii_is_delivered(tiny: Path) -> None:
     from openpyxl import load_workbook
 
     rows = list(load_workbook(tiny / SHEET).active.iter_rows(values_only=True))
-    assert rows[0] == (
-        "Subject",
-        "Filename",
-        None,
-        "OnsetFrame",
-        "ApexFrame",
-        "OffsetFrame",
-        None,
-        "Action Units",
-        "Estimated Emotion",
-    )
+    assert rows[0] == tuple(official.CASME2_HEADER)
     assert len(rows) == 1 + 2 * len(CLASSES)
     for subject, name, _, onset, apex, offset, _, units, emotion in rows[1:]:
         frames = {path.name for path in (tiny / "Cropped" / f"sub{subject}" / name).iterdir()}

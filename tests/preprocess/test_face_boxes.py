@@ -20,7 +20,7 @@ from data_cache.errors import UsageError
 from preprocess.clip import ClipError, FaceBox, median_box
 from preprocess.faces.boxes import read_boxes
 from preprocess.faces.crop import FaceCrop, square_around
-from preprocess.job.sources import source_digest
+from preprocess.job.provenance import source_digest
 from preprocess.recipe import Recipe
 
 Command = Callable[..., Any]

@@ -170,7 +170,7 @@ def test_a_preview_stays_in_its_folder(tmp_path: Path, command: Command) -> None
     done = command("mpt-preprocess", "preview", "casme2", "sub01", "sub03/EP00", "--root", root, "-o", output, *small)
     assert done.code == 3
     assert "30000×30000" in done.err and f"{output}: 1 clips drawn" in done.err
-    assert sorted(path.name for path in output.iterdir()) == ["sub01__EP01_01.mp4", "sub01__EP01_01.png"]
+    assert sorted(path.name for path in output.iterdir()) == ["sub01__EP01_01.avif", "sub01__EP01_01.png"]
     assert everything_below(root) == before
 
 
@@ -216,7 +216,7 @@ def test_a_hostile_manifest_is_one_line(content: bytes, message: str, tmp_path: 
         ("a,c,frames,joy,,,nan", "no frame rate"),
         ("a,c,frames,joy,,,1e400", "no frame rate"),
         ("a,c,frames,joy,,,fast", "fps is 'fast', expected a number"),
-        ("a,c,video.avi,joy,2,2000000000,", "video.avi has 6 frames (0 to 5), but frame 2000000000 is asked for"),
+        ("a,c,video.avi,joy,2,2000000000,", "video.avi has 6 frames (0 to 5), but frame 2000000000 is needed"),
     ],
 )
 def test_a_hostile_row_fails_alone(row: str, message: str, tmp_path: Path, command: Command) -> None:

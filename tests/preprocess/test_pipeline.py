@@ -44,12 +44,6 @@ def test_grey_images_get_three_equal_channels(tmp_path: Path) -> None:
     np.testing.assert_array_equal(image[..., 0], image[..., 2])
 
 
-def test_shrinking_averages_areas(rng: np.random.Generator) -> None:
-    image = rng.integers(0, 256, (48, 32, 3), dtype=np.uint8)
-    blocks = image.reshape(16, 3, 16, 2, 3).mean(axis=(1, 3))
-    np.testing.assert_allclose(resize(image, 16), blocks, atol=1e-3)
-
-
 @given(height=st.integers(20, 90), width=st.integers(20, 90), size=st.integers(8, 20))
 def test_area_averaging_is_that_of_opencv(height: int, width: int, size: int) -> None:
     image = np.random.default_rng(height * width).integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -83,21 +77,6 @@ def test_unneeded_frames_are_not_read(tmp_path: Path, write_frames: WriteFrames)
     for index in set(range(40)) - set(needed):
         paths[index].write_bytes(b"not an image")
     assert len(process_clip(clip_of(paths), [Recipe(size=24, levels=3)])) == 1
-
-
-def test_several_alphas_share_one_decoding(
-    tmp_path: Path, write_frames: WriteFrames, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = files(write_frames(tmp_path / "clip", range(1, 21)))
-    alone = [
-        process_clip(clip_of(paths), [Recipe(size=24, levels=3, alpha=alpha)])[0].sha256 for alpha in (0.0, 10.0, 20.0)
-    ]
-    reads = []
-    monkeypatch.setattr("preprocess.frames.read.read_image", lambda path: reads.append(path) or read_image(path))
-    together = process_clip(clip_of(paths), [Recipe(size=24, levels=3, alpha=alpha) for alpha in (0.0, 10.0, 20.0)])
-    assert [record.sha256 for record in together] == alone
-    assert len(set(alone)) == 3
-    assert len(reads) == 16
 
 
 def test_a_record_carries_the_annotation(tmp_path: Path, write_frames: WriteFrames) -> None:

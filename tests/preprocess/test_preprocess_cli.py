@@ -112,7 +112,7 @@ def test_a_second_run_has_nothing_to_do(command: Command, official: Path) -> Non
     assert (after.st_mtime_ns, after.st_ino) == (before.st_mtime_ns, before.st_ino)
 
 
-def test_a_changed_knob_is_named_and_nothing_is_overwritten(command: Command, official: Path) -> None:
+def test_a_changed_option_is_named_and_nothing_is_overwritten(command: Command, official: Path) -> None:
     command("mpt-preprocess", "casme2", "--root", official, *FAST)
     content = CacheReader("data_cache/casme2.h5").content_digest
     done = command("mpt-preprocess", "casme2", "--root", official, *FAST, "--alpha", 10)
@@ -186,6 +186,7 @@ def test_finished_clips_are_not_computed_again(
         (("--low", 5), "--low must be below --high"),
         (("--fs", "50"), "nominal:HZ"),
         (("--gains", "1,2"), "2 numbers for 3 levels"),
+        (("--gains", "strong"), "'strong'"),
         (("--levels", 16), "allows 6"),
         (("--alpha", 5, "--alpha", 5), "given twice"),
         (("--alpha", 5, "--alpha", 5.0000001), "given twice"),  # one file name for both

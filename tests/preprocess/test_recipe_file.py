@@ -1,16 +1,21 @@
-"""`mpt-preprocess manifest --recipe FILE`: new recordings get the pixels that a cache's recipe says."""
+"""Recipes: what they refuse, their digest, and `--recipe FILE` that gives new recordings the pixels of a cache."""
 
 import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from official_sets import casme2_tree
 
 from data_cache.digest import digest
+from data_cache.errors import UsageError
 from data_cache.read.reader import CacheReader
-from preprocess.recipe import ALGORITHM_VERSION, Recipe
-from preprocess.recipe_file import read_recipe
+from preprocess.motion.pyramid import laplacian_pyramid
+from preprocess.recipe import ALGORITHM_VERSION, Recipe, read_recipe
 
 Command = Callable[..., Any]
 
@@ -29,16 +34,54 @@ def save(recipe: object, path: Path = Path("recipe.json")) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({}, "4a93b567cc4f6d3ba19161af72ebcb81078dc0b63fe55275aa2b6d109f2fb7fe"),
+        ({"gains": "evm", "fs": "nominal:30"}, "551b54e4db4beb6e0b9addfef59a45bf0045d5aea84b58a06676da5bdd28835a"),
+        ({"gains": "0,10,20,20,0"}, "10ba3b4f528d9cd47ecb8a7395df4ba273ab6cdf89e24d7d5e9bc432760d046e"),
+    ],
+)
+def test_digests_stay_so_that_caches_stay_up_to_date(settings: dict[str, Any], expected: str) -> None:
+    recipe = Recipe(**settings)
+    assert (recipe.nominal_rate, recipe.listed_gains) == (
+        30.0 if "fs" in settings else None,
+        (0.0, 10.0, 20.0, 20.0, 0.0) if settings.get("gains", "")[:1] == "0" else None,
+    )
+    assert recipe.digest == expected
+
+
+@given(st.integers(8, 2048))
+def test_as_many_levels_as_the_size_allows(size: int) -> None:
+    """One more would have a single pixel twice."""
+    with pytest.raises(UsageError, match="levels is 16") as refused:
+        Recipe(size=size, levels=16)
+    most = int(str(refused.value).rpartition(" ")[2])
+    Recipe(size=size, levels=most)
+    *_, smaller, smallest = laplacian_pyramid(np.zeros((size, 2, 1)), most)
+    assert len(smallest) == 1 < len(smaller)
+
+
 def test_the_recipe_of_a_cache_gives_the_same_pixels_again(command: Command, own_clip: Path) -> None:
-    knobs = ("--size", 32, "--levels", 3, "--alpha", 7, "--sampling", "box", "--filter", "filtfilt", "--gains", "evm")
-    assert command("mpt-preprocess", "manifest", own_clip, *knobs, "-j", 1, "-o", "a.h5").code == 0
+    options = ("--size", 32, "--levels", 3, "--alpha", 7, "--sampling", "box", "--filter", "filtfilt", "--gains", "evm")
+    assert command("mpt-preprocess", "manifest", own_clip, *options, "-j", 1, "-o", "a.h5").code == 0
     stored = CacheReader("a.h5").attributes.recipe
-    done = command("mpt-preprocess", "manifest", own_clip, "--recipe", save(stored), "-j", 1, "-o", "b.h5")
-    assert done.code == 0, done.err
-    again = CacheReader("b.h5")
-    assert again.attributes.recipe == stored
-    assert again.attributes.recipe_digest == CacheReader("a.h5").attributes.recipe_digest
-    assert again.content_digest == CacheReader("a.h5").content_digest
+    whole = {"format": "some fingerprint", "recipe": stored}
+    for file in (Path("a.h5"), save(stored), save(whole, Path("a.fingerprint.json"))):
+        done = command("mpt-preprocess", "manifest", own_clip, "--recipe", file, "-j", 1, "-o", f"{file.name}.h5")
+        assert done.code == 0, done.err
+        again = CacheReader(f"{file.name}.h5")
+        assert again.attributes.recipe == stored
+        assert again.attributes.recipe_digest == CacheReader("a.h5").attributes.recipe_digest
+        assert again.content_digest == CacheReader("a.h5").content_digest
+
+
+def test_every_data_set_takes_a_recipe(command: Command, tmp_path: Path) -> None:
+    casme2_tree(tmp_path / "set")
+    file = save({"size": 24, "levels": 2, "alpha": 3})
+    arguments = ("--root", tmp_path / "set", "--recipe", file, "--frames", 8, "-j", 1)
+    assert command("mpt-preprocess", "casme2", *arguments).code == 0
+    assert CacheReader("data_cache/casme2.h5").attributes.recipe == Recipe(8, size=24, levels=2, alpha=3.0).as_json()
 
 
 def test_what_is_typed_wins_over_the_file(command: Command, own_clip: Path) -> None:
@@ -80,11 +123,13 @@ def test_only_what_the_file_sets_is_taken(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ('{"alhpa": 20.0}', "unknown setting 'alhpa'; did you mean 'alpha'"),
+        ('{"alhpa": 20.0}', "did you mean 'alpha'"),
+        ('{"recipe": {"alhpa": 20.0}}', "did you mean 'alpha'"),
         ('{"alpha": "strong"}', "alpha is 'strong'"),
         ('{"alpha": NaN}', "alpha is nan"),
-        ('{"low": 5.0}', "--low must be below --high"),
-        ('{"filter": ["causal"]}', "choose one of causal"),
+        ('{"low": 5.0}', "--low"),
+        ('{"filter": ["causal"]}', "causal"),
+        ('{"fs": "50"}', "nominal:HZ"),
         (f'{{"algorithm": {ALGORITHM_VERSION + 1}}}', "version"),
         ("[1, 2]", "no JSON object"),
         ("{", "no JSON file"),
@@ -100,7 +145,13 @@ def test_a_bad_file_is_explained_in_one_line(command: Command, own_clip: Path, t
     assert not Path("data_cache").exists()
 
 
-@pytest.mark.parametrize("name", ["nowhere.json", "."])
+def test_a_broken_cache_gives_no_recipe(command: Command, own_clip: Path) -> None:
+    Path("half.h5").write_bytes(b"\x89HDF")
+    done = command("mpt-preprocess", "manifest", own_clip, "--recipe", "half.h5")
+    assert done.code == 4 and "half.h5" in done.err
+
+
+@pytest.mark.parametrize("name", ["nowhere.json", "nowhere.h5", "."])
 def test_a_file_that_cannot_be_read_is_named(command: Command, own_clip: Path, name: str) -> None:
     done = command("mpt-preprocess", "manifest", own_clip, "--recipe", name)
     assert done.code == 2 and "--recipe" in done.err and "cannot be read" in done.err

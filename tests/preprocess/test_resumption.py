@@ -1,7 +1,7 @@
-"""Go on with a build, cut it into shares, change what it is made of: the cache is whole, or it is made anew."""
+"""Go on with a build, or change what it is made of: the cache comes out complete, or it is made anew."""
 
 import os
-import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,6 @@ from builds import SIZE, receipts, same_content, shards_in
 from data_cache.read.reader import CacheReader
 
 Command = Callable[..., Any]
-Spawn = Callable[..., "subprocess.Popen[str]"]
 
 
 def test_a_rebuild_does_not_disturb_a_reader(
@@ -32,65 +31,6 @@ def test_a_rebuild_does_not_disturb_a_reader(
     assert CacheReader(tmp_path / "c.h5").attributes.recipe["alpha"] == 5
 
 
-@pytest.mark.parametrize("first", [0, 1])
-def test_shares_and_a_merge_equal_one_run(
-    command: Command, drawn_set: Path, uninterrupted: Path, tmp_path: Path, first: int
-) -> None:
-    arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", 1, "-o", "c.h5")
-    for k in range(first, first + 3):
-        done = command("mpt-preprocess", *arguments, "--shard", f"{k}/3", "--log-file", "log.jsonl")
-        assert done.code == 0 and "mpt-cache merge-parts c.h5" in done.err
-        if k < first + 2:
-            early = command("mpt-cache", "merge-parts", "c.h5")
-            assert early.code == 3 and "clips of c.h5 are not made yet" in early.err
-    assert all(statuses == ["done"] for statuses in receipts(tmp_path / "log.jsonl").values())
-    assert not (tmp_path / "c.h5").exists()
-    done = command("mpt-cache", "merge-parts", "c.h5")
-    assert done.code == 0, done.err
-    assert same_content(tmp_path / "c.h5", uninterrupted)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.h5", "c.h5.sha256", "log.jsonl"]
-    again = command("mpt-preprocess", *arguments)
-    assert again.code == 0 and "up to date" in again.err
-    assert command("mpt-cache", "merge-parts", "c.h5").code == 2
-
-
-def test_shares_with_a_clip_that_cannot_be_used(
-    command: Command, drawn_set: Path, tmp_path: Path, write_frames: Callable[..., Path]
-) -> None:
-    for name in "abcd":
-        write_frames(tmp_path / name, range(1, 9))
-    (tmp_path / "b" / "reg_img3.jpg").write_bytes(b"no image")
-    Path("own.csv").write_text(
-        "subject,clip,path,emotion,fps\n" + "".join(f"p,{name},{name},happy,100\n" for name in "abcd")
-    )
-    arguments = ("manifest", "own.csv", "--size", 32, "--levels", 2, "-j", 1, "-o", "c.h5")
-    codes = [command("mpt-preprocess", *arguments, "--shard", f"{k}/2").code for k in (0, 1)]
-    assert sorted(codes) == [0, 3]
-    refused = command("mpt-cache", "merge-parts", "c.h5")
-    assert refused.code == 3 and "p/b" in refused.err and "no JPEG" in refused.err
-    assert not (tmp_path / "c.h5").exists()
-    allowed = command("mpt-cache", "merge-parts", "c.h5", "--allow-missing")
-    assert allowed.code == 3 and "p/b" in allowed.err
-    reader = CacheReader("c.h5")
-    assert reader.clips.keys == ["p/a", "p/c", "p/d"]
-    assert list(reader.attributes.provenance["omitted"]) == ["p/b"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("--shard", "4/3"), "expected K/N"),
-        (("--shard", "half"), "expected K/N"),
-        (("--shard", "1/0"), "expected K/N"),
-        (("--shard", "1/2", "--scheduler", "tcp://localhost:1"), "choose one"),
-        (("--log-file", "/proc/no/log"), "--log-file"),
-    ],
-)
-def test_bad_options_are_explained(command: Command, drawn_set: Path, arguments: tuple[str, ...], words: str) -> None:
-    done = command("mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "-j", 1, *arguments)
-    assert done.code == 2 and words in done.err and "Traceback" not in done.err
-
-
 def test_a_dry_run_writes_nothing(command: Command, drawn_set: Path, tmp_path: Path) -> None:
     arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", 1)
     done = command("mpt-preprocess", *arguments, "--dry-run")
@@ -105,20 +45,28 @@ def test_a_dry_run_writes_nothing(command: Command, drawn_set: Path, tmp_path: P
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
+def interrupted_before_the_merge(command: Command, monkeypatch: pytest.MonkeyPatch, *arguments: object) -> None:
+    """Leave all shards of a build and no cache, as a kill between the two does."""
+    with monkeypatch.context() as patch:
+        patch.setattr("preprocess.job.build.merge_parts", lambda *_, **__: sys.exit(9))
+        assert command("mpt-preprocess", *arguments).code == 9
+
+
 def test_a_damaged_shard_is_made_anew(
-    spawn: Spawn, command: Command, drawn_set: Path, uninterrupted: Path, tmp_path: Path
+    command: Command, drawn_set: Path, uninterrupted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", 1, "-o", "c.h5")
-    for k in (1, 2):
-        assert command("mpt-preprocess", *arguments, "--shard", f"{k}/2").code == 0
+    interrupted_before_the_merge(command, monkeypatch, *arguments)
+    assert len(shards_in(tmp_path)) == 20
     flipped, cut, empty = sorted(shards_in(tmp_path))[:3]
     data = bytearray(flipped.read_bytes())
     data[len(data) // 2] ^= 4  # in the middle of the pixels, as zeros after a power cut would be
     flipped.write_bytes(data)
     cut.write_bytes(cut.read_bytes()[:-1])
     empty.write_bytes(b"")
-    refused = command("mpt-cache", "merge-parts", "c.h5")
-    assert refused.code == 4 and not (tmp_path / "c.h5").exists()
+    with monkeypatch.context() as patch:  # were they damaged after they are checked, the merge would find out
+        patch.setattr("preprocess.job.build.is_complete", lambda shard: True)
+        assert command("mpt-preprocess", *arguments).code == 4 and not (tmp_path / "c.h5").exists()
     done = command("mpt-preprocess", *arguments, "--log-file", "log.jsonl")
     assert done.code == 0, done.err
     statuses = [status for (status,) in receipts(tmp_path / "log.jsonl").values()]
@@ -127,14 +75,13 @@ def test_a_damaged_shard_is_made_anew(
 
 
 def test_a_changed_source_makes_the_cache_stale_and_its_clip_alone_is_made_anew(
-    command: Command, tmp_path: Path, write_frames: Callable[..., Path]
+    command: Command, tmp_path: Path, write_frames: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in "ab":
         write_frames(tmp_path / name, range(1, 9))
     Path("own.csv").write_text("subject,clip,path,emotion,fps\np,a,a,happy,100\np,b,b,sad,100\n")
     arguments = ("manifest", "own.csv", "--size", 32, "--levels", 2, "-j", 1, "-o", "c.h5")
-    assert command("mpt-preprocess", *arguments, "--shard", "1/2").code == 0
-    assert command("mpt-preprocess", *arguments, "--shard", "2/2").code == 0
+    interrupted_before_the_merge(command, monkeypatch, *arguments)
     write_frames(tmp_path / "b", range(1, 9))
     os.utime(tmp_path / "b" / "reg_img1.jpg", ns=(1, 1))
     assert command("mpt-preprocess", *arguments, "--log-file", "log.jsonl").code == 0

@@ -7,8 +7,6 @@ import pytest
 from commands import COMMANDS
 
 HEAVY = ("torch", "timm", "cv2", "joblib", "scipy", "sklearn", "openpyxl", "matplotlib")
-
-
 BLOCKER = """
 import sys
 class Blocker:
@@ -42,7 +40,7 @@ def import_without(modules: str, *blocked: str) -> subprocess.CompletedProcess[s
         ),
     ],
 )
-def test_a_room_needs_no_other(modules: str, blocked: tuple[str, ...]) -> None:
+def test_a_package_needs_no_other(modules: str, blocked: tuple[str, ...]) -> None:
     done = import_without(modules, *blocked)
     assert done.returncode == 0, done.stderr
 
@@ -52,6 +50,6 @@ def test_the_block_itself_works() -> None:
 
 
 @pytest.mark.parametrize("module", sorted(COMMANDS.values()))
-def test_help_waits_for_no_heavy_library(module: str) -> None:
+def test_help_needs_no_heavy_library(module: str) -> None:
     done = import_without(module, *HEAVY)
     assert done.returncode == 0, done.stderr

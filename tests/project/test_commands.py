@@ -1,11 +1,10 @@
-"""What every command answers: help that ends with an example, its version, completion for the shell."""
+"""What every command has: help that ends with an example, its version, completion for the shell."""
 
 import importlib
 import os
 import shlex
 import subprocess
 import sys
-import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def parser(program: str) -> Any:
-    """The command as it is parsed, which is Click's and knows its subcommands."""
+    """The command as it is parsed, with its subcommands."""
     return typer.main.get_command(importlib.import_module(COMMANDS[program]).app)
 
 
@@ -30,28 +29,6 @@ def every_command() -> list[tuple[str, ...]]:
     for program in COMMANDS:
         typed += [(program, name) for name in getattr(parser(program), "commands", ())]
     return typed
-
-
-@pytest.fixture
-def shell(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Start a command below a shell, as a terminal does."""
-
-    def run(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        line = shlex.join([sys.executable, "-m", COMMANDS[program], *arguments])
-        return subprocess.run(
-            ["bash", "-c", f"{line}; exit $?"],
-            cwd=tmp_path,
-            env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
-            capture_output=True,
-            text=True,
-        )
-
-    return run
-
-
-def test_what_is_tested_is_what_is_installed() -> None:
-    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert scripts == {program: f"{module}:main" for program, module in COMMANDS.items()}
 
 
 @pytest.mark.parametrize("typed", every_command(), ids=" ".join)
@@ -75,9 +52,15 @@ def test_every_command_tells_its_version(command: Callable[..., Any], program: s
 
 
 @pytest.mark.parametrize("program", COMMANDS)
-def test_the_shell_completes(shell: Callable[..., subprocess.CompletedProcess[str]], program: str) -> None:
+def test_the_shell_completes(program: str) -> None:
+    def below_a_shell(*arguments: str, **environment: str) -> str:
+        line = shlex.join([sys.executable, "-m", COMMANDS[program], *arguments])
+        variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+        done = subprocess.run(["bash", "-c", f"{line}; exit $?"], env=variables, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
     variable = f"_{program.upper().replace('-', '_')}_COMPLETE"
-    script = shell(program, "--show-completion")
-    assert script.returncode == 0 and variable in script.stdout, script.stderr
-    answer = shell(program, COMP_WORDS=f"{program} --vers", COMP_CWORD="1", **{variable: "complete_bash"})
-    assert answer.stdout.split() == ["--version"], answer.stderr
+    assert variable in below_a_shell("--show-completion")
+    completing = {"COMP_WORDS": f"{program} --vers", "COMP_CWORD": "1", variable: "complete_bash"}
+    assert below_a_shell(**completing).split() == ["--version"]

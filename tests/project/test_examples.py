@@ -1,11 +1,8 @@
-"""The examples, as a reader would run them: scripts in an empty folder, on small generated data."""
+"""The examples, run as scripts in an empty folder on small generated data."""
 
-import ast
-import io
 import os
 import subprocess
 import sys
-import tokenize
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,13 +15,13 @@ from videos import write_video
 from data_cache.read.reader import CacheReader
 from preprocess.clip import VideoSpan
 from preprocess.frames.read import read_frames
-from preprocess.frames.video import count_frames, frame_rate
+from preprocess.frames.video import probe
 from train.results.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
 SHORT = ("add_a_dataset.py", "custom_adapter.py")
-"""What a new contributor writes must fit into fewer than 40 lines of code."""
+"""What a new contributor writes must fit into fewer than 40 lines, docstrings included."""
 
 
 @pytest.fixture
@@ -37,27 +34,10 @@ def example(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     return run
 
 
-def lines_of_code(text: str) -> int:
-    """Lines that are neither empty nor comment nor docstring."""
-    docstrings: set[int] = set()
-    for node in ast.walk(ast.parse(text)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node):
-            docstrings |= set(range(node.body[0].lineno, (node.body[0].end_lineno or 0) + 1))
-    silent = {tokenize.COMMENT, tokenize.NL, tokenize.NEWLINE, tokenize.INDENT, tokenize.DEDENT, tokenize.ENDMARKER}
-    written: set[int] = set()
-    for token in tokenize.generate_tokens(io.StringIO(text).readline):
-        if token.type not in silent:
-            written |= set(range(token.start[0], token.end[0] + 1))
-    return len(written - docstrings)
-
-
-def test_lines_are_counted_as_a_reader_would() -> None:
-    assert lines_of_code('"""Text.\n\nMore."""\n\nx = 1  # why\n# not this\ny = """a\nb"""\n') == 3
-
-
 @pytest.mark.parametrize("script", SHORT)
 def test_it_takes_fewer_than_forty_lines(script: str) -> None:
-    assert 10 < lines_of_code((EXAMPLES / script).read_text()) < 40
+    lines = [line.strip() for line in (EXAMPLES / script).read_text().splitlines()]
+    assert 10 < sum(bool(line) and not line.startswith("#") for line in lines) < 40
 
 
 @pytest.mark.parametrize("script", SHORT)
@@ -97,20 +77,20 @@ def test_a_magnified_video_swings_further_and_stays_as_it_was_otherwise(
     for alpha in (0, 6):
         done = example("magnify_a_video.py", "in.mp4", f"out{alpha}.mp4", "--alpha", alpha)
         assert done.returncode == 0, done.stderr
-        assert count_frames(tmp_path / f"out{alpha}.mp4") == len(moved)
-        assert frame_rate(tmp_path / f"out{alpha}.mp4") == pytest.approx(25)
+        video = probe(tmp_path / f"out{alpha}.mp4")
+        assert video.frames == len(moved) and video.rate == pytest.approx(25)
     before, same, after = (swing(tmp_path / name, moved) for name in ("in.mp4", "out0.mp4", "out6.mp4"))
     assert same == pytest.approx(before, rel=0.2)  # video compression
     # 1.5 Hz lies in the pass band, 0.4 to 4 Hz, of a filter whose gain there is 1: x + 6 x
     assert after == pytest.approx(7 * before, rel=0.2)
 
 
-def test_a_video_that_is_none_is_refused_in_one_line(
+def test_a_file_that_is_no_video_is_refused(
     example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
     (tmp_path / "in.mp4").write_text("not a video")
     done = example("magnify_a_video.py", "in.mp4", "out.mp4")
-    assert done.returncode == 3 and "cannot be opened as a video" in done.stderr and "Traceback" not in done.stderr
+    assert done.returncode == 3 and "in.mp4" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "out.mp4").exists()
 
 
@@ -147,15 +127,10 @@ def test_the_new_adapter_trains(
     for fold in run.read_folds():
         with safe_open(run.checkpoint(fold.name), "np") as file:
             assert file.get_tensor("adapter.scale").shape == (2, 64)
-            assert (
-                np.abs(file.get_tensor("adapter.scale")).max() > 0
-                and np.abs(file.get_tensor("adapter.shift")).max() > 0
-            )
+            assert all(np.abs(file.get_tensor(f"adapter.{name}")).max() > 0 for name in ("scale", "shift"))
 
 
-def test_an_adapter_that_nobody_entered_is_refused(
-    command: Callable[..., Any], make_cache: Callable[..., Path]
-) -> None:
+def test_an_unknown_adapter_is_refused(command: Callable[..., Any], make_cache: Callable[..., Path]) -> None:
     cache = make_cache(Path("demo.h5"), {"s1": 3, "s2": 3})
     done = command("mpt-train", "--cache", cache, "--random-weights", "--adapter", "scalde", "--dry-run")
-    assert done.code == 2 and "no adapter 'scalde'; choose one of group, primitive, none" in done.err
+    assert done.code == 2 and all(word in done.err for word in ("scalde", "group", "primitive", "none"))

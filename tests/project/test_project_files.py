@@ -1,4 +1,4 @@
-"""What is said in several files about the project, and must be the same in all."""
+"""What several files of the project state must agree."""
 
 import re
 import tomllib
@@ -26,7 +26,7 @@ def test_the_citation_is_of_this_version_and_names_the_paper() -> None:
     assert len(citation["references"][0]["authors"]) == 7
 
 
-def test_the_changelog_has_this_version_or_what_will_be_it() -> None:
+def test_the_changelog_has_this_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text()
     sections = re.findall(r"^## \[(.+?)\]", text, re.MULTILINE)
     assert sections[0] == "Unreleased"
@@ -39,7 +39,7 @@ def test_every_declared_python_is_tested() -> None:
     assert declared and read(".github/workflows/ci.yml")["jobs"]["newest"]["strategy"]["matrix"]["python"] == declared
 
 
-def test_hooks_and_checks_are_the_same_tools() -> None:
+def test_commit_hooks_run_the_tools_of_make_check() -> None:
     hooks = read(".pre-commit-config.yaml")["repos"][0]["hooks"]
     called = {hook["entry"].split()[0].rpartition("/")[2] for hook in hooks if hook["language"] == "system"}
     recipe = (ROOT / "Makefile").read_text().partition("\ncheck:")[2].partition("\n\n")[0]
@@ -50,7 +50,7 @@ def test_hooks_and_checks_are_the_same_tools() -> None:
 @pytest.mark.parametrize(
     "form", sorted((ROOT / ".github/ISSUE_TEMPLATE").glob("[!c]*.yml")), ids=lambda path: path.stem
 )
-def test_an_issue_form_asks_for_something(form: Path) -> None:
+def test_an_issue_form_is_complete(form: Path) -> None:
     """The fields without which the form is not shown."""
     content = yaml.safe_load(form.read_text())
     assert content["name"] and content["description"]
@@ -60,8 +60,7 @@ def test_an_issue_form_asks_for_something(form: Path) -> None:
     assert any(field.get("validations", {}).get("required") for field in fields)
 
 
-def test_containers_bring_all_that_the_archive_is_made_of() -> None:
-    """A file that building needs, and that a container lacks, would be found only by who builds one."""
+def test_containers_copy_all_that_building_needs() -> None:
     included = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["sdist"][
         "include"
     ]
@@ -69,3 +68,14 @@ def test_containers_bring_all_that_the_archive_is_made_of() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = set(re.findall(r"^ +(\S+) /source/", (ROOT / "apptainer.def").read_text(), re.MULTILINE))
     assert needed == kept == copied
+
+
+@pytest.mark.parametrize(
+    "page", ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
+)
+def test_the_files_that_a_page_names_exist(page: str) -> None:
+    named = re.findall(
+        r"\b(?:data_cache|preprocess|train|docs|examples|tests|benchmarks)/[\w/-]+\.(?:py|md|svg)\b",
+        (ROOT / page).read_text(),
+    )
+    assert [name for name in named if not (ROOT / name).is_file()] == []

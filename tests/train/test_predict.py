@@ -136,9 +136,7 @@ def test_a_video_gets_an_answer_and_its_pictures(ask: Callable[..., Any], drawn_
     heat = cv2.imread("seen/new__clip__heat.png")
     assert heat is not None and heat.std() > 5
     assert cv2.imread("seen/new__clip.png") is not None
-    movie = cv2.VideoCapture("seen/new__clip.mp4")
-    assert movie.isOpened() and movie.read()[0]
-    movie.release()
+    assert Path("seen/new__clip.avif").stat().st_size > 1000
 
 
 def test_faces_are_cut_out_of_whole_scenes(ask: Callable[..., Any], lab: Path, drawn_set: Path) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from data_cache.errors import UsageError
-from data_cache.write.shards import natural_key
+from data_cache.names import natural_key
 
 
 @dataclass(frozen=True)

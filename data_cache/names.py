@@ -1,0 +1,41 @@
+"""Names of data sets, subjects and clips: which are plain, how any is shown, and in which order they come."""
+
+import re
+
+MOST_NAME_BYTES = 64
+
+
+def name_problem(what: str, name: str, most: int = MOST_NAME_BYTES) -> str | None:
+    """Why `name` is no plain name, or None: a path would lead out of a folder, other things deceive a reader.
+
+    Args:
+        what: it is the name of, for the message.
+        name: of a data set, a subject or a clip.
+        most: bytes of UTF-8 that it may take.
+    """
+    if not name:
+        return f"{what} is empty; complete the annotation"
+    if name in (".", "..") or "/" in name or "\\" in name:
+        return f"{what} {name[:80]!r} is a path, expected a plain name; correct it"
+    return text_problem(what, name, most)
+
+
+def text_problem(what: str, text: str, most: int = MOST_NAME_BYTES) -> str | None:
+    """Why `text` is no plain text of a cache, or None: control characters, a spreadsheet's formula, too long."""
+    if text.startswith("=") or not text.isprintable():
+        return f"{what} {text[:80]!r} is a formula or holds control characters; correct it"
+    if len(text.encode()) > most:
+        return f"{what} {text[:40]!r}… is longer than {most} bytes; shorten it"
+    return None
+
+
+def visible(text: str) -> str:
+    """Text with control characters written out: a file's name must not be able to command a terminal."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t\xa0" else repr(character)[1:-1] for character in text
+    )
+
+
+def natural_key(text: str) -> list[tuple[int, int | str]]:
+    """Sort key that orders the numbers inside `text` by value: sub2 before sub10."""
+    return [(0, int(part)) if part.isdigit() else (1, part) for part in re.split(r"(\d+)", text) if part]
