@@ -22,8 +22,8 @@ from preprocess.datasets.sheet import find_sheet, read_sheet
 
 FACTS = Facts(fps=30.0, labels={"sad": "sadness", "happy": "happiness", "other": "others"}, gaps=True)
 LAYOUTS = {
-    "sp*/[a-z]/color": ("part_A", "part_A_split/part_A", "part_A/part_A", "."),
-    "sp*_[a-z]_[0-9]*": ("Part_A_ME_clip/frame", "Part_A_ME_clip/Part_A_ME_clip/frame", "frame", "."),
+    "sp*/[a-zA-Z]/color": ("part_A", "part_A_split/part_A", "part_A/part_A", "."),
+    "sp*_[a-zA-Z]_[0-9]*": ("Part_A_ME_clip/frame", "Part_A_ME_clip/Part_A_ME_clip/frame", "frame", "."),
 }
 """Pattern of the clips' folders → where those may be."""
 HIDDEN_AT_APEX: Mapping[str, tuple[str, ...]] = {

@@ -23,7 +23,7 @@ from preprocess.datasets.sheet import find_sheet, read_lines
 
 LAYOUTS = {
     "[0-9]*/*_[0-9]*": ("cropped/cropped", "cropped"),
-    "s[0-9]*/[a-z]*_[0-9]*": ("selectedpic/selectedpic", "selectedpic"),
+    "s[0-9]*/[a-zA-Z]*_[0-9]*": ("selectedpic/selectedpic", "selectedpic"),
     "s[0-9]*/[0-9]*_[0-9]*": ("rawpic/rawpic", "rawpic"),
 }
 """Pattern of the folders → where those may be, the preferred layout first."""

@@ -158,8 +158,10 @@ def _places(root: Path, subject: re.Pattern[str], depth: int = 2) -> Iterator[Pa
 
 
 def any_case(pattern: str) -> str:
-    """A glob pattern that matches in any case."""
-    return re.sub("[a-zA-Z]", lambda letter: f"[{letter[0].lower()}{letter[0].upper()}]", pattern)
+    """A glob pattern whose letters match in any case; what stands in brackets stays as it is."""
+    return re.sub(
+        r"\[[^]]*\]|[a-zA-Z]", lambda m: m[0] if m[0][0] == "[" else f"[{m[0].lower()}{m[0].upper()}]", pattern
+    )
 
 
 def index_folders(folder: Path, clips: str) -> dict[str, Path]:
