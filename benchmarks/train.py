@@ -36,9 +36,8 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 from benchmarks.noise import random_inputs, synthetic_cache  # noqa: E402
 from train.config import Execution, TrainConfig  # noqa: E402
-from train.data.clips import open_clips  # noqa: E402
-from train.data.pixels import ClipPixels  # noqa: E402
-from train.data.stream import DeviceStream, FileStream, RamStream, Request, Stream  # noqa: E402
+from train.data.clips import ClipPixels, open_clips  # noqa: E402
+from train.data.stream import DeviceStream, FileStream, Request, Stream  # noqa: E402
 from train.data.task import make_task  # noqa: E402
 from train.fold_adam import FoldAdam  # noqa: E402
 from train.job import train_run  # noqa: E402
@@ -154,7 +153,6 @@ def compare_modes(cache: Path, folds: int, device: torch.device, rounds: int) ->
     everything = range(len(pixels))
     streams: dict[str, Callable[[], Stream]] = {
         "device": lambda: DeviceStream(pixels, everything, device),
-        "ram": lambda: RamStream(pixels, everything, device),
         "stream": lambda: FileStream(pixels, device, 2),
     }
     rng = np.random.default_rng(0)

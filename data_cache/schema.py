@@ -1,5 +1,7 @@
 """The cache format, version 1: one table of fields that writer, reader, validator and docs share."""
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -7,10 +9,11 @@ from typing import Any
 import h5py
 import numpy as np
 
-from data_cache.digest import digest_arrays
+from data_cache.digest import changes, digest_arrays
 
 FORMAT = "mpt-cache"
 FORMAT_VERSION = "1.0"
+_FILE_OVERHEAD = 16_384  # bytes of an HDF5 file of one clip besides its arrays; measured: 8 kB
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,12 @@ ATTRIBUTES = {
 }
 
 
+def cache_bytes(clips: int, frames: int, size: int) -> int:
+    """Bytes of a cache of clips with `frames` motion frames of `size` × `size` pixels, rounded up."""
+    pixels = sum(math.prod(field.clip_shape(frames, size)) * field.dtype.itemsize for field in FIELDS)
+    return clips * (pixels + 64) + _FILE_OVERHEAD
+
+
 @dataclass(frozen=True)
 class ClipRecord:
     """One clip on its way into a cache; the attributes are the `FIELDS`."""
@@ -115,6 +124,58 @@ class ClipRecord:
 
 
 @dataclass(frozen=True)
+class StoredRecipe:
+    """A preprocessing recipe as caches, checkpoints and runs store it, and what training needs to know of it.
+
+    Attributes:
+        values: the JSON object.
+    """
+
+    values: Mapping[str, Any]
+
+    @property
+    def frames(self) -> int:
+        """T, the number of motion frames per clip."""
+        return int(self.values["frames"])
+
+    @property
+    def size(self) -> int:
+        """S, the side of every image in pixels."""
+        return int(self.values["size"])
+
+    @property
+    def alpha(self) -> float | None:
+        """The magnification factor; None where the recipe names none."""
+        return self.values.get("alpha")
+
+    @property
+    def faces(self) -> str:
+        """How faces were cropped: none, csv or auto."""
+        return str(self.values.get("faces", "none"))
+
+    @property
+    def filtering(self) -> tuple[Any, Any]:
+        """The filter along time, and the form of the motion."""
+        return self.values.get("filter"), self.values.get("motion_form")
+
+    @property
+    def keeps_onset_frame(self) -> bool:
+        """Whether the first motion frame is the onset frame as it was: the causal additive filter leaves it alone."""
+        return self.filtering == ("causal", "additive")
+
+    def changes_to(self, other: "StoredRecipe") -> list[str]:
+        """What keeps clips of two recipes from going together, as `alpha 10 → 20`.
+
+        How faces were cropped does not: sets are delivered as faces or as scenes.
+        """
+        before, after = (
+            {name: value for name, value in recipe.values.items() if name not in ("faces", "face_margin")}
+            for recipe in (self, other)
+        )
+        return changes(before, after)
+
+
+@dataclass(frozen=True)
 class CacheAttributes:
     """The attributes of the root, decoded; see `ATTRIBUTES`."""
 
@@ -126,14 +187,19 @@ class CacheAttributes:
     licence_notice: str
 
     @property
+    def stored_recipe(self) -> StoredRecipe:
+        """The recipe with the questions that can be asked of it."""
+        return StoredRecipe(self.recipe)
+
+    @property
     def frames(self) -> int:
         """T, the number of motion frames per clip."""
-        return int(self.recipe["frames"])
+        return self.stored_recipe.frames
 
     @property
     def size(self) -> int:
         """S, the side of every image in pixels."""
-        return int(self.recipe["size"])
+        return self.stored_recipe.size
 
 
 def encode_text(field: Field, value: str) -> bytes:

@@ -77,8 +77,8 @@ def train(
         raise UsageError(f"--name is {name!r}; expected a plain name, for runs go to runs/NAME")
     from data_cache.sharing.download import local_copy
     from train.data.task import make_task
+    from train.device import leads
     from train.job import train_run
-    from train.ranks import leads
     from train.results.run_folder import RUNS, RunFolder
 
     caches = [local_copy(each) for each in cache]
@@ -122,13 +122,13 @@ def train_study(
     """Run what is missing of a study and print its table."""
     from data_cache.read.reader import CacheReader
     from train.data.task import make_task
+    from train.device import leads
     from train.job import train_run
-    from train.paper.studies import StudyRow, run_study
-    from train.paper.study_table import study_table
-    from train.ranks import leads
+    from train.paper.presets import PaperRow
+    from train.paper.studies import run_study, study_table
     from train.results.run_folder import RUNS, RunFolder
 
-    def run_row(row: StudyRow, fitting: Sequence[Path], folder: Path, seed: int) -> dict[str, Any] | None:
+    def run_row(row: PaperRow, fitting: Sequence[Path], folder: Path, seed: int) -> dict[str, Any] | None:
         task = make_task(fitting, settings.protocol)
         chosen = replace(settings, **row.settings, seed=settings.seed + seed)
         return train_run(task, chosen, execution, RunFolder(folder), overwrite)

@@ -1,18 +1,26 @@
-"""Where a run happens: device, software versions, and settings of the numerical libraries."""
+"""Where a run happens: device, free memory, processes of torchrun, software versions."""
 
+import atexit
 import os
 import platform
 import shlex
 import sys
 import time
+from dataclasses import dataclass
+from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import psutil
 import torch
 
 from data_cache import __version__
 from data_cache.errors import UsageError
+
+_CGROUP = Path("/sys/fs/cgroup")
+_TIMEOUT = timedelta(days=7)
+"""How long ranks wait for the slowest. When one dies, torchrun ends them all."""
 
 
 def choose_device(name: str, rank: int = 0) -> torch.device:
@@ -34,6 +42,19 @@ def choose_device(name: str, rank: int = 0) -> torch.device:
     return device
 
 
+def free_memory(device: torch.device) -> int:
+    """Free bytes of a GPU, or of this machine: what is available, within the limit of the container if it has one."""
+    if device.type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    free = int(psutil.virtual_memory().available)
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroups, version 2 and 1
+        try:
+            free = min(free, int((_CGROUP / limit).read_text()) - psutil.Process().memory_info().rss)
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return max(0, free)
+
+
 def make_deterministic() -> None:
     """Allow only kernels that give the same bits every time; call it before the first use of a GPU."""
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
@@ -51,3 +72,45 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
         "versions": {name: version(name) for name in ("torch", "timm", "numpy", "h5py")}
         | {"python": platform.python_version()},
     }
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Which process this is.
+
+    Attributes:
+        rank: 0 to count − 1.
+        count: processes in all.
+        local: number of this process on its machine, which chooses its GPU.
+    """
+
+    rank: int = 0
+    count: int = 1
+    local: int = 0
+
+    def barrier(self) -> None:
+        """Wait until every process is here."""
+        if self.count > 1:
+            torch.distributed.barrier()
+
+
+def leads() -> bool:
+    """Whether this is the process that prints and writes what exists once: the only one, or torchrun's first."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def join_ranks() -> Ranks:
+    """Join the processes that torchrun started, for as long as this one lives; alone otherwise.
+
+    Ranks exchange nothing but "I am here", so the same backend serves with and without GPUs.
+    """
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        return Ranks()
+    ranks = Ranks(int(os.environ["RANK"]), count, int(os.environ.get("LOCAL_RANK", "0")))
+    if torch.cuda.is_available():
+        torch.cuda.set_device(ranks.local % torch.cuda.device_count())
+    if not torch.distributed.is_initialized():  # several runs of one command share the group
+        torch.distributed.init_process_group("gloo", timeout=_TIMEOUT)
+        atexit.register(torch.distributed.destroy_process_group)
+    return ranks

@@ -1,40 +1,22 @@
 """One model trained on all subjects, for new clips, with a card that says what to expect of it."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from data_cache.files.atomic import write_bytes
-from train.config import TrainConfig
-from train.data.folds import Fold
-from train.data.stream import Stream
+from train.data.folds import fold_seed
 from train.data.task import Task
-from train.loop import EpochReport, FoldData, fit
-from train.model.mpt import MPT
+from train.loop import FoldData
 
 NAME = "final"
 
 
-def final_fold(task: Task) -> Fold:
-    """The fold that leaves nobody out."""
-    everyone = sorted({clip for fold in task.folds.folds for clip in (*fold.train, *fold.test)})
-    return Fold("all", "nobody", tuple(everyone), ())
-
-
-def train_final(
-    task: Task, config: TrainConfig, model: MPT, stream: Stream, on_epoch: Callable[[EpochReport], None]
-) -> None:
-    """Train `model`, of one fold, on every labelled clip."""
-    fold = final_fold(task)
-    fit(
-        model,
-        stream,
-        [FoldData(np.array(fold.train), task.labels(fold.train), fold.seed(config.seed))],
-        config,
-        on_epoch,
-    )
+def all_clips(task: Task, base_seed: int) -> FoldData:
+    """Every labelled clip to train on, as a fold that leaves nobody out."""
+    clips = np.array(sorted({clip for fold in task.folds.folds for clip in (*fold.train, *fold.test)}))
+    return FoldData(clips, task.labels(clips.tolist()), fold_seed(base_seed, "all__nobody"))
 
 
 def write_model_card(path: Path, config: dict[str, Any], summary: dict[str, Any]) -> None:
@@ -60,11 +42,11 @@ No clip was left to test this very model. Trained in the same way with one subje
 {final["accuracy"]:.1%} accuracy (95 % interval over subjects {low:.1%} to {high:.1%}),
 macro-F1 {final["macro_f1"]:.1%} and UAR {final["uar"]:.1%} on {len(summary["classes"])} classes
 ({", ".join(summary["classes"])}; protocol {config["protocol"]}).
-Always answering with the most frequent class would reach {summary["majority_baseline"]["accuracy"]:.1%}.
+Always predicting the most frequent class would reach {summary["majority_baseline"]["accuracy"]:.1%}.
 
 ## What it is not
 
-It knows these classes only, and answers one of them whatever it is shown. It was trained on clips cut from onset
+It knows these classes only, and predicts one of them whatever it is shown. It was trained on clips cut from onset
 to offset, filmed in a laboratory; other cameras, lights, ages and acted expressions are outside what was measured.
 It must not be used to judge people.
 

@@ -11,25 +11,23 @@ from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
 from train import final
 from train.config import Execution, TrainConfig
-from train.cost.memory import bytes_per_fold, folds_at_once
+from train.cost.accounting import bytes_per_fold, folds_at_once
 from train.data.augment import AUGMENTATIONS
+from train.data.clips import ClipPixels
 from train.data.folds import Fold
-from train.data.pixels import ClipPixels
 from train.data.stream import open_stream
 from train.data.task import Task
-from train.device import choose_device, describe_environment, make_deterministic
-from train.group import train_group
-from train.loop import EpochReport
+from train.device import Ranks, choose_device, describe_environment, join_ranks, leads, make_deterministic
+from train.group import Scalars, train_group
+from train.loop import EpochReport, fit
 from train.model.backbone import Backbone
 from train.model.build import build_model
 from train.model.mpt import trained_parameters
 from train.model.weights import build_backbone, weights_digest
-from train.overview import write_overview
-from train.ranks import Ranks, join_ranks
 from train.results.checkpoint import CheckpointCard, save_fold
 from train.results.run_folder import RunFolder
 from train.results.summary import summarise
-from train.scalars import Scalars
+from train.trace import write_overview
 
 log = logging.getLogger(__name__)
 
@@ -71,12 +69,12 @@ def train_run(
         classes=task.labelling.classes,
         frames=task.clips.frames,
         size=task.clips.size,
-        recipe=task.clips.readers[0].attributes.recipe,
+        recipe=task.clips.readers[0].attributes.stored_recipe,
         backbone_digest=weights_digest(backbone),
     )
     job = _Job(task, config, execution, folder, backbone, card, device, ranks)
     environment = describe_environment(device) | {"caches": [str(r.path.resolve()) for r in task.clips.readers]}
-    if ranks.leads and folder.start(_description(task, config, card), environment, overwrite):
+    if leads() and folder.start(_description(task, config, card), environment, overwrite):
         log.info(f"{folder.path} is already finished")
     ranks.barrier()
     mine = choose_folds(task.folds.folds, execution)[ranks.rank :: ranks.count]
@@ -88,34 +86,27 @@ def train_run(
     if missing:
         log.info(f"{len(missing)} of {len(task.folds.folds)} folds are still to be trained: {', '.join(missing[:5])} …")
         return None
-    if ranks.leads and not folder.is_finished:
+    if leads() and not folder.is_finished:
         folder.write_summary(summarise(folder.read_folds(), task.labelling.classes))
     ranks.barrier()
-    if ranks.leads and execution.final and not folder.checkpoint(final.NAME).exists():
+    if leads() and execution.final and not folder.checkpoint(final.NAME).exists():
         _train_final_model(job)
     ranks.barrier()
     return folder.summary
 
 
 def choose_folds(folds: Sequence[Fold], execution: Execution) -> list[Fold]:
-    """The folds that `--subjects` and `--folds` ask for; all by default.
+    """The folds that `--subjects` and `--folds` name; all by default.
 
     Raises:
-        UsageError: a subject does not exist, or the range is none.
+        UsageError: a subject does not exist, or nothing is left.
     """
-    chosen = list(folds)
-    if execution.folds is not None:
-        first, colon, last = execution.folds.partition(":")
-        if not colon or not all(part == "" or part.isdigit() for part in (first, last)):
-            raise UsageError(f"--folds is {execution.folds!r}; expected A:B such as 0:5, counted from 0")
-        chosen = chosen[int(first or 0) : int(last) if last else None]
-    if execution.subjects is not None:
-        wanted = {name.strip() for name in execution.subjects.split(",")}
-        unknown = wanted - {fold.subject for fold in folds} - {fold.name for fold in folds}
-        if unknown:
-            known = ", ".join(fold.subject for fold in folds)
-            raise UsageError(f"no subject {', '.join(sorted(unknown))}; there are {known}")
-        chosen = [fold for fold in chosen if {fold.subject, fold.name} & wanted]
+    wanted = execution.subject_names
+    unknown = wanted - {fold.subject for fold in folds} - {fold.name for fold in folds}
+    if unknown:
+        known = ", ".join(fold.subject for fold in folds)
+        raise UsageError(f"no subject {', '.join(sorted(unknown))}; there are {known}")
+    chosen = [fold for fold in folds[execution.fold_range] if not wanted or {fold.subject, fold.name} & wanted]
     if not chosen:
         raise UsageError("no fold is left to train; check --folds and --subjects")
     return chosen
@@ -162,11 +153,11 @@ def _train_final_model(job: _Job) -> None:
     config, task = job.config, job.task
     if config.tuning == "full":
         raise UsageError("--final keeps prompts, adapters and head; it does not go with --tuning full")
-    fold = final.final_fold(task)
-    stream = open_stream(_pixels(job), fold.train, job.device, job.execution)
-    model = build_model(config, job.backbone, task.shape, [fold.seed(config.seed)]).to(job.device)
+    data = final.all_clips(task, config.seed)
+    stream = open_stream(_pixels(job), data.clips.tolist(), job.device, job.execution)
+    model = build_model(config, job.backbone, task.shape, [data.seed]).to(job.device)
     with progress("training the final model", config.epochs, "epochs") as advance:
-        final.train_final(task, config, model, stream, lambda report: advance(1, f"loss {report.loss[0]:.3f}"))
+        fit(model, stream, [data], config, lambda report: advance(1, f"loss {report.loss[0]:.3f}"))
     save_fold(job.folder.checkpoint(final.NAME), model, 0, job.card)
     final.write_model_card(job.folder.path / "MODEL_CARD.md", job.folder.config, job.folder.summary)
 

@@ -150,19 +150,14 @@ def padded_batches(clips: Sequence[np.ndarray], batch_size: int) -> Iterator[tup
 
 
 def precision(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
-    """The arithmetic that `config.amp` asks for."""
+    """The arithmetic that `config.amp` names."""
     return torch.autocast(device.type, torch.bfloat16, enabled=config.resolved_amp(device.type) == "bf16")
 
 
-def _constant(done: torch.Tensor) -> torch.Tensor:
-    return torch.ones_like(done)
-
-
-def _cosine(done: torch.Tensor) -> torch.Tensor:
-    return 0.5 * (1 + torch.cos(torch.pi * done.clamp(max=1)))
-
-
-SCHEDULES = {"constant": _constant, "cosine": _cosine}
+SCHEDULES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "constant": torch.ones_like,
+    "cosine": lambda done: 0.5 * (1 + torch.cos(torch.pi * done.clamp(max=1))),
+}
 """Share of a fold's steps done, (F,) → factor on its learning rate."""
 
 

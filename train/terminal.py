@@ -1,4 +1,4 @@
-"""What the commands of this room print on stdout: tables for people, JSON for programs."""
+"""What the training commands print on stdout: tables for people, JSON for programs."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 def print_seeds(summaries: list[dict[str, Any]], paths: list[Path], path: Path, json_output: bool) -> None:
     """Mean and standard deviation over the seeds; also written beside the runs."""
     from data_cache.files.atomic import write_json
-    from train.results.seeds import METRICS, combine_seeds
+    from train.results.metrics import METRICS
+    from train.results.summary import combine_seeds
 
     combined = combine_seeds(summaries, [place.name for place in paths])
     write_json(path.with_name(f"{path.name}-seeds.json"), combined)
@@ -38,21 +39,21 @@ def print_study(table: "Table", missing: list[str]) -> None:
         typer.echo(f"missing: {line}")
 
 
-def print_answers(result: dict[str, Any], folder: Path) -> None:
+def print_predictions(result: dict[str, Any], folder: Path) -> None:
     """The probabilities of each new clip."""
     from rich.console import Console
     from rich.table import Table
 
     models = result["models"]
-    asked = models[0] if len(models) == 1 else f"mean of {len(models)} models"
-    table = Table(title=f"{result['run']}: {asked}")
+    used = models[0] if len(models) == 1 else f"mean of {len(models)} models"
+    table = Table(title=f"{result['run']}: {used}")
     table.add_column("clip", no_wrap=True)
-    table.add_column("answer", style="bold", no_wrap=True)
+    table.add_column("prediction", style="bold", no_wrap=True)
     for name in result["classes"]:
         table.add_column(name, justify="right", overflow="fold")
     for clip in result["clips"]:
-        chances = (f"{clip['probabilities'][name]:.1%}" for name in result["classes"])
-        table.add_row(f"{clip['subject']}/{clip['clip']}", clip["predicted"], *chances)
+        shares = (f"{clip['probabilities'][name]:.1%}" for name in result["classes"])
+        table.add_row(f"{clip['subject']}/{clip['clip']}", clip["predicted"], *shares)
     console = Console()
     console.print(table)
     console.print(f"written: {folder}", highlight=False)
@@ -77,21 +78,22 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from train.results.metrics import METRICS
+
     final, baseline = summary["final_epoch"], summary["majority_baseline"]
     table = Table(title=f"{summary['clips']} clips, {summary['subjects']} subjects, leave-one-subject-out")
     for heading in ("", "Acc", "macro-F1", "UAR"):
         table.add_column(heading, justify="left" if not heading else "right")
-    metrics = ("accuracy", "macro_f1", "uar")
-    table.add_row("final epoch", *(f"{final[m]:.1%}" for m in metrics), style="bold")
-    table.add_row("95 % interval", *("–".join(f"{100 * v:.1f}" for v in final["interval_95"][m]) for m in metrics))
-    table.add_row("always the majority", *(f"{baseline[m]:.1%}" for m in metrics))
+    table.add_row("final epoch", *(f"{final[m]:.1%}" for m in METRICS), style="bold")
+    table.add_row("95 % interval", *("–".join(f"{100 * v:.1f}" for v in final["interval_95"][m]) for m in METRICS))
+    table.add_row("majority class", *(f"{baseline[m]:.1%}" for m in METRICS))
     table.add_row(
-        "best epoch on test (leak)", *(f"{summary['oracle_best_epoch'][m]:.1%}" for m in metrics), style="dim"
+        "best epoch on test (leak)", *(f"{summary['oracle_best_epoch'][m]:.1%}" for m in METRICS), style="dim"
     )
     console = Console()
     console.print(table)
     console.print(
-        f"against chance (labels shuffled within subjects: {final['permutation_accuracy']:.1%}): "
-        f"p = {final['permutation_p']:.4f}"
+        f"permutation test within subjects: p = {final['permutation_p']:.4f}, "
+        f"chance accuracy {final['permutation_accuracy']:.1%}"
     )
     console.print(f"run: {folder}    report: mpt-report {folder}", highlight=False)

@@ -1,16 +1,24 @@
-"""What a trained model saw in clips: features, the moments of its kernels, and heat maps."""
+"""Features, motion-kernel parameters and Grad-CAM maps of a trained model."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.numpy import save
 from torch import Tensor
 
+from data_cache.files.atomic import write_bytes
 from train.config import TrainConfig
+from train.data.clips import ClipPixels, ClipSet
+from train.data.folds import Fold
 from train.data.stream import Request, Stream
+from train.data.task import Task
 from train.loop import padded_batches, precision
 from train.model.mpt import MPT, Inputs
 from train.model.prompts import MotionPrompt
+from train.results.checkpoint import Trained
+from train.results.metrics import Prediction
 
 
 @torch.no_grad()
@@ -70,19 +78,56 @@ def heat_maps(model: MPT, inputs: Inputs, classes: Tensor) -> dict[str, Tensor]:
         gradient = watched["motion"].grad
         assert gradient is not None
         maps["motion"] = _grad_cam(watched["motion"].view(shape), gradient.view(shape))
-    return {name: _as_grid(values) for name, values in maps.items()}
+    return {name: values.unflatten(-1, (round(values.shape[-1] ** 0.5), -1)) for name, values in maps.items()}
+
+
+def clip_maps(trained: Trained, clips: ClipSet, predictions: Sequence[Prediction]) -> list[dict[str, np.ndarray]]:
+    """Grad-CAM maps of each prediction's class, (rows, columns) in 0..1, as in `heat_maps`.
+
+    A map is the mean over the models of the prediction, each scaled to its own maximum, so that they count alike.
+    """
+    stream = Stream(ClipPixels.of(clips, trained.config), next(trained.model.parameters()).device)
+    found = []
+    for prediction in predictions:
+        clip, folds = clips.keys.index(prediction.key), [trained.names.index(name) for name in prediction.models]
+        everywhere = (len(trained.names), 1)
+        classes = torch.full(everywhere, prediction.predicted, device=stream.device)
+        maps = heat_maps(trained.model, stream.inputs(Request(np.full(everywhere, clip))), classes)
+        found.append({name: _mean_map(values[folds, 0]) for name, values in maps.items()})
+    return found
+
+
+def write_overview(path: Path, task: Task, group: list[Fold], model: MPT, stream: Stream, config: TrainConfig) -> None:
+    """If the fold with the most test clips is in `group`, store the features of all clips under its model.
+
+    The file holds `features` (clips, D), `labels` (clips,), `test` (clips,) 0 or 1, and `fold` (1,), its
+    number among all folds.
+    """
+    number, fold = max(enumerate(task.folds.folds), key=lambda pair: len(pair[1].test))
+    if fold not in group:
+        return
+    clips = np.array(sorted((*fold.train, *fold.test)))
+    wanted = [clips if other == fold else clips[:1] for other in group]
+    features = trace_clips(model, stream, wanted, config)[group.index(fold)]["features"]
+    arrays = {
+        "features": features,
+        "labels": task.labels(clips.tolist()),
+        "test": np.isin(clips, fold.test).astype(np.uint8),
+        "fold": np.array([number]),
+    }
+    write_bytes(path, save(arrays))
+
+
+def _mean_map(maps: Tensor) -> np.ndarray:
+    """(models, rows, columns) → (rows, columns)."""
+    peaks = maps.amax((-2, -1), keepdim=True).clamp(min=1e-12)
+    return np.asarray((maps / peaks).mean(0).cpu().numpy())
 
 
 def _grad_cam(values: Tensor, gradient: Tensor) -> Tensor:
     """Channels weighted by their mean gradient over places: (F, B, T, n, C) → (F, B, n), summed over T."""
     weights = gradient.mean(3, keepdim=True)
     return (weights * values).sum(-1).relu().sum(2).detach()
-
-
-def _as_grid(values: Tensor) -> Tensor:
-    """(F, B, n) → (F, B, side, side)."""
-    side = round(values.shape[-1] ** 0.5)
-    return values.unflatten(-1, (side, side))
 
 
 def _kernels(model: MPT, inputs: Inputs) -> dict[str, Tensor]:

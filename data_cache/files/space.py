@@ -4,25 +4,6 @@ import shutil
 from pathlib import Path
 
 from data_cache.errors import NoSpace
-from data_cache.schema import FIELDS
-
-_OVERHEAD = 16_384  # of an HDF5 file of one clip; measured: 8 kB
-
-
-def clip_bytes(frames: int, size: int) -> int:
-    """Bytes of one clip in a cache of `frames` motion frames of `size` × `size` pixels."""
-    total = 0
-    for field in FIELDS:
-        values = 1
-        for axis in field.clip_shape(frames, size):
-            values *= axis
-        total += values * field.dtype.itemsize
-    return total
-
-
-def cache_bytes(clips: int, frames: int, size: int) -> int:
-    """Bytes of a cache, rounded up."""
-    return clips * (clip_bytes(frames, size) + 64) + _OVERHEAD
 
 
 def free_bytes(path: Path) -> int:

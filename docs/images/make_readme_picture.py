@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from preprocess.datasets.find import find
 from preprocess.preview.scene import make_scene
 from preprocess.recipe import Recipe
-from train.report.sections.confusion import draw_matrix
+from train.report.sections.scores import draw_matrix
 
 CLIP = "sub01/EP01_01f"
 SAMPLES = (0, 5, 10, 15)

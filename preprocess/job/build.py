@@ -13,9 +13,9 @@ from data_cache.console.interrupt import stop_request
 from data_cache.digest import digest
 from data_cache.errors import ClipsFailed, Interrupted, InvalidFile, StaleFile, typed_command
 from data_cache.files.lock import writer_lock
-from data_cache.files.space import cache_bytes, readable, require_space
+from data_cache.files.space import readable, require_space
 from data_cache.names import natural_key
-from data_cache.schema import CacheAttributes
+from data_cache.schema import CacheAttributes, cache_bytes
 from data_cache.write.parts import failure_report, is_complete, merge_parts, parts_folder, shard_path
 from preprocess.clip import VideoSpan
 from preprocess.datasets.base import Discovery

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import typer
 
-from data_cache.files.space import cache_bytes, free_bytes, readable
+from data_cache.files.space import free_bytes, readable
+from data_cache.schema import cache_bytes
 from preprocess.clip import ClipError
 from preprocess.datasets.base import Discovery
 from preprocess.job.work import Task

@@ -22,8 +22,7 @@ from data_cache.files.lock import writer_lock
 from data_cache.read.reader import CacheReader
 from data_cache.sharing import download
 from data_cache.sharing.download import download_folder, is_url, local_copy
-from train.report.heat import find_caches
-from train.report.loaded import load_run
+from train.report.sections.gallery import find_caches
 from train.results.run_folder import RunFolder
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("aiohttp") is None, reason="the extra 'remote'")
@@ -164,7 +163,7 @@ def test_training_on_a_url_is_training_on_the_cache(
     assert url in by_url.environment["command"]
     for ours, theirs in zip(by_url.read_folds(), by_path.read_folds(), strict=True):
         np.testing.assert_allclose(ours.logits, theirs.logits, atol=1e-4)
-    assert find_caches(load_run(by_url.path), []) == [local_copy(url)], "the report finds the copy by itself"
+    assert find_caches(by_url.load(), []) == [local_copy(url)], "the report finds the copy by itself"
     make_cache(original, {"s1": 3, "s2": 2}, seed=1)
     other = command("mpt-train", "--cache", url, *QUICK, "--name", "by-url")
     assert other.code == 5 and "caches" in other.err, "another file at the address is another run"

@@ -34,9 +34,8 @@ def train_on(path: Path) -> None:
     """What the trainer does first: open the cache and read every clip."""
     clips = open_clips([path])
     for field in IMAGE_FIELDS:
-        out = np.empty((1, *clips.image_shape(field.name)), np.uint8)
         for clip in range(len(clips)):
-            clips.read_into(field.name, [clip], out)
+            clips.read(field.name, clip)
 
 
 def stored_pixels(path: Path) -> list[tuple[range, str]]:

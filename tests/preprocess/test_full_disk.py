@@ -13,9 +13,9 @@ from builds import SIZE
 
 from data_cache.errors import NoSpace
 from data_cache.files import space
-from data_cache.files.space import cache_bytes
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import validate
+from data_cache.schema import cache_bytes
 
 Command = Callable[..., Any]
 

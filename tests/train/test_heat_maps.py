@@ -59,7 +59,7 @@ def test_random_weights_change_the_map() -> None:
         assert (a - b).abs().mean() > 0.05, name
 
 
-def test_the_asked_class_decides() -> None:
+def test_the_chosen_class_decides() -> None:
     model, inputs = model_of(TINY, 1), some_inputs()
     first, second = (heat_maps(model, inputs, torch.full((FOLDS, CLIPS), number)) for number in (0, 1))
     assert any(not torch.allclose(first[name], second[name]) for name in first)
@@ -96,16 +96,16 @@ def test_the_map_of_a_trained_model_lies_where_the_face_moved(make_run: Callable
     """Brow classes against mouth classes of the demo set, each clip seen by the model that left its subject out."""
     from scipy.stats import mannwhitneyu
 
-    from train.report.heat import pictures_of
-    from train.report.loaded import load_run
+    from train.report.sections.gallery import clip_pictures
+    from train.results.run_folder import RunFolder
 
     make_run(tmp_path, "mpt-preprocess", "demo", "--size", 80, "-o", "demo.h5")
     make_run(tmp_path, "mpt-train", "--cache", "demo.h5", "--preset", "demo", "--token-grid", 2, "--name", "r")
-    run = load_run(tmp_path / "runs" / "r")
+    run = RunFolder(tmp_path / "runs" / "r").load()
     brow, mouth = {"surprise", "others"}, {"happiness", "repression"}
     clips = [p for p in run.predictions if run.classes[p.true] in brow | mouth]
     upper: dict[bool, list[float]] = {True: [], False: []}
-    for clip, picture in zip(clips, pictures_of(run, clips, [tmp_path / "demo.h5"]), strict=True):
+    for clip, picture in zip(clips, clip_pictures(run, clips, [tmp_path / "demo.h5"]), strict=True):
         heat = picture.maps["motion"]
         half = len(heat) // 2  # the middle row of an odd number belongs to neither
         above, below = heat[:half].sum(), heat[-half:].sum()

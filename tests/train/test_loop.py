@@ -188,19 +188,6 @@ def test_one_batch_is_learned_by_heart(tiny_vit: Make, data: tuple[Memory, np.nd
     assert (predict(model, stream, [fold.clips], config)[0].argmax(1) == labels).all()
 
 
-def test_a_finished_fold_stands_still(tiny_vit: Make, data: tuple[Memory, np.ndarray]) -> None:
-    """Fold 0 has one batch an epoch and fold 1 has three: in steps 2 and 3, fold 0 must not drift."""
-    stream, labels = data
-    folds = folds_of(labels, (8, 24))
-    config = tiny_config(batch_size=8, epochs=1, lr=1e-2)
-    alone = build_model(config, Backbone(tiny_vit()), SHAPE, [folds[0].seed]).double()
-    both = build_model(config, Backbone(tiny_vit()), SHAPE, [fold.seed for fold in folds]).double()
-    fit(alone, stream, folds[:1], config)
-    fit(both, stream, folds, config)
-    for name, value in trained_parameters(alone).items():
-        torch.testing.assert_close(trained_parameters(both)[name][0], value[0], atol=1e-12, rtol=0)
-
-
 def test_an_epoch_shows_every_clip_once() -> None:
     labels = np.arange(CLIPS) % CLASSES
     folds = folds_of(labels, (37, 8, 20))

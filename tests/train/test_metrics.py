@@ -14,6 +14,7 @@ from train.results.metrics import (
     majority_baseline,
     permutation_p,
     scores,
+    subject_matrices,
 )
 from train.results.run_folder import FoldResult
 from train.results.summary import summarise
@@ -90,9 +91,9 @@ def test_the_interval_widens_with_differences_between_subjects(rng: np.random.Ge
     even = [t if i % 2 else 1 - t for i, t in enumerate(true)]  # each subject half right
     uneven = [t if i < 50 else 1 - t for i, t in enumerate(true)]  # half of the subjects all right
     subjects = subjects_of(100, 10)
-    low, high = bootstrap_interval(true, even, subjects, 2)["accuracy"]
+    low, high = bootstrap_interval(subject_matrices(true, even, subjects, 2))["accuracy"]
     assert (low, high) == pytest.approx((0.5, 0.5))
-    low, high = bootstrap_interval(true, uneven, subjects, 2)["accuracy"]
+    low, high = bootstrap_interval(subject_matrices(true, uneven, subjects, 2))["accuracy"]
     assert low < 0.3 and high > 0.7
 
 

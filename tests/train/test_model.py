@@ -14,7 +14,7 @@ from train.config import TrainConfig
 from train.fold_adam import FoldAdam
 from train.model.backbone import Backbone
 from train.model.build import Shape, build_model
-from train.model.fold_linear import FoldLinear, reset_folds
+from train.model.fold_linear import reset_folds
 from train.model.mpt import MPT, Inputs, trained_parameters
 from train.model.prompts import LearnedPrompt
 
@@ -224,23 +224,3 @@ def test_a_fold_starts_from_its_own_seed_in_any_company(tiny_vit: Make) -> None:
     alone = build_model(config, backbone, SHAPE, [9])
     for name, value in trained_parameters(together).items():
         assert torch.equal(value[1], trained_parameters(alone)[name][0]), name
-
-
-def test_folds_do_not_see_each_other(tiny_model: Make) -> None:
-    model, inputs = tiny_model(), tiny_inputs()
-    before = model(inputs)
-    with torch.no_grad():
-        for value in trained_parameters(model).values():
-            value[1] += 1
-    after = model(inputs)
-    assert torch.equal(before[0], after[0]) and not torch.allclose(before[1], after[1])
-
-
-def test_fold_linear_is_linear_per_fold() -> None:
-    layer = FoldLinear(3, 5, 7)
-    reset_folds(layer, [1, 2, 3])
-    x = torch.randn(3, 4, 5)
-    for fold in range(3):
-        expected = F.linear(x[fold], layer.weight[fold].T, layer.bias[fold, 0])  # type: ignore[index]
-        torch.testing.assert_close(layer(x)[fold], expected)
-    assert layer.weight.abs().max() <= 5**-0.5

@@ -87,7 +87,7 @@ def test_tables_say_what_the_run_says(reported: Path) -> None:
         exponents = np.exp(fold.logits[place].astype(float))
         np.testing.assert_allclose([float(row[name]) for name in classes], exponents / exponents.sum(), atol=6e-4)
         assert row["predicted"] == classes[fold.predicted[place]] and row["true"] == classes[fold.true[place]]
-        assert row["right"] == ("yes" if row["predicted"] == row["true"] else "no")
+        assert row["correct"] == ("yes" if row["predicted"] == row["true"] else "no")
     page = (reported / "report" / "index.html").read_text()
     summary = RunFolder(reported).summary
     assert f"{summary['final_epoch']['accuracy']:.1%} accuracy over 19 clips of 3 subjects" in page
@@ -113,7 +113,7 @@ def test_a_cache_that_is_not_the_runs_gives_no_pictures(
 ) -> None:
     other = make_cache(tmp_path / "other.h5", {"sub01": 2}, seed=9)
     done = command("mpt-report", run, "--cache", other)
-    assert done.code == 0 and "not a cache of this run" in done.err
+    assert done.code == 0 and str(other) in done.err
     assert not (run / "report" / "gallery.png").exists()
 
 
@@ -166,13 +166,13 @@ def test_damaged_checkpoints_cost_the_heat_maps_only(command: Command, run: Path
     for path in (run / "checkpoints").iterdir():
         halve(path)
     done = command("mpt-report", run)
-    assert done.code == 0 and "no heat maps" in done.err
+    assert done.code == 0 and "Grad-CAM" in done.err
     assert (run / "report" / "gallery.png").exists()
 
 
 def test_a_folder_that_is_no_run(command: Command, tmp_path: Path) -> None:
     done = command("mpt-report", tmp_path)
-    assert done.code == 2 and "no run folder" in done.err and done.err.count("\n") == 1
+    assert done.code == 2 and str(tmp_path) in done.err and done.err.count("\n") == 1
     assert command("mpt-report").code == 2
 
 
@@ -211,4 +211,4 @@ def test_runs_with_other_classes_are_not_set_side_by_side(
     quick = (*TINY, "--epochs", 1, "--device", "cpu", "--protocol", "as-labelled", "--name", "two")
     assert command("mpt-train", "--cache", cache, *quick).code == 0
     done = command("mpt-report", run, "runs/two")
-    assert done.code == 2 and "compare runs of one protocol" in done.err
+    assert done.code == 2 and "sadness" in done.err

@@ -9,11 +9,11 @@ import pytest
 
 from data_cache.errors import UsageError
 from train.paper import studies
-from train.paper.studies import STUDIES, Study, StudyRow, run_study
-from train.paper.study_table import study_table
+from train.paper.presets import PaperRow
+from train.paper.studies import STUDIES, Study, run_study, study_table
 
 TWO_ROWS = Study(
-    "T", "two rows", (StudyRow("one", "row one", {"lr": 0.1}, 50.0, 40.0), StudyRow("two", "row two", {}, 60.0))
+    "T", "two rows", {"one": PaperRow("row one", {"lr": 0.1}, 50.0, 40.0), "two": PaperRow("row two", {}, 60.0)}
 )
 
 
@@ -33,15 +33,15 @@ def artificial(folder: Path, accuracy: float, macro_f1: float) -> dict[str, Any]
 
 @pytest.mark.usefixtures("two_rows")
 def test_a_table_of_known_results(tmp_path: Path) -> None:
-    known = {("one", 0): (0.5, 0.4), ("one", 1): (0.6, 0.5), ("two", 0): (0.7, 0.7), ("two", 1): (0.9, 0.7)}
+    found = {"row one": ((0.5, 0.4), (0.6, 0.5)), "row two": ((0.7, 0.7), (0.9, 0.7))}
     order: list[tuple[str, int]] = []
 
-    def run_row(row: StudyRow, caches: Sequence[Path], folder: Path, seed: int) -> dict[str, Any]:
-        order.append((row.name, seed))
-        return artificial(folder, *known[row.name, seed])
+    def run_row(row: PaperRow, caches: Sequence[Path], folder: Path, seed: int) -> dict[str, Any]:
+        order.append((row.label, seed))
+        return artificial(folder, *found[row.label][seed])
 
     run_study("two", [Path("c.h5")], tmp_path, "demo", run_row, seeds=2)
-    assert order == [("one", 0), ("two", 0), ("one", 1), ("two", 1)]
+    assert order == [("row one", 0), ("row two", 0), ("row one", 1), ("row two", 1)]
     table, missing = study_table("two", tmp_path, None)
     assert missing == []
     assert table.rows[0].cells == ("row one", "50.00", "55.00 ± 7.07", "+5.00", "40.00", "45.00 ± 7.07", "+5.00")
@@ -54,8 +54,8 @@ def test_a_table_of_known_results(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("two_rows")
 def test_what_cannot_run_is_listed_and_run_later(tmp_path: Path) -> None:
-    def without_weights(row: StudyRow, caches: Sequence[Path], folder: Path, seed: int) -> dict[str, Any] | None:
-        if row.name == "one":
+    def without_weights(row: PaperRow, caches: Sequence[Path], folder: Path, seed: int) -> dict[str, Any] | None:
+        if row.label == "row one":
             raise UsageError("no weights here; pass --weights FILE")
         return None
 
@@ -64,7 +64,7 @@ def test_what_cannot_run_is_listed_and_run_later(tmp_path: Path) -> None:
     assert missing == ["row one: no weights here; pass --weights FILE", "row two: some folds are not trained yet"]
     assert table.rows[0].cells[1:4] == ("50.00", "–", "–")
 
-    def all_there(row: StudyRow, caches: Sequence[Path], folder: Path, seed: int) -> dict[str, Any]:
+    def all_there(row: PaperRow, caches: Sequence[Path], folder: Path, seed: int) -> dict[str, Any]:
         return artificial(folder, 0.25, 0.25)
 
     run_study("two", [Path("c.h5")], tmp_path, "demo", all_there)
@@ -73,9 +73,9 @@ def test_what_cannot_run_is_listed_and_run_later(tmp_path: Path) -> None:
 
 
 def test_an_unknown_or_absent_study_is_said(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="choose one of strategies"):
+    with pytest.raises(UsageError, match="strategies"):
         study_table("nonsense", tmp_path, None)
-    with pytest.raises(UsageError, match="run mpt-train --study adapters"):
+    with pytest.raises(UsageError, match="--study adapters"):
         study_table("adapters", tmp_path, None)
 
 
@@ -83,13 +83,13 @@ def test_each_row_of_the_alpha_study_takes_its_cache(make_cache: Callable[..., P
     """The cache of the fixture has α = 20; the other rows say how to make theirs."""
     cache, ran = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2}), []
 
-    def run_row(row: StudyRow, caches: Sequence[Path], folder: Path, seed: int) -> None:
-        ran.append((row.name, list(caches)))
+    def run_row(row: PaperRow, caches: Sequence[Path], folder: Path, seed: int) -> None:
+        ran.append((row.alpha, list(caches)))
 
     index = run_study("alpha", [cache], tmp_path, "x", run_row)
-    assert ran == [("alpha20", [cache])]
+    assert ran == [(20.0, [cache])]
     reasons = {entry["row"]: entry["missing"] for entry in json.loads(index.read_text())["rows"]}
-    assert "mpt-preprocess … --alpha 50" in reasons["alpha50"]
+    assert "--alpha 50" in reasons["alpha50"]
 
 
 def test_studies_resume(
@@ -123,5 +123,5 @@ def test_the_papers_rows_and_figures_are_complete() -> None:
     }
     assert {name: len(STUDIES[name].rows) for name in expected} == expected
     for name in expected:
-        assert 86.59 in [row.accuracy for row in STUDIES[name].rows]
-    assert all(row.accuracy is None for row in STUDIES["variants"].rows), "not in the paper"
+        assert 86.59 in [row.accuracy for row in STUDIES[name].rows.values()]
+    assert all(row.accuracy is None for row in STUDIES["variants"].rows.values()), "not in the paper"

@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.model.byte_linear import byte_linear, normalisation
-from train.model.fold_linear import FoldLinear, reset_folds
+from train.model.fold_linear import FoldLinear, byte_linear, normalisation, reset_folds
 from train.model.tokenizer import GaussianTokenizer, patchify
 
 MEAN, STD = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
@@ -60,22 +59,6 @@ def test_tokens_equal_a_plain_convolution_per_fold(activation: str, grid: int) -
     for fold in range(2):
         expected = plain_tokens(made, motion[fold], fold, activation == "gelu", grid)
         torch.testing.assert_close(tokens[fold].double(), expected, atol=2e-5, rtol=1e-4)
-
-
-def test_patches_are_the_pixels_row_by_row() -> None:
-    motion = motion_bytes(size=32)
-    patches = patchify(motion)
-    assert patches.shape == (1, 2, 6, 4, 768)
-    torch.testing.assert_close(patches[0, 1, 3, 2].view(16, 16, 3), motion[0, 1, 3, 16:32, 0:16])
-
-
-def test_the_mean_patch_shortcut_is_exact() -> None:
-    """Without an activation, averaging before the convolution equals averaging after it."""
-    made = tokenizer(activation="none")
-    patches = patchify(motion_bytes())
-    shortcut = made.frame_features(patches)
-    made.activation = nn.Identity()  # the long way round
-    torch.testing.assert_close(shortcut, made.frame_features(patches), atol=1e-5, rtol=1e-5)
 
 
 def test_bytes_give_the_gradient_of_floats() -> None:

@@ -4,10 +4,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from train.config import Execution, TrainConfig
-from train.cost.accounting import Account, account, account_json, account_lines, meta_backbone
-from train.cost.memory import bytes_per_fold, folds_at_once, free_memory
+from train.cost.accounting import Account, account, account_lines, bytes_per_fold, folds_at_once, meta_backbone
 from train.data.task import Task
-from train.device import choose_device
+from train.device import choose_device, free_memory
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class RunPlan:
 
     def as_json(self) -> dict[str, Any]:
         """The plan as a JSON object."""
-        return {**vars(self), "account": account_json(self.account)}
+        return {**vars(self), "account": {**vars(self.account), "trained_total": self.account.trained_total}}
 
     def lines(self) -> list[tuple[str, str]]:
         """The plan as (name, value) pairs for people."""

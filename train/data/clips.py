@@ -1,20 +1,20 @@
-"""One or several caches as one list of clips, checked to fit together."""
+"""One or several caches as one list of clips, checked to fit together, and the pixels of single clips as tensors."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
 
-from data_cache.digest import changes
 from data_cache.errors import UsageError
 from data_cache.protocols.protocol import ClipKey
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import require_valid
-
-CROPPING = ("faces", "face_margin")
-"""Knobs that follow from how a set is delivered, as faces or as scenes; caches that go together may differ in them."""
+from train.config import TrainConfig
+from train.model.tokenizer import patchify
 
 
 @dataclass(frozen=True)
@@ -56,15 +56,10 @@ class ClipSet:
         """Subject of each clip, unique within its data set only."""
         return [key[1] for key in self.keys]
 
-    def read_into(self, field: str, clips: Sequence[int], out: np.ndarray) -> None:
-        """Fill `out[j]` with image field `field` of clip `clips[j]`."""
-        for position, clip in enumerate(clips):
-            reader, row = self.rows[clip]
-            self.readers[reader].read_into(field, [row], out[position : position + 1])
-
-    def image_shape(self, field: str) -> tuple[int, ...]:
-        """Shape of one clip of an image field."""
-        return {"dynamic_image": (), "motion": (self.frames,)}[field] + (self.size, self.size, 3)
+    def read(self, field: str, clip: int) -> np.ndarray:
+        """Image field `field` of a clip: (S, S, 3) or (T, S, S, 3) uint8."""
+        reader, row = self.rows[clip]
+        return self.readers[reader].read(field, row)
 
 
 def open_clips(paths: Sequence[Path]) -> ClipSet:
@@ -72,14 +67,14 @@ def open_clips(paths: Sequence[Path]) -> ClipSet:
 
     Raises:
         UsageError: a file is missing, or two caches hold the same data set or differ in recipe.
-        InvalidFile: a file is no sound cache.
+        InvalidFile: a file is no valid cache.
     """
     readers = [CacheReader(path) for path in paths]
     for reader in readers:
         require_valid(reader, pixels=False)  # the pixels of a clip are checked when it is read first
     first = readers[0]
     for reader in readers[1:]:
-        differing = recipe_changes(first.attributes.recipe, reader.attributes.recipe)
+        differing = first.attributes.stored_recipe.changes_to(reader.attributes.stored_recipe)
         if differing:
             raise UsageError(
                 f"{first.path} and {reader.path} were made with different recipes ({'; '.join(differing)}); "
@@ -97,7 +92,55 @@ def open_clips(paths: Sequence[Path]) -> ClipSet:
     )
 
 
-def recipe_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """What keeps clips of two recipes from going together, as `alpha 10 → 20`."""
-    one, other = ({knob: value for knob, value in recipe.items() if knob not in CROPPING} for recipe in (before, after))
-    return changes(one, other)
+class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
+    """Reads one clip at a time, in worker processes too: its image (H, W, 3) and its motion, both uint8.
+
+    Motion is (T, n, 768), cut into patches, or (T, H, W, 3) with `whole_frames`, or None.
+
+    Args:
+        clips: all clips of the run.
+        image: "dynamic", or "onset" for the onset frame, the first motion frame where the recipe keeps it.
+        needs_motion: whether the model looks at the motion sequence.
+        whole_frames: leave frames whole, because they are still to be changed.
+
+    Raises:
+        UsageError: the onset frame is wanted, and the recipe of the caches changes it.
+    """
+
+    def __init__(self, clips: ClipSet, image: str, needs_motion: bool, whole_frames: bool = False) -> None:
+        self.clips, self.image = clips, image
+        self.needs_motion, self.whole_frames = needs_motion, whole_frames
+        recipe = clips.readers[0].attributes.stored_recipe
+        if image == "onset" and not recipe.keeps_onset_frame:
+            raise UsageError(
+                "--image onset needs a cache made with --filter causal --motion-form additive, which keep the onset "
+                f"frame as it is; {clips.readers[0].path} has {' and '.join(map(str, recipe.filtering))}"
+            )
+
+    @classmethod
+    def of(cls, clips: ClipSet, config: TrainConfig, whole_frames: bool = False) -> "ClipPixels":
+        """What a model with these settings looks at."""
+        return cls(clips, config.image, config.prompt == "motion", whole_frames)
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, clip: int) -> tuple[Tensor, Tensor | None]:
+        motion = self._read("motion", clip) if self.needs_motion or self.image == "onset" else None
+        image = motion[0].clone() if self.image == "onset" and motion is not None else self._read("dynamic_image", clip)
+        if not self.needs_motion or motion is None:
+            return image, None
+        return image, motion if self.whole_frames else patchify(motion)
+
+    def read(self, clips: Iterable[int]) -> tuple[Tensor, Tensor | None]:
+        """Several clips: images (U, H, W, 3) and motion (U, T, …) or None."""
+        pairs = [self[int(clip)] for clip in clips]
+        motion = [moving for _, moving in pairs if moving is not None]
+        return torch.stack([image for image, _ in pairs]), torch.stack(motion) if motion else None
+
+    def bytes_of(self, clip: int) -> int:
+        """Bytes that a clip takes in memory; all clips take the same."""
+        return sum(part.numel() for part in self[clip] if part is not None)
+
+    def _read(self, field: str, clip: int) -> Tensor:
+        return torch.from_numpy(self.clips.read(field, clip))

@@ -31,7 +31,17 @@ class Fold:
 
     def seed(self, base: int) -> int:
         """A seed from the base seed and the subject: neither the order nor the company of folds matters."""
-        return int.from_bytes(hashlib.sha256(f"{base}/{self.name}".encode()).digest()[:6], "big")
+        return fold_seed(base, self.name)
+
+
+def subject_of(name: str) -> str:
+    """The subject in a fold's name."""
+    return name.partition("__")[2]
+
+
+def fold_seed(base: int, name: str) -> int:
+    """The seed of the fold called `name`."""
+    return int.from_bytes(hashlib.sha256(f"{base}/{name}".encode()).digest()[:6], "big")
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,10 @@
-"""Cache to device: pixels travel and wait as bytes, and become numbers where they are used.
+"""Cache to device: pixels travel and are kept as bytes, and become numbers where they are used.
 
 A step names clips per fold, many of them several times. Each is fetched once and expanded to the
-folds on the device. Where clips wait is the mode: on the device, in memory, or in the file.
+folds on the device. Where clips are kept is the mode: on the device, or in the file.
 """
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +16,9 @@ from torch.utils.data import DataLoader, Dataset
 from data_cache.console.commandline import progress
 from data_cache.errors import MptError, UsageError
 from train.config import Execution
-from train.cost.memory import free_memory
 from train.data.augment import Change, apply_change
-from train.data.pixels import ClipPixels
+from train.data.clips import ClipPixels
+from train.device import free_memory
 from train.model.mpt import Inputs
 from train.model.tokenizer import patchify
 
@@ -33,7 +32,7 @@ class Request:
 
 
 class Stream:
-    """Serves the inputs of steps; the base of the three modes.
+    """Serves the inputs of steps; the base of both modes.
 
     Args:
         pixels: how to read clips.
@@ -84,8 +83,18 @@ class DeviceStream(Stream):
 
     def __init__(self, pixels: ClipPixels, used: Sequence[int], device: torch.device) -> None:
         super().__init__(pixels, device)
-        self.place, images, motion = _read_all(pixels, used)
-        self.images, self.motion = self._send(images), self._send(motion)
+        self.place = np.full(len(pixels), -1)  # row of each clip
+        self.place[list(used)] = np.arange(len(used))
+        self.images, self.motion = (
+            None if part is None else part.new_empty((len(used), *part.shape), device=device)
+            for part in pixels[used[0]]
+        )
+        with progress("reading the cache", len(used), "clips") as advance:
+            for row, clip in enumerate(used):
+                for store, part in zip((self.images, self.motion), pixels[clip], strict=True):
+                    if store is not None and part is not None:
+                        store[row] = part
+                advance(1, "")
 
     def inputs(self, request: Request) -> Inputs:
         """Select on the device."""
@@ -96,50 +105,6 @@ class DeviceStream(Stream):
         return self._expand(images, index, self.motion, rows, request.change)
 
 
-class RamStream(Stream):
-    """The clips in this machine's memory; a thread copies the next step's while the device works."""
-
-    def __init__(self, pixels: ClipPixels, used: Sequence[int], device: torch.device) -> None:
-        super().__init__(pixels, device)
-        self.place, self.images, self.motion = _read_all(pixels, used)
-        self.side = torch.cuda.Stream(device) if device.type == "cuda" else None
-
-    def inputs(self, request: Request) -> Inputs:
-        """Gather in memory, copy, expand."""
-        return self._finish(*self._prepare(request))
-
-    def steps(self, requests: Sequence[Request]) -> Iterator[Inputs]:
-        """As `inputs`, one step ahead."""
-        with ThreadPoolExecutor(1) as ahead:
-            waiting = [ahead.submit(self._prepare, request) for request in requests[:1]]
-            for following in [*requests[1:], None]:
-                prepared = waiting.pop().result()
-                if following is not None:
-                    waiting.append(ahead.submit(self._prepare, following))
-                yield self._finish(*prepared)
-
-    def _prepare(self, request: Request) -> tuple[Tensor | None, Tensor | None, np.ndarray, Change | None, object]:
-        unique, index = _unique(self.place[request.clips])
-        rows = torch.from_numpy(unique)
-        chosen = [None if store is None else store.index_select(0, rows) for store in (self.images, self.motion)]
-        if self.side is None:
-            return chosen[0], chosen[1], index, request.change, None
-        with torch.cuda.stream(self.side):  # pinned memory, so that the copy runs beside the computation
-            images, motion = (None if t is None else t.pin_memory().to(self.device, non_blocking=True) for t in chosen)
-            return images, motion, index, request.change, self.side.record_event()
-
-    def _finish(
-        self, images: Tensor | None, motion: Tensor | None, index: np.ndarray, change: Change | None, copied: object
-    ) -> Inputs:
-        if self.side is not None:
-            current = torch.cuda.current_stream(self.device)
-            current.wait_event(copied)  # type: ignore[arg-type]
-            for tensor in (images, motion):
-                if tensor is not None:
-                    tensor.record_stream(current)
-        return self._expand(images, index, motion, index, change)
-
-
 class FileStream(Stream):
     """The clips in the file, read by worker processes: for sets larger than memory, and slower."""
 
@@ -147,7 +112,7 @@ class FileStream(Stream):
         super().__init__(pixels, device)
         self.order: list[list[int]] = []  # the loader walks through this list; each entry is one step's clips
         self.loader: DataLoader[Any] = DataLoader(
-            _Careful(pixels),
+            _ErrorsAsItems(pixels),
             batch_sampler=self.order,
             num_workers=workers,
             persistent_workers=True,
@@ -168,24 +133,20 @@ class FileStream(Stream):
 
 
 def open_stream(pixels: ClipPixels, used: Sequence[int], device: torch.device, execution: Execution) -> Stream:
-    """The stream that `execution.cache_mode` names; "auto" is the first of device, ram, stream that fits.
+    """The stream that `execution.cache_mode` names; "auto" is device where the clips take less than half of its memory.
 
     Raises:
-        UsageError: the mode asked for does not fit.
+        UsageError: the chosen mode does not fit.
     """
-    size = len(used) * pixels.bytes_per_clip
-    on_device, in_ram = free_memory(device), free_memory(torch.device("cpu"))
-    mode = execution.cache_mode
-    if mode == "auto":
-        mode = "device" if size < 0.5 * on_device else "ram" if size < 0.6 * in_ram else "stream"
-    if mode == "device":
-        if size > on_device:
-            raise UsageError(
-                f"{size / 1e9:.1f} GB of pixels do not fit into the {on_device / 1e9:.1f} GB free on {device}; "
-                "use --cache-mode ram or stream"
-            )
+    size, free = len(used) * pixels.bytes_of(used[0]), free_memory(device)
+    if execution.cache_mode == "device" and size > free:
+        raise UsageError(
+            f"{size / 1e9:.1f} GB of pixels do not fit into the {free / 1e9:.1f} GB free on {device}; "
+            "use --cache-mode stream"
+        )
+    if execution.cache_mode == "device" or (execution.cache_mode == "auto" and size < 0.5 * free):
         return DeviceStream(pixels, used, device)
-    return RamStream(pixels, used, device) if mode == "ram" else FileStream(pixels, device, execution.workers)
+    return FileStream(pixels, device, execution.workers)
 
 
 def _unique(clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -193,27 +154,11 @@ def _unique(clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return unique, index.reshape(clips.shape)
 
 
-def _read_all(pixels: ClipPixels, used: Sequence[int]) -> tuple[np.ndarray, Tensor, Tensor | None]:
-    """Every used clip: where each is, the images and the motion."""
-    place = np.full(len(pixels), -1)
-    place[list(used)] = np.arange(len(used))
-    images = torch.empty((len(used), *pixels.image_shape), dtype=torch.uint8)
-    motion = torch.empty((len(used), *pixels.motion_shape), dtype=torch.uint8) if pixels.needs_motion else None
-    with progress("reading the cache", len(used), "clips") as advance:
-        for row, clip in enumerate(used):
-            image, moving = pixels[clip]
-            images[row] = image
-            if motion is not None and moving is not None:
-                motion[row] = moving
-            advance(1, "")
-    return place, images, motion
-
-
 Clip = tuple[Tensor, Tensor | None]
 
 
-class _Careful(Dataset[Clip | MptError]):
-    """Hands an expected error on as a value: raised in a worker, it would arrive wrapped in a traceback."""
+class _ErrorsAsItems(Dataset[Clip | MptError]):
+    """Returns an expected error as an item: raised in a worker, it would arrive wrapped in a traceback."""
 
     def __init__(self, pixels: ClipPixels) -> None:
         self.pixels = pixels

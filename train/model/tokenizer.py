@@ -7,8 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.model.byte_linear import byte_linear, centred_mean, normalisation
-from train.model.fold_linear import FoldLinear
+from train.model.fold_linear import FoldLinear, byte_linear, centred_mean, normalisation
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor] | None] = {"gelu": F.gelu, "none": None}
 PATCH = 16

@@ -1,149 +1,90 @@
-"""The paper's ablation tables as lists of runs: what each row is, what the paper prints, what we found."""
+"""The paper's ablation tables as lists of runs: running them, and the table of what is printed beside what we found."""
 
+import json
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any
 
-from data_cache.errors import MptError, UsageError
+from data_cache.errors import InvalidFile, MptError, UsageError
 from data_cache.files.atomic import write_json
 from data_cache.read.reader import CacheReader
-from train.cost.accounting import TABLE_IX
+from train.paper.presets import PRESETS, ROWS, PaperRow
+from train.results.run_folder import RunFolder
+from train.results.tables import Row, Table
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class StudyRow:
-    """One row of a table.
+class Study:
+    """A table of runs. Those of the paper were measured on SMIC, three classes; "variants" is ours.
 
     Attributes:
-        name: part of the run's folder.
-        label: the row's name in the paper.
-        settings: what it changes against the paper's model.
-        accuracy: printed in the paper, in percent; None where only a figure shows it.
-        f1: likewise.
-        alpha: the magnification that its cache must have.
+        table: its number.
+        about: what it varies.
+        rows: part of the run's folder → row.
     """
-
-    name: str
-    label: str
-    settings: dict[str, Any] = field(default_factory=dict)
-    accuracy: float | None = None
-    f1: float | None = None
-    alpha: float | None = None
-
-
-@dataclass(frozen=True)
-class Study:
-    """A table of runs. Those of the paper were measured on SMIC, three classes; "variants" is ours."""
 
     table: str
     about: str
-    rows: tuple[StudyRow, ...]
+    rows: Mapping[str, PaperRow]
 
 
-_NOTHING = {"prompt": "none", "adapter": "none"}
-_FULL = {**_NOTHING, "tuning": "full"}
-_MPT = (86.59, 86.01)
-_FLAT = {"token_activation": "none"}
+def _rows(*names: str) -> dict[str, PaperRow]:
+    return {name: ROWS[name] for name in names}
+
+
+def _ours(label: str, preset: str = "mpt", **settings: Any) -> PaperRow:
+    return PaperRow(label, {**PRESETS[preset].settings, **settings})
+
+
 STUDIES = {
     "strategies": Study(
-        "VI",
-        "learning strategies",
-        (
-            StudyRow("scratch", "w/o pretraining", {**_FULL, "random_weights": True, "weights": None}, 73.17, 72.35),
-            StudyRow("full", "full fine-tuning", _FULL, 77.44, 76.65),
-            StudyRow("head", "partial fine-tuning", _NOTHING, 71.95, 70.27),
-            StudyRow("motion-prompt", "motion prompt", {"adapter": "none"}, 82.92, 82.33),
-            StudyRow("group-adapter", "group adapter", {"prompt": "none"}, 79.27, 78.43),
-            StudyRow("mpt", "MPT", {}, *_MPT),
-        ),
+        "VI", "learning strategies", _rows("scratch", "full", "head", "motion-prompt", "group-adapter", "mpt")
     ),
     "prompts": Study(
-        "VII",
-        "kinds of prompts",
-        (
-            StudyRow("none", "w/o prompt", {"prompt": "none"}, 79.27, 78.43),
-            StudyRow("vpt-shallow", "VPT-Shallow", {"prompt": "shallow", "prompts": 200}, 81.10, 80.84),
-            StudyRow("vpt-deep", "VPT-Deep", {"prompt": "deep", "prompts": 50}, 82.32, 81.79),
-            StudyRow("mpt", "MPT", {}, *_MPT),
-        ),
+        "VII", "kinds of prompts", {"none": ROWS["group-adapter"], **_rows("vpt-shallow", "vpt-deep", "mpt")}
     ),
     "num-prompts": Study(
         "Fig. 5",
         "number of motion prompts (the figure prints numbers for 5 only)",
-        (
-            StudyRow("0", "no motion prompt", {"prompt": "none"}, 79.27, 78.43),
-            *(StudyRow(str(m), f"{m} prompts", {"prompts": m}, *(_MPT if m == 5 else ())) for m in (1, 3, 5, 7)),
-        ),
+        {"0": ROWS["group-adapter"], **_rows("1", "3", "5", "7")},
     ),
-    "adapters": Study(
-        "VIII",
-        "kinds of adapters",
-        (
-            StudyRow("none", "MPT w/o adapter", {"adapter": "none"}, 82.92, 82.33),
-            StudyRow("primitive", "primitive adapter", {"adapter": "primitive"}, 84.15, 83.56),
-            StudyRow("mpt", "MPT", {}, *_MPT),
-        ),
-    ),
-    "backbones": Study(
-        "IX",
-        "backbones",
-        tuple(
-            StudyRow(label.lower().replace("/", ""), label, {"backbone": name}, accuracy, f1)
-            for (label, name), (accuracy, f1) in zip(
-                TABLE_IX.items(), (_MPT, (84.76, 83.95), (85.37, 84.64), (83.54, 82.56)), strict=True
-            )
-        ),
-    ),
+    "adapters": Study("VIII", "kinds of adapters", {"none": ROWS["motion-prompt"], **_rows("primitive", "mpt")}),
+    "backbones": Study("IX", "backbones", _rows("vit-b16", "vit-b32", "clip-vit-b16", "clip-vit-b32")),
     "alpha": Study(
         "X",
         "magnification factors; needs a cache for each",
-        tuple(
-            StudyRow(f"alpha{alpha}", f"α = {alpha}", {}, accuracy, f1, alpha=float(alpha))
-            for alpha, accuracy, f1 in (
-                (0, 81.10, 80.54),
-                (10, 85.37, 84.79),
-                (20, *_MPT),
-                (30, 81.70, 81.44),
-                (50, 78.05, 77.56),
-            )
-        ),
+        _rows("alpha0", "alpha10", "alpha20", "alpha30", "alpha50"),
     ),
-    "reduction": Study(
-        "XI",
-        "reduction factors of the adapters",
-        tuple(
-            StudyRow(f"r{r}", f"r = {r}", {"reduction": r}, accuracy, f1)
-            for r, accuracy, f1 in ((4, 85.98, 85.32), (8, *_MPT), (12, 84.76, 84.05))
-        ),
-    ),
+    "reduction": Study("XI", "reduction factors of the adapters", _rows("r4", "r8", "r12")),
     "variants": Study(
         "of variants",
         "what each part adds; not in the paper",
-        (
-            StudyRow("mpt", "MPT: motion prompts, group adapters"),
-            StudyRow("grid2", "token grid 2", {"token_grid": 2}),
-            StudyRow("grid4", "token grid 4", {"token_grid": 4}),
-            StudyRow("flat", "no token activation", _FLAT),
-            StudyRow("flat-grid2", "no token activation, token grid 2", {**_FLAT, "token_grid": 2}),
-            StudyRow("flat-grid4", "no token activation, token grid 4", {**_FLAT, "token_grid": 4}),
-            StudyRow("cross", "adapters with the other groups' means", {"adapter_mean": "cross"}),
-            StudyRow("primitive", "primitive adapter", {"adapter": "primitive"}),
-            StudyRow("motion-prompt", "motion prompts without adapters", {"adapter": "none"}),
-            StudyRow("group-adapter", "group adapters without prompts", {"prompt": "none"}),
-            StudyRow("vpt-shallow", "VPT-Shallow, 50 prompts, group adapters", {"prompt": "shallow", "prompts": 50}),
-            StudyRow("vpt-deep", "VPT-Deep, 50 prompts, group adapters", {"prompt": "deep", "prompts": 50}),
-            StudyRow("head", "head alone", _NOTHING),
-            StudyRow("full", "full tuning", _FULL),
-            StudyRow("still", "onset frame, no prompts (control)", {"prompt": "none", "image": "onset"}),
-        ),
+        {
+            "mpt": _ours("MPT: motion prompts, group adapters"),
+            "grid2": _ours("token grid 2", token_grid=2),
+            "grid4": _ours("token grid 4", token_grid=4),
+            "flat": _ours("no token activation", token_activation="none"),
+            "flat-grid2": _ours("no token activation, token grid 2", token_activation="none", token_grid=2),
+            "flat-grid4": _ours("no token activation, token grid 4", token_activation="none", token_grid=4),
+            "cross": _ours("adapters with the other groups' means", adapter_mean="cross"),
+            "primitive": _ours("primitive adapter", "primitive"),
+            "motion-prompt": _ours("motion prompts without adapters", "motion-prompt"),
+            "group-adapter": _ours("group adapters without prompts", "group-adapter"),
+            "vpt-shallow": _ours("VPT-Shallow, 50 prompts, group adapters", "vpt-shallow", prompts=50),
+            "vpt-deep": _ours("VPT-Deep, 50 prompts, group adapters", "vpt-deep"),
+            "head": _ours("head alone", "head"),
+            "full": _ours("full tuning", "full"),
+            "still": _ours("onset frame, no prompts (control)", "still"),
+        },
     ),
 }
 
-RunRow = Callable[[StudyRow, Sequence[Path], Path, int], dict[str, Any] | None]
+RunRow = Callable[[PaperRow, Sequence[Path], Path, int], dict[str, Any] | None]
 """Trains one row from caches into a folder, as the n-th seed; its summary, or None while folds are missing."""
 
 
@@ -167,16 +108,16 @@ def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_ro
     Raises:
         UsageError: no such study.
     """
-    from train.ranks import leads
+    from train.device import leads  # torch, which a table does not need
 
     study = find_study(name)
     index = runs / f"{prefix}-{name}.json"
     entries: dict[str, dict[str, Any]] = {}
     for seed in range(seeds):
-        for row in study.rows:
+        for part, row in study.rows.items():
             suffix = f"-seed{seed}" if seeds > 1 else ""
-            folder = runs / f"{prefix}-{name}-{row.name}{suffix}"
-            entry = entries.setdefault(row.name, {"row": row.name, "runs": [], "missing": None})
+            folder = runs / f"{prefix}-{name}-{part}{suffix}"
+            entry = entries.setdefault(part, {"row": part, "runs": [], "missing": None})
             log.info(f"study {name}: {row.label}{suffix}")
             try:
                 done = run_row(row, _caches_for(row, caches), folder, seed) is not None
@@ -190,6 +131,44 @@ def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_ro
     return index
 
 
+def study_table(name: str, runs: Path, prefix: str | None) -> tuple[Table, list[str]]:
+    """The table of a study, and the rows that are not there with the reason.
+
+    Args:
+        name: of the study.
+        runs: folder of all runs.
+        prefix: start of the names of the study's runs; by default that of the only index there is.
+
+    Raises:
+        UsageError: there is no such study, or no index or several to choose from.
+        InvalidFile: the index is damaged.
+    """
+    study = find_study(name)
+    index = _index(name, runs, prefix)
+    try:
+        entries = {entry["row"]: entry for entry in json.loads(index.read_text())["rows"]}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InvalidFile(f"{index} is no index of a study ({error}); run mpt-train --study {name} again") from error
+    rows, missing, protocols, seeds = [], [], set(), set()
+    for part, row in study.rows.items():
+        entry = entries.get(part, {"missing": "never started", "runs": []})
+        folders = [folder for folder in (RunFolder(runs / run) for run in entry["runs"]) if folder.is_finished]
+        if not folders or entry["missing"] is not None:
+            missing.append(f"{row.label}: {entry['missing'] or 'its run is not finished'}")
+        protocols |= {f"{folder.config['protocol']}, {folder.summary['clips']} clips" for folder in folders}
+        seeds.add(len(folders))
+        found = [folder.summary["final_epoch"] for folder in folders]
+        rows.append(Row(_cells(row, [100 * f["accuracy"] for f in found], [100 * f["macro_f1"] for f in found])))
+    seeds.discard(0)
+    counts = " to ".join(str(count) for count in sorted({min(seeds), max(seeds)})) if seeds else "0"
+    caption = (
+        f"Table {study.table}, {study.about}. Paper: SMIC, 3 classes, epoch choice not stated. "
+        f"Ours: {'; '.join(sorted(protocols)) or 'nothing yet'}, final epoch, pooled; runs per row: {counts}."
+    )
+    headings = ("", "paper Acc", "our Acc", "difference", "paper F1", "our F1", "difference")
+    return Table(f"study-{name}", caption, headings, tuple(rows)), missing
+
+
 def find_study(name: str) -> Study:
     """The study called `name`.
 
@@ -201,14 +180,38 @@ def find_study(name: str) -> Study:
     return STUDIES[name]
 
 
-def _caches_for(row: StudyRow, caches: Sequence[Path]) -> list[Path]:
+def _caches_for(row: PaperRow, caches: Sequence[Path]) -> list[Path]:
     if row.alpha is None:
         if len(caches) > 1 and len({CacheReader(cache).attributes.dataset for cache in caches}) < len(caches):
             raise UsageError("several caches of one data set were given; only --study alpha takes them")
         return list(caches)
-    fitting = [cache for cache in caches if CacheReader(cache).attributes.recipe.get("alpha") == row.alpha]
+    fitting = [cache for cache in caches if CacheReader(cache).attributes.stored_recipe.alpha == row.alpha]
     if not fitting:
         raise UsageError(
             f"no cache with alpha {row.alpha:g} was given; make it with mpt-preprocess … --alpha {row.alpha:g}"
         )
     return fitting
+
+
+def _index(name: str, runs: Path, prefix: str | None) -> Path:
+    if prefix is not None:
+        index = runs / f"{prefix}-{name}.json"
+        if not index.is_file():
+            raise UsageError(f"no {index}; run mpt-train --study {name} --name {prefix} first")
+        return index
+    found = sorted(runs.glob(f"*-{name}.json"))
+    if len(found) != 1:
+        names = ", ".join(path.name.removesuffix(f"-{name}.json") for path in found) or "none"
+        raise UsageError(
+            f"studies {name!r} in {runs}: {names}; run mpt-train --study {name}, or choose one with --name"
+        )
+    return found[0]
+
+
+def _cells(row: PaperRow, accuracy: Sequence[float], f1: Sequence[float]) -> tuple[str, ...]:
+    def triple(printed: float | None, ours: Sequence[float]) -> tuple[str, str, str]:
+        difference = "–" if printed is None or not ours else f"{mean(ours) - printed:+.2f}"
+        spread = f" ± {stdev(ours):.2f}" if len(ours) > 1 else ""
+        return ("–" if printed is None else f"{printed:.2f}", f"{mean(ours):.2f}{spread}" if ours else "–", difference)
+
+    return (row.label, *triple(row.accuracy, accuracy), *triple(row.f1, f1))

@@ -8,7 +8,7 @@ import typer
 from data_cache.console.commandline import Version, example, make_app, run, say
 
 app = make_app(
-    "Ask a trained run about new clips: a folder of frames, a video, a CSV of clips, or a cache.\n\n"
+    "Predict new clips with a trained run: a folder of frames, a video, a CSV of clips, or a cache.\n\n"
     + example("mpt-predict clip.mp4 --run runs/casme2-mpt --onset 120 --offset 180")
 )
 
@@ -25,7 +25,7 @@ def predict(
     fold: Annotated[
         str | None,
         typer.Option(
-            help="Ask one model only: that of the fold that left this subject out, or 'final'.",
+            help="Use one model only: that of the fold that left this subject out, or 'final'.",
             show_default="all folds, their probabilities averaged",
         ),
     ] = None,
@@ -37,7 +37,7 @@ def predict(
     faces: Annotated[
         str | None,
         typer.Option(
-            help="none: the frames are faces already; auto: a detector finds them; csv: by --face-boxes.",
+            help="none: the frames show faces only; auto: a detector finds them; csv: by --face-boxes.",
             show_default="as in the run's cache",
         ),
     ] = None,
@@ -49,7 +49,8 @@ def predict(
         typer.Option(help="File with the backbone's weights.", show_default="as in training"),
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; auto takes a GPU where there is one.")] = "auto",
-    heat: Annotated[bool, typer.Option("--heat", help="Also draw heat maps of the answer (Grad-CAM).")] = False,
+    gradcam: Annotated[bool, typer.Option("--gradcam", help="Also draw Grad-CAM maps of the predicted class.")] = False,
+    heat: Annotated[bool, typer.Option("--heat", hidden=True, help="Old name of --gradcam.")] = False,
     magnified: Annotated[
         bool, typer.Option("--magnified", help="Also draw a contact sheet and a movie, original beside magnified.")
     ] = False,
@@ -63,37 +64,37 @@ def predict(
     """Print the probability of each class and write them, with logits, to predictions.json.
 
     The frames are preprocessed with the recipe of the run's cache, which every checkpoint carries. The
-    answer is one of the run's classes whatever is shown.
+    prediction is one of the run's classes whatever the frames show.
     """
     from data_cache.files.atomic import write_json
     from data_cache.sharing.download import local_copy
     from train.device import choose_device
-    from train.predict.ensemble import answer_clips, as_json, choose_models, heat_of, open_for
-    from train.predict.new_clips import Faces, Span, incoming
+    from train.predict.ensemble import as_json, choose_models, open_for, predict_clips
+    from train.predict.new_clips import Faces, FrameRange, new_clips
+    from train.results.checkpoint import load_trained
     from train.results.run_folder import RunFolder
-    from train.results.trained import load_trained
-    from train.terminal import print_answers, print_json
+    from train.terminal import print_json, print_predictions
 
     trained_run = RunFolder(run_path)
     trained = load_trained(trained_run, choose_models(trained_run, fold), choose_device(device), weights)
     path = local_copy(source)
     folder = output or Path("predictions") / path.resolve().stem
-    with incoming(path, Span(onset, offset, fps), Faces(faces, face_boxes), trained.card.recipe) as new:
+    frames, cropping = FrameRange(onset, offset, fps), Faces(faces, face_boxes)
+    with new_clips(path, frames, cropping, trained.card.recipe) as new:
         clips = open_for(trained, new.cache())
-        answers = answer_clips(trained, clips)
+        predictions = predict_clips(trained, clips)
         if magnified:
             new.draw(folder)
-        if heat:
-            from train.report.answers import draw_answer
+        if gradcam or heat:
+            from train.report.pictures import draw_prediction, pictures_of
 
-            maps = heat_of(trained, clips, answers)
-            for clip, (answer, each) in enumerate(zip(answers, maps, strict=True)):
-                draw_answer(clips, clip, trained.card.classes, answer.probabilities, each, folder)
-    result = as_json(trained_run, trained, answers, path)
+            for prediction, picture in zip(predictions, pictures_of(trained, clips, predictions), strict=True):
+                draw_prediction(prediction, picture, trained.card.classes, folder)
+    result = as_json(trained_run, trained, predictions, path)
     write_json(folder / "predictions.json", result)
     if trained.config.random_weights:
         say("the backbone of this run has RANDOM weights: for trying out only")
-    print_json(result) if json_output else print_answers(result, folder)
+    print_json(result) if json_output else print_predictions(result, folder)
 
 
 def main() -> None:

@@ -1,27 +1,27 @@
-"""Clips that no cache holds yet: `mpt-preprocess` makes one of them, with the recipe that a model was trained on.
+"""Preprocess new clips for prediction: `mpt-preprocess` makes a cache of them, with the recipe of the model's run.
 
-The two stages meet in files only, so this is another process, not an import.
+The two stages meet in files only, so it runs as a process of its own, not as an import.
 """
 
 import csv
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 from data_cache.errors import MptError, UsageError
+from data_cache.schema import StoredRecipe
 
 CACHE_SUFFIXES = (".h5", ".hdf5")
 NO_SUBJECT, NO_EMOTION = "new", "unlabelled"
 
 
 @dataclass(frozen=True)
-class Span:
+class FrameRange:
     """Which frames of a folder or video are the clip, and how fast they were taken; None: all, as the file says.
 
     Attributes:
@@ -37,7 +37,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Faces:
-    """How faces are cut out of new frames.
+    """How faces are cropped from new frames.
 
     Attributes:
         how: none, csv or auto, as in `mpt-preprocess`; None: csv where boxes are given, else as in the run's cache.
@@ -47,51 +47,55 @@ class Faces:
     how: str | None = None
     boxes: Path | None = None
 
-    def options(self, recipe: Mapping[str, Any]) -> list[str]:
+    def options(self, recipe: StoredRecipe) -> list[str]:
         """The options of `mpt-preprocess` for this, where the run's caches were made with `recipe`.
 
         Raises:
-            UsageError: they were cut by boxes, and nothing says how to cut new frames.
+            UsageError: they were cropped by boxes, and nothing says how to crop new frames.
         """
-        how = self.how or ("csv" if self.boxes else recipe.get("faces", "none"))
+        how = self.how or ("csv" if self.boxes else recipe.faces)
         if how == "csv" and self.boxes is None:
             raise UsageError(
-                "the faces of the run's cache were cut by boxes from a file; say how to cut these: --face-boxes FILE, "
-                "--faces auto (a detector), or --faces none (they are cut already)"
+                "the faces of the run's cache were cropped by boxes from a file; say how to crop these: --face-boxes "
+                "FILE, --faces auto (a detector), or --faces none (they are cropped already)"
             )
         return ["--faces", how, *(["--face-boxes", str(self.boxes)] if self.boxes else [])]
 
 
-class Incoming:
+class NewClips:
     """New clips and the files that `mpt-preprocess` reads them by, in a folder of their own.
 
     Args:
         folder: where to keep those files.
         source: a folder of frames, a video, a CSV of clips, or a cache.
-        span: see `Span`.
+        frames: see `FrameRange`.
         faces: see `Faces`.
         recipe: of the caches that the model was trained on.
 
     Raises:
-        UsageError: the source does not exist, a CSV or a cache comes with a span, a cache with a way to cut faces,
-            or the run's cache was cut by boxes and nothing says how to cut these clips.
+        UsageError: the source does not exist, a CSV or a cache comes with a frame range, a cache with a way to crop
+            faces, or the run's cache was cropped by boxes and nothing says how to crop these clips.
     """
 
-    def __init__(self, folder: Path, source: Path, span: Span, faces: Faces, recipe: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, source: Path, frames: FrameRange, faces: Faces, recipe: StoredRecipe) -> None:
         self.folder, self.source = folder, source
         if not source.exists():
             raise UsageError(f"no {source}; give a folder of frames, a video, a CSV of clips, or a cache")
         lists_clips = source.suffix.lower() == ".csv"
-        if (lists_clips or self.is_cache) and span != Span():
-            raise UsageError(f"--onset, --offset and --fps are for one clip; {source} says these itself")
+        if (lists_clips or self.is_cache) and frames != FrameRange():
+            raise UsageError(f"--onset, --offset and --fps are for one clip; {source} names them for each clip")
         if self.is_cache and faces != Faces():
-            raise UsageError(f"--faces and --face-boxes are for frames; those of {source} are cut already")
-        self.cutting = [] if self.is_cache else faces.options(recipe)
+            raise UsageError(f"--faces and --face-boxes are for frames; those of {source} are cropped already")
+        self.cropping = [] if self.is_cache else faces.options(recipe)
         self.recipe_file = folder / "recipe.json"
-        self.recipe_file.write_text(json.dumps(dict(recipe)))
+        self.recipe_file.write_text(json.dumps(dict(recipe.values)))
         self.manifest = folder / "clips.csv"
         if not self.is_cache:
-            _write_rows(self.manifest, _listed_rows(source) if lists_clips else [_row(source, span)])
+            rows = _listed_rows(source) if lists_clips else [_row(source, frames)]
+            with self.manifest.open("w", newline="", encoding="utf-8") as file:
+                writer = csv.DictWriter(file, sorted({name for row in rows for name in row}))
+                writer.writeheader()
+                writer.writerows(rows)
 
     @property
     def is_cache(self) -> bool:
@@ -124,31 +128,26 @@ class Incoming:
         self._preprocess("preview", *names, "--output", folder)
 
     def _preprocess(self, action: str, *arguments: object) -> None:
-        command = [action, str(self.manifest), *map(str, arguments), "--recipe", str(self.recipe_file), *self.cutting]
+        command = [action, str(self.manifest), *map(str, arguments), "--recipe", str(self.recipe_file), *self.cropping]
         done = subprocess.run([sys.executable, "-P", "-m", "preprocess.cli", *command], check=False)
         if done.returncode != 0:
-            error = MptError(f"{self.source} could not be preprocessed; the reason is said above")
+            error = MptError(f"{self.source} could not be preprocessed; the reason is above")
             error.exit_code = done.returncode if done.returncode > 0 else MptError.exit_code
             raise error
 
 
 @contextmanager
-def incoming(source: Path, span: Span, faces: Faces, recipe: Mapping[str, Any]) -> Iterator[Incoming]:
+def new_clips(source: Path, frames: FrameRange, faces: Faces, recipe: StoredRecipe) -> Iterator[NewClips]:
     """New clips, for as long as the block runs; their cache is removed afterwards."""
     with TemporaryDirectory(prefix="mpt-") as folder:
-        yield Incoming(Path(folder), source, span, faces, recipe)
+        yield NewClips(Path(folder), source, frames, faces, recipe)
 
 
-def _row(source: Path, span: Span) -> dict[str, str]:
+def _row(source: Path, frames: FrameRange) -> dict[str, str]:
     """A line of the manifest for one clip."""
-    numbers = {"onset": span.onset, "offset": span.offset, "fps": span.fps}
-    return {
-        "subject": NO_SUBJECT,
-        "clip": source.resolve().stem if source.is_file() else source.resolve().name,
-        "path": str(source.resolve()),
-        "emotion": NO_EMOTION,
-        **{name: "" if value is None else f"{value:g}" for name, value in numbers.items()},
-    }
+    name = source.resolve().stem if source.is_file() else source.resolve().name
+    numbers = {field: "" if value is None else f"{value:g}" for field, value in vars(frames).items()}
+    return {"subject": NO_SUBJECT, "clip": name, "path": str(source.resolve()), "emotion": NO_EMOTION, **numbers}
 
 
 def _listed_rows(source: Path) -> list[dict[str, str]]:
@@ -174,10 +173,3 @@ def _listed_rows(source: Path) -> list[dict[str, str]]:
         }
         for row in rows
     ]
-
-
-def _write_rows(path: Path, rows: list[dict[str, str]]) -> None:
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, sorted({name for row in rows for name in row}))
-        writer.writeheader()
-        writer.writerows(rows)

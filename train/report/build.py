@@ -5,16 +5,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from data_cache.errors import UsageError
-from train.report.heat import find_caches
-from train.report.loaded import LoadedRun, load_run
 from train.report.page import Page, Section
-from train.report.sections.confusion import confusion_section
-from train.report.sections.curves import curves_section
-from train.report.sections.features import features_section
-from train.report.sections.gallery import gallery_section
-from train.report.sections.kernels import kernels_section
-from train.report.sections.scores import scores_section
-from train.report.sections.subjects import subjects_section
+from train.report.sections.gallery import find_caches, gallery_section
+from train.report.sections.scores import confusion_section, scores_section, subjects_section
+from train.report.sections.training import curves_section, features_section, kernels_section
+from train.results.run_folder import Run, RunFolder
 
 RANDOM_NOTICE = "Trained on a backbone with RANDOM weights: these scores say nothing about a pretrained model."
 
@@ -35,11 +30,11 @@ def build_report(path: Path, others: Sequence[Path] = (), caches: Sequence[Path]
         UsageError: one is no run folder, is not finished, or has other classes.
         InvalidFile: a file of a run is damaged.
     """
-    run, compared = load_run(path), [load_run(other) for other in others]
+    run, compared = RunFolder(path).load(), [RunFolder(other).load() for other in others]
     for other in compared:
         if set(other.classes) != set(run.classes):
             raise UsageError(
-                f"{other.folder} has the classes {', '.join(other.classes)}, {path} has {', '.join(run.classes)}; "
+                f"{other.path} has the classes {', '.join(other.classes)}, {path} has {', '.join(run.classes)}; "
                 "compare runs of one protocol"
             )
     folder = path / "report"
@@ -54,26 +49,22 @@ def build_report(path: Path, others: Sequence[Path] = (), caches: Sequence[Path]
         curves_section(run, folder),
         _settings(run),
     ]
+    licences = sorted({cache["licence_notice"] for cache in run.config["caches"]})
     page = Page(
         title=f"{run.name}: leave-one-subject-out report",
         lead=(
             f"{final['accuracy']:.1%} accuracy over {run.summary['clips']} clips of {run.summary['subjects']} "
-            f"subjects, {len(run.classes)} classes, protocol {run.config['protocol']}. Always answering with the most "
+            f"subjects, {len(run.classes)} classes, protocol {run.config['protocol']}. Always predicting the most "
             f"frequent class gives {run.summary['majority_baseline']['accuracy']:.1%}."
         ),
-        notices=_notices(run),
+        notices=[*([RANDOM_NOTICE] if run.config["settings"]["random_weights"] else []), *licences],
         sections=[section for section in sections if section is not None],
     )
     page.write(folder / "index.html")
     return folder / "index.html"
 
 
-def _notices(run: LoadedRun) -> list[str]:
-    licences = sorted({cache["licence_notice"] for cache in run.config["caches"]})
-    return [RANDOM_NOTICE, *licences] if run.config["settings"]["random_weights"] else licences
-
-
-def _settings(run: LoadedRun) -> Section:
+def _settings(run: Run) -> Section:
     texts = [f"Cache {cache['dataset']}: content {cache['content_digest']}" for cache in run.config["caches"]]
     texts.append(f"Backbone weights: {run.config['backbone_digest']}")
     recipe = run.config["caches"][0]["recipe"]

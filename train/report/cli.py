@@ -50,7 +50,7 @@ def report(
 
 def report_study(study: str, name: str | None) -> None:
     """Print a study's table and write it as CSV and LaTeX."""
-    from train.paper.study_table import study_table
+    from train.paper.studies import study_table
     from train.results.run_folder import RUNS
     from train.terminal import print_study
 

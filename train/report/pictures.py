@@ -1,19 +1,20 @@
-"""What there is to see of a clip, as a row of panels: onset, dynamic image, magnified frame, heat maps."""
+"""Pictures of single clips: what the model saw, where the evidence lay (Grad-CAM), and the probabilities."""
+
+from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from train.report.page import CYCLE, figure, save
+from train.results.metrics import Prediction
 
-@dataclass(frozen=True)
-class Panel:
-    """A picture under a title, with a heat map over it or without."""
-
-    title: str
-    image: np.ndarray
-    heat: np.ndarray | None = None
+if TYPE_CHECKING:  # torch, which a report without pictures does not need
+    from train.data.clips import ClipSet
+    from train.results.checkpoint import Trained
 
 
 @dataclass(frozen=True)
@@ -32,26 +33,49 @@ class ClipPictures:
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
-    def panels(self) -> list[Panel]:
-        """The panels, from left to right."""
+    def panels(self) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
+        """Title, picture and the map over it or None, from left to right."""
         middle = self.motion[len(self.motion) // 2]
-        shown = [
-            Panel("onset", self.motion[0]),
-            Panel("dynamic image", self.dynamic_image),
-            Panel("magnified, middle", middle),
-        ]
         under = {"image": self.dynamic_image, "motion": middle}
-        return shown + [Panel(f"Grad-CAM: {name}", under[name], self.maps[name]) for name in under if name in self.maps]
+        return [
+            ("onset", self.motion[0], None),
+            ("dynamic image", self.dynamic_image, None),
+            ("magnified, middle", middle, None),
+            *((f"Grad-CAM: {name}", under[name], self.maps[name]) for name in under if name in self.maps),
+        ]
 
 
-def draw_panels(axes: Sequence[Any], panels: Sequence[Panel], titles: bool = True) -> None:
-    """Draw each panel on its own matplotlib axes; heat maps are scaled to their own maxima."""
-    for axis, panel in zip(axes, panels, strict=True):
-        axis.imshow(panel.image)
-        if panel.heat is not None:
-            size = panel.image.shape[0]
+def pictures_of(trained: Trained | None, clips: ClipSet, predictions: Sequence[Prediction]) -> list[ClipPictures]:
+    """Pixels of the predicted clips, with Grad-CAM maps of the predictions' models if they are `trained`."""
+    maps: list[dict[str, np.ndarray]] = [{} for _ in predictions]
+    if trained is not None:
+        from train.trace import clip_maps
+
+        maps = clip_maps(trained, clips, predictions)
+    found = [clips.keys.index(prediction.key) for prediction in predictions]
+    return [
+        ClipPictures(clips.read("dynamic_image", clip), clips.read("motion", clip), each)
+        for clip, each in zip(found, maps, strict=True)
+    ]
+
+
+def draw_prediction(prediction: Prediction, picture: ClipPictures, classes: Sequence[str], folder: Path) -> None:
+    """Write `<subject>__<clip>__heat` as PNG and PDF into `folder`."""
+    made, axes = figure(2 * len(picture.panels) + 3, 2.2, columns=len(picture.panels) + 1)
+    draw_panels(axes[:-1], picture)
+    draw_probabilities(axes[-1], prediction, classes, CYCLE[0])
+    axes[-1].set(xlabel="probability")
+    save(made, folder, "__".join([*prediction.key[1:], "heat"]))
+
+
+def draw_panels(axes: Sequence[Any], picture: ClipPictures, titles: bool = True) -> None:
+    """Draw each panel on its own matplotlib axes; Grad-CAM maps are scaled to their own maxima."""
+    for axis, (title, image, heat) in zip(axes, picture.panels, strict=True):
+        axis.imshow(image)
+        if heat is not None:
+            size = image.shape[0]
             axis.imshow(
-                panel.heat / max(float(panel.heat.max()), 1e-12),
+                heat / max(float(heat.max()), 1e-12),
                 cmap="inferno",
                 alpha=0.55,
                 extent=(0, size, size, 0),
@@ -60,4 +84,13 @@ def draw_panels(axes: Sequence[Any], panels: Sequence[Panel], titles: bool = Tru
             axis.set(xlim=(0, size), ylim=(size, 0))
         axis.axis("off")
         if titles:
-            axis.set_title(panel.title, fontsize=9)
+            axis.set_title(title, fontsize=9)
+
+
+def draw_probabilities(axis: Any, prediction: Prediction, classes: Sequence[str], colour: str) -> None:
+    """A bar per class, the predicted one in `colour`; the true class is marked where it is known."""
+    colours = [colour if number == prediction.predicted else "#BBBBBB" for number in range(len(classes))]
+    labels = [f"{name} (true)" if number == prediction.true else name for number, name in enumerate(classes)]
+    axis.barh(labels, prediction.probabilities, color=colours)
+    axis.set(xlim=(0, 1))
+    axis.invert_yaxis()

@@ -1,8 +1,8 @@
-"""Trained weights of one fold as safetensors, with what is needed to use them safely again."""
+"""Trained weights as safetensors: one fold to a file, with what is needed to use it safely again."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,12 @@ from safetensors.torch import save
 
 from data_cache.errors import InvalidFile, UsageError
 from data_cache.files.atomic import write_bytes
+from data_cache.schema import StoredRecipe
+from train.config import TrainConfig
+from train.model.build import Shape, assemble_model
 from train.model.mpt import MPT, trained_parameters
+from train.model.weights import build_backbone, weights_digest
+from train.results.run_folder import RunFolder
 
 
 @dataclass(frozen=True)
@@ -24,7 +29,7 @@ class CheckpointCard:
         classes: class names in index order.
         frames: T.
         size: side of the images in pixels.
-        recipe: preprocessing recipe of the cache.
+        recipe: with which the caches were made.
         backbone_digest: hash of the frozen weights that it belongs to.
     """
 
@@ -32,8 +37,40 @@ class CheckpointCard:
     classes: tuple[str, ...]
     frames: int
     size: int
-    recipe: Mapping[str, Any]
+    recipe: StoredRecipe
     backbone_digest: str
+
+    @property
+    def as_json(self) -> str:
+        """The card as it is stored."""
+        return json.dumps({**vars(self), "classes": list(self.classes), "recipe": dict(self.recipe.values)})
+
+    @classmethod
+    def from_json(cls, text: str) -> "CheckpointCard":
+        """A stored card.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is none.
+        """
+        values = json.loads(text)
+        return cls(**{**values, "classes": tuple(values["classes"]), "recipe": StoredRecipe(values["recipe"])})
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Trained models of a run, side by side as folds of one model.
+
+    Attributes:
+        model: one fold per name.
+        names: folds of the run, or "final".
+        config: the settings.
+        card: what the checkpoints belong to.
+    """
+
+    model: MPT
+    names: tuple[str, ...]
+    config: TrainConfig
+    card: CheckpointCard
 
 
 def save_fold(path: Path, model: MPT, fold: int, card: CheckpointCard) -> None:
@@ -42,7 +79,7 @@ def save_fold(path: Path, model: MPT, fold: int, card: CheckpointCard) -> None:
         name: (parameter if name.startswith("backbone.") else parameter[fold]).detach().cpu().contiguous()
         for name, parameter in trained_parameters(model).items()
     }
-    write_bytes(path, save(tensors, {"card": json.dumps(vars(card) | {"classes": list(card.classes)})}))
+    write_bytes(path, save(tensors, {"card": card.as_json}))
 
 
 def read_card(path: Path) -> CheckpointCard:
@@ -56,8 +93,7 @@ def read_card(path: Path) -> CheckpointCard:
         raise UsageError(f"no checkpoint at {path}; was the run made with --no-checkpoints?")
     try:
         with safe_open(path, "pt") as file:
-            values = json.loads(file.metadata()["card"])
-        return CheckpointCard(**{**values, "classes": tuple(values["classes"])})
+            return CheckpointCard.from_json(file.metadata()["card"])
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise InvalidFile(f"{path} is no checkpoint of mpt-train, or is damaged ({error})") from error
 
@@ -86,3 +122,28 @@ def load_fold(path: Path, model: MPT, fold: int, backbone_digest: str) -> None:
     with torch.no_grad():
         for name, tensor in stored.items():
             (parameters[name] if name.startswith("backbone.") else parameters[name][fold]).copy_(tensor)
+
+
+def load_trained(run: RunFolder, names: Sequence[str], device: torch.device, weights: str | None = None) -> Trained:
+    """Load the checkpoints called `names`.
+
+    Args:
+        run: the run.
+        names: folds, or "final".
+        device: where to.
+        weights: file with the backbone's weights, if they are not where they were in training.
+
+    Raises:
+        UsageError: a checkpoint is missing, or the backbone's weights are not those of training.
+        InvalidFile: a checkpoint is damaged.
+    """
+    if not names:
+        raise UsageError(f"{run.path} has no checkpoints to load; was it made with --no-checkpoints?")
+    card = read_card(run.checkpoint(names[0]))
+    config = TrainConfig.from_json(dict(card.settings), str(run.checkpoint(names[0])))
+    backbone = build_backbone(config if weights is None else replace(config, weights=weights), card.size)
+    digest = weights_digest(backbone)
+    model = assemble_model(config, backbone, Shape(len(card.classes), card.frames, card.size), len(names))
+    for fold, name in enumerate(names):
+        load_fold(run.checkpoint(name), model, fold, digest)
+    return Trained(model.to(device).eval(), tuple(names), config, card)

@@ -1,13 +1,51 @@
-"""Scores of pooled predictions: accuracy, macro-F1 (UF1), UAR, with baselines and their uncertainty.
+"""Predictions and their scores: accuracy, macro-F1 (UF1), UAR, with baselines and their uncertainty.
 
 Predictions of all folds are pooled first and scored once, over a fixed list of classes. A class that
-nobody predicts, or that nobody shows, counts as 0 in the means.
+is never predicted, or that no clip has, counts as 0 in the means.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
+
+METRICS = ("accuracy", "macro_f1", "uar")
+"""The scores that every table gives, by their names in `Scores` and summary.json."""
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one or several models predict for a clip.
+
+    Attributes:
+        key: data set, subject and clip.
+        logits: (models, classes).
+        models: their names: a fold, or "final".
+        true: the clip's class; None where nobody has said.
+    """
+
+    key: tuple[str, str, str]
+    logits: np.ndarray
+    models: tuple[str, ...] = ()
+    true: int | None = None
+
+    @cached_property
+    def probabilities(self) -> np.ndarray:
+        """(classes,), the mean over the models of their softmax."""
+        from scipy.special import softmax
+
+        return np.asarray(softmax(self.logits.astype(np.float64), 1).mean(0))
+
+    @property
+    def predicted(self) -> int:
+        """The most probable class."""
+        return int(self.probabilities.argmax())
+
+    @property
+    def correct(self) -> bool:
+        """Whether that is the true one."""
+        return self.predicted == self.true
 
 
 @dataclass(frozen=True)
@@ -15,7 +53,7 @@ class Scores:
     """What a confusion matrix comes to; all shares from 0 to 1.
 
     Attributes:
-        accuracy: share of clips that are right.
+        accuracy: share of clips that are predicted correctly.
         macro_f1: mean F1 over the classes (UF1 in the MEGC).
         uar: unweighted average recall, the mean recall over the classes.
         precision: per class.
@@ -56,57 +94,64 @@ def scores(matrix: np.ndarray) -> Scores:
     )
 
 
+def pooled(matrix: np.ndarray) -> dict[str, float]:
+    """The `METRICS` of a confusion matrix."""
+    return {metric: float(getattr(scores(matrix), metric)) for metric in METRICS}
+
+
 def majority_baseline(true: Sequence[int], classes: int) -> Scores:
-    """Scores of always answering with the most frequent class."""
+    """Scores of always predicting the most frequent class."""
     counts = np.bincount(np.asarray(true, np.intp), minlength=classes)
     return scores(confusion_matrix(true, [int(counts.argmax())] * len(true), classes))
 
 
+def subject_matrices(
+    true: Sequence[int], predicted: Sequence[int], subjects: Sequence[str], classes: int
+) -> np.ndarray:
+    """A confusion matrix for each subject, by name: (subjects, classes, classes)."""
+    names, index = np.unique(np.asarray(subjects), return_inverse=True)
+    matrices = np.zeros((len(names), classes, classes), np.int64)
+    np.add.at(matrices, (index, np.asarray(true, np.intp), np.asarray(predicted, np.intp)), 1)
+    return matrices
+
+
 def bootstrap_interval(
-    true: Sequence[int], predicted: Sequence[int], subjects: Sequence[str], classes: int, draws: int = 2000
+    matrices: np.ndarray, measure: Callable[[np.ndarray], Mapping[str, float]] = pooled, draws: int = 2000
 ) -> dict[str, tuple[float, float]]:
-    """95 % intervals of accuracy, macro_f1 and uar, by drawing subjects with replacement.
+    """95 % intervals of what `measure` finds in the sum over subjects, by drawing subjects with replacement.
 
     Clips of one subject resemble each other, so subjects are drawn, not clips.
+
+    Args:
+        matrices: (subjects, …), from `subject_matrices`.
+        measure: the sum (…) → values by name.
+        draws: how many times.
     """
-    names = sorted(set(subjects))
-    per_subject = np.stack(
-        [
-            confusion_matrix(
-                [t for t, s in zip(true, subjects, strict=True) if s == name],
-                [p for p, s in zip(predicted, subjects, strict=True) if s == name],
-                classes,
-            )
-            for name in names
-        ]
-    )
     rng = np.random.default_rng(0)
-    drawn = [scores(per_subject[rng.integers(len(names), size=len(names))].sum(0)) for _ in range(draws)]
-    return {
-        metric: tuple(np.percentile([getattr(s, metric) for s in drawn], [2.5, 97.5]).tolist())
-        for metric in ("accuracy", "macro_f1", "uar")
-    }
+    drawn = [measure(matrices[rng.integers(len(matrices), size=len(matrices))].sum(0)) for _ in range(draws)]
+    bounds = {name: np.percentile([values[name] for values in drawn], [2.5, 97.5]) for name in drawn[0]}
+    return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
 
 def permutation_p(
     true: Sequence[int], predicted: Sequence[int], subjects: Sequence[str], draws: int = 9999
 ) -> tuple[float, float]:
-    """How surprising the accuracy is if the predictions know nothing of the class.
+    """Permutation test of the accuracy against predictions that do not depend on the class.
 
     True labels are shuffled within each subject, which keeps every subject's classes.
 
     Returns:
         The p value, (1 + shuffles at least as accurate) / (1 + shuffles), and the mean shuffled accuracy.
     """
-    labels, answers, groups = np.asarray(true), np.asarray(predicted), np.asarray(subjects)
+    labels, given, groups = np.asarray(true), np.asarray(predicted), np.asarray(subjects)
     rng = np.random.default_rng(0)
-    right = np.zeros(draws)
+    correct = np.zeros(draws)
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
         shuffled = rng.permuted(np.tile(labels[members], (draws, 1)), axis=1)
-        right += (shuffled == answers[members]).sum(1)
-    observed = int((labels == answers).sum())
-    return float((1 + (right >= observed).sum()) / (1 + draws)), float(right.mean() / len(labels))
+        correct += (shuffled == given[members]).sum(1)
+    observed = int((labels == given).sum())
+    return float((1 + (correct >= observed).sum()) / (1 + draws)), float(correct.mean() / len(labels))
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,15 @@ from safetensors.numpy import load_file, save
 from data_cache.digest import changes
 from data_cache.errors import InvalidFile, StaleFile, UsageError
 from data_cache.files.atomic import write_bytes, write_json
+from train.results.metrics import Prediction
 
 RUNS = Path("runs")
 """Where runs go, below the folder that a command is started in."""
+_IN_CONFIG = ("classes", "subjects", "caches", "protocol", "backbone_digest", "settings.random_weights")
+_IN_SUMMARY = (
+    *("clips", "subjects", "majority_baseline.accuracy", "fold_average.accuracy", "oracle_best_epoch.accuracy"),
+    *(f"final_epoch.{name}" for name in ("interval_95.accuracy", "permutation_p", "confusion")),
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,37 @@ class FoldResult:
         return np.asarray(self.logits.argmax(1))
 
 
+@dataclass(frozen=True)
+class Run:
+    """A finished run, read once from its folder: see `RunFolder.load`."""
+
+    path: Path
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    summary: dict[str, Any]
+    folds: list[FoldResult]
+    overview: dict[str, np.ndarray]
+
+    @property
+    def name(self) -> str:
+        """Name of the folder."""
+        return self.path.resolve().name
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names."""
+        return list(self.config["classes"])
+
+    @cached_property
+    def predictions(self) -> list[Prediction]:
+        """All tested clips, fold after fold."""
+        return [
+            Prediction((fold.dataset, fold.subject, clip), logits[None], (fold.name,), int(true))
+            for fold in self.folds
+            for clip, true, logits in zip(fold.clips, fold.true, fold.logits, strict=True)
+        ]
+
+
 class RunFolder:
     """A run on disk.
 
@@ -87,8 +125,7 @@ class RunFolder:
         Raises:
             UsageError: this is no run folder.
         """
-        if not (self.path / "config.json").is_file():
-            raise UsageError(f"{self.path} is no run folder (it has no config.json); runs of mpt-train lie in runs/")
+        self._require_run()
         return self._read_json("config.json")
 
     @property
@@ -114,7 +151,7 @@ class RunFolder:
             StaleFile: the folder holds a run with other settings, and `overwrite` is off.
         """
         if overwrite and self.path.exists():
-            self.config  # noqa: B018 - refuse to delete a folder that is no run
+            self._require_run()  # never delete a folder that is none
             shutil.rmtree(self.path)
         if (self.path / "config.json").exists():
             differing = changes(self.config, config)
@@ -179,6 +216,38 @@ class RunFolder:
         """
         classes = list(self.config["classes"])
         return [self._read_fold(path, classes) for path in sorted((self.path / "folds").glob("*.json"))]
+
+    def load(self) -> Run:
+        """The finished run with all that a report or a comparison needs.
+
+        Raises:
+            UsageError: this is no run folder, or the run is not finished.
+            InvalidFile: a file of it is missing or damaged.
+        """
+        config, summary = self.config, self.summary
+        try:
+            for values, needed in ((config, _IN_CONFIG), (summary, _IN_SUMMARY)):
+                for keys in needed:
+                    reduce(lambda value, key: value[key], keys.split("."), values)
+        except (KeyError, TypeError) as error:
+            raise InvalidFile(f"{self.path}: config.json or summary.json lacks {error}; it is no run") from error
+        folds = self.read_folds()
+        lacking = sorted(set(config["subjects"]) - {fold.name for fold in folds})
+        if lacking:
+            raise InvalidFile(
+                f"{self.path} lacks the folds {', '.join(lacking)}; delete summary.json and run the same mpt-train "
+                "command again"
+            )
+        path = self.path / "overview.safetensors"
+        try:
+            overview = dict(load_file(path)) if path.exists() else {}
+        except (SafetensorError, OSError) as error:
+            raise InvalidFile(f"{path} is damaged ({error}); delete it and run mpt-train again") from error
+        return Run(self.path, config, self.environment, summary, folds, overview)
+
+    def _require_run(self) -> None:
+        if not (self.path / "config.json").is_file():
+            raise UsageError(f"{self.path} is no run folder (it has no config.json); runs of mpt-train lie in runs/")
 
     def _read_fold(self, path: Path, classes: list[str]) -> FoldResult:
         table = path.with_suffix(".csv")

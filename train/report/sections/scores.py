@@ -1,4 +1,4 @@
-"""The scores of a run, and how each class fares, beside other runs if there are any (Fig. 6 of the paper)."""
+"""The scores of a run, beside other runs if there are any: pooled, by class, by subject, and as confusion matrices."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,20 +6,20 @@ from typing import Any
 
 import numpy as np
 
-from train.report.loaded import LoadedRun
-from train.report.page import Picture, Section
-from train.report.style import CYCLE, figure, save
+from train.report.page import CYCLE, Picture, Section, figure, save
+from train.results.metrics import METRICS
+from train.results.run_folder import Run
 from train.results.tables import Row, Table
 
-METRICS = (("accuracy", "Acc"), ("macro_f1", "macro-F1"), ("uar", "UAR"))
+_HEADINGS = ("", "Acc", "macro-F1", "UAR")
 
 
-def scores_section(run: LoadedRun, others: Sequence[LoadedRun], folder: Path) -> Section:
+def scores_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
     """Pooled scores with interval, baseline and the labelled leak; scores per class."""
     final = run.summary["final_epoch"]
     chance = (
-        f"With labels shuffled within each subject the same predictions score {final['permutation_accuracy']:.1%} "
-        f"on average; the probability of doing as well by chance is p = {final['permutation_p']:.4f}."
+        f"Permutation test, labels shuffled within each subject: p = {final['permutation_p']:.4f}, chance accuracy "
+        f"{final['permutation_accuracy']:.1%}."
     )
     names = ", ".join(other.name for other in others)
     alt = "; ".join(f"{name}: F1 {final['f1'][c]:.0%}" for c, name in enumerate(run.classes))
@@ -31,19 +31,19 @@ def scores_section(run: LoadedRun, others: Sequence[LoadedRun], folder: Path) ->
     return Section("scores", "Scores", [chance], [picture], [pooled_table(run, others), class_table(run)])
 
 
-def pooled_table(run: LoadedRun, others: Sequence[LoadedRun] = ()) -> Table:
+def pooled_table(run: Run, others: Sequence[Run] = ()) -> Table:
     """Accuracy, macro-F1 and UAR of a run, of its baselines and of other runs."""
     summary = run.summary
     final = summary["final_epoch"]
-    intervals = (" – ".join(f"{100 * value:.1f}" for value in final["interval_95"][metric]) for metric, _ in METRICS)
+    intervals = (" – ".join(f"{100 * value:.1f}" for value in final["interval_95"][metric]) for metric in METRICS)
     return Table(
         "scores",
         "Pooled scores",
-        ("", *(label for _, label in METRICS)),
+        _HEADINGS,
         (
             Row(_cells("final epoch", final), "headline"),
             Row(("95 % interval (subjects drawn with replacement), %", *intervals)),
-            Row(_cells("always the most frequent class", summary["majority_baseline"])),
+            Row(_cells("majority class", summary["majority_baseline"])),
             Row(_cells("mean over subjects", summary["fold_average"])),
             *(Row(_cells(f"run {other.name}, final epoch", other.summary["final_epoch"])) for other in others),
             Row(_cells("best epoch on the test subject: a leak, not a result", summary["oracle_best_epoch"]), "leak"),
@@ -51,7 +51,7 @@ def pooled_table(run: LoadedRun, others: Sequence[LoadedRun] = ()) -> Table:
     )
 
 
-def class_table(run: LoadedRun) -> Table:
+def class_table(run: Run) -> Table:
     """Precision, recall and F1 of each class."""
     final = run.summary["final_epoch"]
     return Table(
@@ -71,7 +71,7 @@ def class_table(run: LoadedRun) -> Table:
     )
 
 
-def class_figure(runs: Sequence[LoadedRun]) -> Any:
+def class_figure(runs: Sequence[Run]) -> Any:
     """Bars of recall and F1 per class, one colour per run."""
     classes = runs[0].classes
     made, axes = figure(max(6.0, 1.5 * len(classes) + 2.5), 5.2, rows=2)
@@ -93,4 +93,99 @@ def class_figure(runs: Sequence[LoadedRun]) -> Any:
 
 
 def _cells(name: str, values: dict[str, Any]) -> tuple[str, ...]:
-    return (name, *(f"{values[metric]:.1%}" for metric, _ in METRICS))
+    return (name, *(f"{values[metric]:.1%}" for metric in METRICS))
+
+
+def confusion_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
+    """The pooled matrix of the run, and those of other runs."""
+    section = Section("confusion", "Confusion matrix")
+    for number, each in enumerate([run, *others]):
+        matrix = np.array(each.summary["final_epoch"]["confusion"])
+        name = "confusion" if number == 0 else f"confusion-{each.name}"
+        diagonal = ", ".join(f"{label} {matrix[c, c]} of {matrix[c].sum()}" for c, label in enumerate(each.classes))
+        section.pictures.append(
+            Picture(
+                save(confusion_figure(matrix, each.classes, each.name), folder, name),
+                f"Confusion matrix of {each.name}; correct: {diagonal}",
+                f"{each.name}: rows are true classes; shares (and counts) add up along each row.",
+            )
+        )
+    return section
+
+
+def confusion_figure(matrix: np.ndarray, classes: Sequence[str], title: str) -> Any:
+    """A matrix of counts (rows true, columns predicted) as a figure; colour and percentages are row shares."""
+    side = 1.6 + 0.85 * len(classes)
+    made, axes = figure(side + 0.9, side)
+    picture = draw_matrix(axes, matrix, classes)
+    axes.set(title=title)
+    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046)
+    return made
+
+
+def draw_matrix(axes: Any, matrix: np.ndarray, classes: Sequence[str]) -> Any:
+    """The same on matplotlib axes that are there already; the image that was drawn."""
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(matrix.shape):
+        axes.text(
+            column,
+            row,
+            f"{shares[row, column]:.0%}\n({matrix[row, column]})",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color="white" if shares[row, column] > 0.5 else "black",
+        )
+    axes.set_xticks(range(len(classes)), labels=classes)
+    axes.set_yticks(range(len(classes)), labels=classes)
+    axes.tick_params(axis="x", rotation=30)
+    axes.set(xlabel="predicted class", ylabel="true class")
+    return picture
+
+
+def subjects_section(run: Run, folder: Path) -> Section:
+    """A bar per subject and a table."""
+    correct = {fold.name: int((fold.predicted == fold.true).sum()) for fold in run.folds}
+    table = Table(
+        "subjects",
+        "Each subject",
+        ("subject", "clips", "correct", "accuracy", "classes shown", "trained on", "seconds"),
+        tuple(
+            Row(
+                (
+                    f"{fold.dataset}/{fold.subject}",
+                    str(len(fold.clips)),
+                    str(correct[fold.name]),
+                    f"{correct[fold.name] / len(fold.clips):.0%}",
+                    str(len(set(fold.true.tolist()))),
+                    str(fold.train_clips),
+                    f"{fold.seconds:.0f}",
+                )
+            )
+            for fold in run.folds
+        ),
+    )
+    picture = Picture(
+        save(subjects_figure(run), folder, "subjects"),
+        "Accuracy of each subject; " + ", ".join(f"{row.cells[0]} {row.cells[3]}" for row in table.rows),
+        "Accuracy of each left-out subject; the width of a bar is the subject's number of clips.",
+    )
+    return Section("subjects", "Subjects", [], [picture], [table])
+
+
+def subjects_figure(run: Run) -> Any:
+    """Bars as wide as the subject's number of clips, so that area is what counts in the pooled score."""
+    folds = sorted(run.folds, key=lambda fold: -float((fold.predicted == fold.true).mean()))
+    widths = np.array([len(fold.clips) for fold in folds], float)
+    heights = [float((fold.predicted == fold.true).mean()) for fold in folds]
+    centres = np.cumsum(widths) - widths / 2
+    made, axes = figure(9, 3.4)
+    axes.bar(centres, heights, widths * 0.94, color=CYCLE[4], edgecolor="white")
+    axes.axhline(run.summary["final_epoch"]["accuracy"], color=CYCLE[5], linewidth=1.2, label="pooled")
+    axes.axhline(run.summary["majority_baseline"]["accuracy"], color="#666666", linestyle=":", label="majority class")
+    axes.set_xticks(centres, [fold.subject for fold in folds], rotation=90 if len(folds) > 12 else 0, fontsize=8)
+    axes.set(ylabel="accuracy", ylim=(0, 1.05), xlabel="subject left out")
+    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.legend(fontsize=9, loc="upper right")
+    return made

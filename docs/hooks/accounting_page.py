@@ -1,12 +1,15 @@
 """The page `docs/accounting.md`: what the paper prints beside what we count, made from the code.
 
-python -m train.cost.accounting_page > docs/accounting.md
+python docs/hooks/accounting_page.py > docs/accounting.md
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
-from train.cost.accounting import Account, PaperRow, account, paper_rows
+from train.config import TrainConfig
+from train.cost.accounting import Account, account
 from train.model.build import Shape
+from train.paper.presets import ROWS, PaperRow
 
 SMIC = Shape(classes=3, frames=16, size=224)
 """What the paper's ablations were counted on."""
@@ -14,7 +17,7 @@ SMIC = Shape(classes=3, frames=16, size=224)
 _INTRODUCTION = """# Accounting
 
 Parameters and multiply–adds of every model that the paper counts, beside what it prints. The page is made by
-`python -m train.cost.accounting_page`, and a test fails when it is out of date. `mpt-train --dry-run` (with `--json`
+`python docs/hooks/accounting_page.py`, and a test fails when it is out of date. `mpt-train --dry-run` (with `--json`
 for programs) prints the same for your own settings and data.
 
 All rows: three classes, as in the paper's ablations on SMIC, 16 frames of 224 × 224, one fold.
@@ -46,24 +49,24 @@ the same parameters.
 
 def page() -> str:
     """The page as Markdown."""
-    rows = [(row, account(row.config, SMIC)) for row in paper_rows()]
+    rows = [(row, account(replace(TrainConfig(), **row.settings), SMIC)) for row in ROWS.values() if row.tables != "X"]
     mpt = rows[0][1]
     return "\n".join([_INTRODUCTION, *_row_table(rows), _AFTER_ROWS, *_mismatches(rows), *_parts(mpt), _READINGS])
 
 
 def agrees(row: PaperRow, counted: Account) -> bool:
     """Whether our count, rounded as the paper rounds, is what it prints."""
-    decimals = len(row.printed.partition(".")[2])
-    return f"{counted.trained_total / 1e6:.{decimals}f}" == row.printed
+    decimals = len(row.millions.partition(".")[2])
+    return f"{counted.trained_total / 1e6:.{decimals}f}" == row.millions
 
 
 def _row_table(rows: list[tuple[PaperRow, Account]]) -> Iterator[str]:
     yield "| table | row | printed, M | ours | agrees | multiply–adds, G |"
     yield "|---|---|---:|---:|---|---:|"
     for row, counted in rows:
-        verdict = ("yes" if agrees(row, counted) else "**no**") if row.printed else ""
+        verdict = ("yes" if agrees(row, counted) else "**no**") if row.millions else ""
         yield (
-            f"| {row.table} | {row.label} | {row.printed or '—'} | {counted.trained_total:,} | {verdict} | "
+            f"| {row.tables} | {row.label} | {row.millions or '—'} | {counted.trained_total:,} | {verdict} | "
             f"{counted.multiply_adds / 1e9:.2f} |"
         )
 
