@@ -62,8 +62,8 @@ def merge_parts(
     wanted = [shard for key, shard in shards.items() if key not in failures]
     if failures and not (allow_missing and wanted):
         raise ClipsFailed(failure_report(failures, len({*shards, *failures}), written=None))
-    omitted = {**provenance, "omitted": dict(sorted(failures.items()))}
-    merge(wanted, cache, source_digest=source_digest, provenance=omitted, on_clip=on_clip)
+    said = {"omitted": dict(sorted(failures.items())), **provenance}
+    merge(wanted, cache, source_digest=source_digest, provenance=said, on_clip=on_clip)
     shutil.rmtree(parts_folder(cache), ignore_errors=True)
     return len(wanted)
 
