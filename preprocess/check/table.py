@@ -51,7 +51,7 @@ def _counts(report: Report) -> "Table":
     from rich.table import Table
 
     table = Table(title=f"clips by protocol {_shown(report.protocol)}", title_justify="left")
-    table.add_column("subject")
+    table.add_column("subject", min_width=max(map(len, report.subjects), default=0), overflow="fold")
     for name in (*report.classes, "all"):
         table.add_column(_shown(name), justify="right")
     for subject, counts in report.subjects.items():
