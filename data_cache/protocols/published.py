@@ -4,8 +4,7 @@ from collections.abc import Mapping
 
 from data_cache.protocols.protocol import ClipKey, Composition, Protocol
 
-_CASME2_NEGATIVE = {"disgust": "negative", "repression": "negative"}
-_THREE_CASME2 = {"happiness": "positive", "surprise": "surprise", **_CASME2_NEGATIVE}
+_THREE_CASME2 = {"happiness": "positive", "surprise": "surprise", "disgust": "negative", "repression": "negative"}
 _THREE_SAMM = {
     "happiness": "positive",
     "surprise": "surprise",
@@ -16,61 +15,35 @@ _THREE = ("negative", "positive", "surprise")
 _FIVE_CASME2 = ("disgust", "happiness", "others", "repression", "surprise")
 _FIVE_SAMM = ("anger", "contempt", "happiness", "other", "surprise")
 
+
+def _counts(text: str) -> dict[str, int]:
+    """Class → clips, written as `anger 57, contempt 12`."""
+    return {name: int(count) for name, count in (pair.split() for pair in text.split(", "))}
+
+
+_DFME_PARTS = {
+    part: dict(zip(("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise"), counts, strict=True))
+    for part, counts in {
+        "training": (161, 100, 548, 265, 206, 278, 298),
+        "testA": (39, 34, 129, 62, 63, 46, 101),
+        "testB": (41, 37, 58, 38, 42, 35, 48),
+    }.items()
+}
 OFFICIAL_EMOTIONS: Mapping[str, Mapping[str, int]] = {
-    "casme2": {
-        "disgust": 63,
-        "fear": 2,
-        "happiness": 32,
-        "others": 99,
-        "repression": 27,
-        "sadness": 7,
-        "surprise": 25,
-    },
-    "samm": {
-        "anger": 57,
-        "contempt": 12,
-        "disgust": 9,
-        "fear": 8,
-        "happiness": 26,
-        "other": 26,
-        "sadness": 6,
-        "surprise": 15,
-    },
-    "smic": {"negative": 70, "positive": 51, "surprise": 43},
-    "casme3": {
-        "anger": 64,
-        "disgust": 250,
-        "fear": 86,
-        "happiness": 55,
-        "others": 161,
-        "sadness": 57,
-        "surprise": 187,
-    },
-    "casme3-c": {"negative": 99, "others": 20, "positive": 16, "surprise": 30},
-    "casme-sq": {"negative": 21, "others": 19, "positive": 8, "surprise": 9},
-    "dfme": {
-        "anger": 241,
-        "contempt": 171,
-        "disgust": 735,
-        "fear": 365,
-        "happiness": 311,
-        "sadness": 359,
-        "surprise": 447,
-    },
+    "casme2": _counts("disgust 63, fear 2, happiness 32, others 99, repression 27, sadness 7, surprise 25"),
+    "samm": _counts("anger 57, contempt 12, disgust 9, fear 8, happiness 26, other 26, sadness 6, surprise 15"),
+    "smic": _counts("negative 70, positive 51, surprise 43"),
+    "casme3": _counts("anger 64, disgust 250, fear 86, happiness 55, others 161, sadness 57, surprise 187"),
+    "casme3-c": _counts("negative 99, others 20, positive 16, surprise 30"),
+    "casme-sq": _counts("negative 21, others 19, positive 8, surprise 9"),
+    "dfme": {name: sum(part[name] for part in _DFME_PARTS.values()) for name in _DFME_PARTS["training"]},
 }
 """Clips per raw emotion in the full official releases; CASME II as its sheet of 2014 has them."""
 
-CASME2_RELABELLED: tuple[ClipKey, ...] = (
-    ("casme2", "sub24", "EP07_01"),
-    ("casme2", "sub24", "EP07_04f"),
-    ("casme2", "sub24", "EP10_03"),
-)
+CASME2_RELABELLED = tuple(("casme2", "sub24", clip) for clip in ("EP07_01", "EP07_04f", "EP10_03"))
 """Sadness in the sheet of 2014, surprise in that of 2019; the two sheets agree in every other label."""
-_LABELS_2014 = dict.fromkeys(CASME2_RELABELLED, "sadness")
-_LABELS_2019 = dict.fromkeys(CASME2_RELABELLED, "surprise")
 CASME2_UNLISTED: ClipKey = ("casme2", "sub24", "EP02_07")
 """Its frames are delivered; its row is in no official sheet, but in the lists that give the paper's 247 clips."""
-_CASME2_EXTRA = {CASME2_UNLISTED: ("disgust", "no official sheet has its row")}
 _NOT_MEGC = "not among the 145 CASME II clips of the MEGC 2019 list"
 _MEGC_CASME2_EXCLUDED: Mapping[ClipKey, str] = {
     ("casme2", "sub04", "EP12_01f"): f"{_NOT_MEGC} (no apex annotated)",
@@ -97,12 +70,16 @@ _NOT_IN_687: Mapping[ClipKey, str] = {
     }.items()
     for clip in clips
 }
-_SEVEN_DFME = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
-_DFME_PARTS = {
-    "training": dict(zip(_SEVEN_DFME, (161, 100, 548, 265, 206, 278, 298), strict=True)),
-    "testA": dict(zip(_SEVEN_DFME, (39, 34, 129, 62, 63, 46, 101), strict=True)),
-    "testB": dict(zip(_SEVEN_DFME, (41, 37, 58, 38, 42, 35, 48), strict=True)),
-}
+
+
+def _casme2_5(name: str, label: str, surprises: int) -> Protocol:
+    """Five classes of CASME II, with the `label` that one version of its sheet gives to `CASME2_RELABELLED`."""
+    counts = {each: OFFICIAL_EMOTIONS["casme2"][each] for each in _FIVE_CASME2} | {"surprise": surprises}
+    extra = {CASME2_UNLISTED: ("disgust", "no official sheet has its row")}
+    composition = Composition(counts, subjects=26, single_class=("sub10", "sub18", "sub22"), extra=extra)
+    emotions = {"casme2": {each: each for each in _FIVE_CASME2}}
+    relabelled = dict.fromkeys(CASME2_RELABELLED, label)
+    return Protocol(name, _FIVE_CASME2, emotions, {"casme2": composition}, relabelled=relabelled)
 
 
 def _casme3(
@@ -130,34 +107,8 @@ def _as_labelled(name: str, dataset: str, counts: Mapping[str, int], subjects: i
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
-        Protocol(
-            "casme2-5",
-            _FIVE_CASME2,
-            {"casme2": {name: name for name in _FIVE_CASME2}},
-            {
-                "casme2": Composition(
-                    {name: OFFICIAL_EMOTIONS["casme2"][name] for name in _FIVE_CASME2},
-                    subjects=26,
-                    single_class=("sub10", "sub18", "sub22"),
-                    extra=_CASME2_EXTRA,
-                )
-            },
-            relabelled=_LABELS_2014,
-        ),
-        Protocol(
-            "casme2-5-2019",
-            _FIVE_CASME2,
-            {"casme2": {name: name for name in _FIVE_CASME2}},
-            {
-                "casme2": Composition(
-                    {name: OFFICIAL_EMOTIONS["casme2"][name] for name in _FIVE_CASME2} | {"surprise": 28},
-                    subjects=26,
-                    single_class=("sub10", "sub18", "sub22"),
-                    extra=_CASME2_EXTRA,
-                )
-            },
-            relabelled=_LABELS_2019,
-        ),
+        _casme2_5("casme2-5", "sadness", 25),
+        _casme2_5("casme2-5-2019", "surprise", 28),
         Protocol("casme2-3", _THREE, {"casme2": _THREE_CASME2}, {"casme2": _CASME2_THREE}, _MEGC_CASME2_EXCLUDED),
         Protocol(
             "samm-5",

@@ -74,8 +74,8 @@ def _detected(clip: Clip, recipe: Recipe) -> Crop | None:
     face = find_face([image for _, image in read_frames(clip.frames, range(count))])
     if face is None:
         raise ClipError(
-            f"no face was found in its first {count} frames; give it a box with --faces csv, or leave it out "
-            "with --allow-missing"
+            f"no face was found in its first {count} frames; give it a box with --faces csv, leave it out with "
+            "--allow-missing, or, if its frames are crops already, take --faces none"
         )
     return square_around(face, recipe.face_margin)
 
