@@ -1,12 +1,11 @@
 """The archived caches of format 1 stay readable for ever. Every value here was written down when they were made."""
 
 import hashlib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from commands import Command
 
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import validate
@@ -43,7 +42,7 @@ def test_nobody_has_regenerated_it(archived: Path) -> None:
     assert hashlib.sha256(archived.read_bytes()).hexdigest() == FILES[archived.name]
 
 
-def test_it_is_valid(archived: Path, command: Callable[..., Any]) -> None:
+def test_it_is_valid(archived: Path, command: Command) -> None:
     assert validate(archived) == []
     assert command("mpt-cache", "verify", archived).code == 0
 

@@ -4,20 +4,16 @@ import hashlib
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import h5py
 import numpy as np
 import pytest
 from builds import gzipped_copy
+from commands import Command, MakeCache
 
 from data_cache.read.reader import CacheReader
-
-Command = Callable[..., Any]
-MakeCache = Callable[..., Path]
 
 
 @pytest.fixture
@@ -157,11 +153,7 @@ def test_a_damaged_cache_is_never_handed_on(command: Command, cache: Path, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
-    [
-        (("-o", "."), "is a folder"),
-        (("-o", "casme2.h5"), "exists already"),
-    ],
+    ("arguments", "words"), [(("-o", "."), "is a folder"), (("-o", "casme2.h5"), "exists already")]
 )
 def test_exports_that_make_no_sense(command: Command, cache: Path, arguments: tuple[str, ...], words: str) -> None:
     done = command("mpt-cache", "export", cache, *arguments)

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from commands import Command
 from flips import flip, stored_pixels
 
 from data_cache.errors import InvalidFile, MptError, UsageError
@@ -14,9 +14,6 @@ from data_cache.read.reader import CacheReader
 from data_cache.read.validate import errors_in, require_valid, validate
 from data_cache.schema import FIELDS
 from train.data.clips import open_clips
-
-Command = Callable[..., Any]
-MakeCache = Callable[..., Path]
 
 
 def assert_one_clear_line(command: Command, path: Path, code: int, *words: str) -> None:
@@ -104,10 +101,7 @@ def claim_many_clips(file: h5py.File, clips: int) -> None:
         (lambda file: file.__delitem__("motion"), "motion"),
         (lambda file: file.__delitem__("clips"), "clips/subject"),
         (lambda file: (file.__delitem__("motion"), file.create_group("motion")), "motion"),
-        (
-            lambda file: (file.__delitem__("clips/fps"), file.create_dataset("clips/fps", data=[1.0])),
-            "clips/fps",
-        ),
+        (lambda file: (file.__delitem__("clips/fps"), file.create_dataset("clips/fps", data=[1.0])), "clips/fps"),
         (lambda file: (file.__delitem__("motion"), file.create_dataset("motion", (9, 4, 24, 24, 3), "u1")), "chunks"),
         (
             lambda file: (

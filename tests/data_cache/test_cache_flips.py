@@ -1,17 +1,13 @@
 """Every flipped bit of a cache is found, or lies in a byte that nothing reads."""
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from builds import gzipped_copy
+from commands import Command, MakeCache
 from flips import check_flips, flip, stored_pixels
-
-Command = Callable[..., Any]
-MakeCache = Callable[..., Path]
 
 
 def test_every_flipped_bit_is_found_or_lies_in_an_unused_byte(

@@ -3,7 +3,6 @@
 import multiprocessing
 import pickle
 import signal
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import h5py
 import numpy as np
 import pytest
 from builds import gzipped_copy
+from commands import MakeCache
 
 from data_cache.digest import digest
 from data_cache.errors import Interrupted, InvalidFile, StaleFile, UsageError
@@ -21,7 +21,6 @@ from data_cache.schema import CacheAttributes, ClipRecord
 from data_cache.write.shards import merge, write_shard
 from train.data.clips import open_clips
 
-MakeCache = Callable[..., Path]
 RECIPE = {"frames": 3, "size": 10, "alpha": 20.0}
 
 
@@ -215,7 +214,7 @@ def test_training_opens_each_cache_once(make_cache: MakeCache, tmp_path: Path, m
     monkeypatch.setattr(h5py, "File", lambda path, *more, **named: opened.append(path) or stock(path, *more, **named))
     clips = open_clips(paths)
     for clip in range(len(clips)):
-        clips.read_into("motion", [clip], np.empty((1, *clips.image_shape("motion")), np.uint8))
+        clips.read("motion", clip)
     assert opened == paths
 
 

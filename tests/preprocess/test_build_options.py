@@ -2,25 +2,22 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import official_sets as official
 import pytest
 from builds import SMALL
+from commands import Command
 
 from data_cache.read.reader import CacheReader
 from preprocess.demo import generate
 from preprocess.demo.generate import DemoSet
 from preprocess.demo.motion import Camera
 
-Command = Callable[..., Any]
-
 
 @pytest.fixture
-def build(command: Command, tmp_path: Path) -> Callable[..., Any]:
+def build(command: Command, tmp_path: Path) -> Command:
     """Build a cache of the CASME II fixture in `set`."""
     official.casme2_tree(tmp_path / "set")
     return lambda *options: command("mpt-preprocess", "casme2", "--root", "set", *SMALL, "-o", "a.h5", *options)

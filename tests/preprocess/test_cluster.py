@@ -14,13 +14,12 @@ from typing import Any
 
 import pytest
 from builds import SIZE, wait_for
+from commands import Command, Spawn
 
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import validate
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="the extra 'cluster'")
-
-Spawn = Callable[..., "subprocess.Popen[str]"]
 
 
 def wait_while_running(client: "subprocess.Popen[str]", happens: Callable[[], bool]) -> None:
@@ -64,7 +63,7 @@ def receipts(log: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
-def serial(command: Callable[..., Any], *arguments: object) -> str:
+def serial(command: Command, *arguments: object) -> str:
     """Content of what a run in one process makes."""
     done = command("mpt-preprocess", *arguments, "-j", 1, "-o", "serial.h5")
     assert done.code == 0, done.err
@@ -72,7 +71,7 @@ def serial(command: Callable[..., Any], *arguments: object) -> str:
 
 
 def test_two_workers_share_the_work_and_the_cache_is_the_same(
-    command: Callable[..., Any], spawn: Spawn, cluster: Callable[..., Any], drawn_set: Path, tmp_path: Path
+    command: Command, spawn: Spawn, cluster: Command, drawn_set: Path, tmp_path: Path
 ) -> None:
     address, (_, *workers) = cluster()
     arguments = ("casme2", "--root", drawn_set, "--size", 112, "--levels", 3)
@@ -90,7 +89,7 @@ def test_two_workers_share_the_work_and_the_cache_is_the_same(
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_loses_nothing(
-    command: Callable[..., Any], spawn: Spawn, cluster: Callable[..., Any], drawn_set: Path, tmp_path: Path
+    command: Command, spawn: Spawn, cluster: Command, drawn_set: Path, tmp_path: Path
 ) -> None:
     address, (_, *workers) = cluster()
     arguments = ("casme2", "--root", drawn_set, "--size", 448, "--levels", 3)
@@ -110,7 +109,7 @@ def test_a_worker_that_is_killed_loses_nothing(
 
 @pytest.mark.slow
 def test_a_scheduler_that_goes_away_is_said_and_the_run_resumes(
-    command: Callable[..., Any], spawn: Spawn, cluster: Callable[..., Any], drawn_set: Path, tmp_path: Path
+    command: Command, spawn: Spawn, cluster: Command, drawn_set: Path, tmp_path: Path
 ) -> None:
     address, (scheduler, *_) = cluster()
     arguments = ("casme2", "--root", drawn_set, "--size", 448, "--levels", 3)
@@ -132,7 +131,7 @@ def test_a_scheduler_that_goes_away_is_said_and_the_run_resumes(
 
 @pytest.mark.slow
 def test_an_interrupted_client_keeps_what_is_done(
-    spawn: Spawn, cluster: Callable[..., Any], drawn_set: Path, tmp_path: Path
+    spawn: Spawn, cluster: Command, drawn_set: Path, tmp_path: Path
 ) -> None:
     address, _ = cluster()
     arguments = ("casme2", "--root", drawn_set, "--size", 448, "--levels", 3, "-o", "c.h5")
@@ -148,7 +147,7 @@ def test_an_interrupted_client_keeps_what_is_done(
 @pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs a mount namespace")
 def test_a_worker_that_cannot_see_the_folder_is_named(
-    spawn: Spawn, cluster: Callable[..., Any], drawn_set: Path, tmp_path: Path
+    spawn: Spawn, cluster: Command, drawn_set: Path, tmp_path: Path
 ) -> None:
     address, _ = cluster(workers=1)
     (tmp_path / "shared").mkdir()
@@ -181,7 +180,7 @@ def test_a_worker_that_cannot_see_the_folder_is_named(
 
 @pytest.mark.slow
 def test_a_worker_without_this_package_is_named(
-    spawn: Spawn, cluster: Callable[..., Any], drawn_set: Path, tmp_path: Path
+    spawn: Spawn, cluster: Command, drawn_set: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "bare" / "preprocess").mkdir(parents=True)
     (tmp_path / "bare" / "preprocess" / "__init__.py").write_text("raise ImportError('no preprocess here')")
@@ -192,9 +191,7 @@ def test_a_worker_without_this_package_is_named(
     assert "not installed there" in out and "Traceback" not in out.split("mpt-preprocess:")[-1]
 
 
-def test_no_scheduler_is_said_in_one_line(
-    command: Callable[..., Any], drawn_set: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_no_scheduler_is_said_in_one_line(command: Command, drawn_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import preprocess.workers.cluster
 
     monkeypatch.setattr(preprocess.workers.cluster, "CONNECT_SECONDS", 0.5)
@@ -204,9 +201,7 @@ def test_no_scheduler_is_said_in_one_line(
     assert f"no dask scheduler answers at {address}" in done.err and "Traceback" not in done.err
 
 
-def test_without_dask_the_extra_is_named(
-    command: Callable[..., Any], drawn_set: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_without_dask_the_extra_is_named(command: Command, drawn_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "distributed", None)
     done = command("mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "--scheduler", "tcp://127.0.0.1:1")
     assert done.code == 2 and "motion-prompt-tuning[cluster]" in done.err

@@ -1,16 +1,15 @@
 """Boxes of faces and the squares that are cut around them: geometry, and tables of boxes."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import official_sets as official
 import pytest
 from builds import SMALL
+from commands import Command
 from hypothesis import given
 from hypothesis import strategies as st
 from oracles import centroid, raw_clip
@@ -23,7 +22,6 @@ from preprocess.faces.crop import FaceCrop, square_around
 from preprocess.job.provenance import source_digest
 from preprocess.recipe import Recipe
 
-Command = Callable[..., Any]
 NOISE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
 TINY = Recipe(frames=4, size=16, levels=2)
 

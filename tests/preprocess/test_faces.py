@@ -1,16 +1,16 @@
 """Faces in raw frames: who says where they are, the detector, and one crop for the whole clip."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import official_sets as official
 import pytest
 from builds import SMALL
+from commands import Command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracles import centroid, raw_clip
@@ -29,7 +29,6 @@ from preprocess.frames.read import read_frames
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
 
-Command = Callable[..., Any]
 TINY = Recipe(frames=4, size=16, levels=2)
 
 

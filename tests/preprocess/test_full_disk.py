@@ -6,18 +6,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from builds import SIZE
+from commands import Command, MakeCache, Spawn
 
 from data_cache.errors import NoSpace
 from data_cache.files import space
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import validate
 from data_cache.schema import cache_bytes
-
-Command = Callable[..., Any]
 
 # A limit on the size of files fails like a full disk, at any byte that one likes to choose.
 EVERY_BYTE = """
@@ -40,7 +38,7 @@ print(" ".join(outcomes))
 """
 
 
-def test_writing_fails_cleanly_wherever_the_disk_ends(make_cache: Callable[..., Path], tmp_path: Path) -> None:
+def test_writing_fails_cleanly_wherever_the_disk_ends(make_cache: MakeCache, tmp_path: Path) -> None:
     source = make_cache(tmp_path / "source.h5", {"s": 4})
     out = tmp_path / "out"
     out.mkdir()
@@ -79,7 +77,7 @@ def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
 
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_disk_that_fills_up_during_the_build(
-    spawn: Callable[..., Any], drawn_set: Path, small_disk: Callable[[int], Path], jobs: int
+    spawn: Spawn, drawn_set: Path, small_disk: Callable[[int], Path], jobs: int
 ) -> None:
     """Something else takes the space that was free when the build began."""
     disk = small_disk(30 * cache_bytes(1, 16, 64))
@@ -122,7 +120,7 @@ def test_too_little_space_is_said_before_anything_is_written(
 
 
 def test_the_estimate_of_space_is_enough_and_not_wasteful(
-    command: Command, drawn_set: Path, make_cache: Callable[..., Path], tmp_path: Path
+    command: Command, drawn_set: Path, make_cache: MakeCache, tmp_path: Path
 ) -> None:
     for subjects in ({"s": 1}, {"s": 30}):
         path = make_cache(tmp_path / "c.h5", subjects, size=64, frames=16)
@@ -131,7 +129,7 @@ def test_the_estimate_of_space_is_enough_and_not_wasteful(
 
 
 def test_a_full_disk_during_a_copy_or_merge_of_caches(
-    command: Command, make_cache: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, make_cache: MakeCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = make_cache(tmp_path / "c.h5", {"s": 2})
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)

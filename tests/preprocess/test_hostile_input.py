@@ -4,13 +4,13 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import official_sets as official
 import pytest
 from builds import SMALL
+from commands import Command
 from official_sets import GOOD, Expression
 from oracles import png_header
 from videos import write_video
@@ -18,7 +18,6 @@ from videos import write_video
 from data_cache import CacheReader
 from preprocess.datasets.casme2 import casme2
 
-Command = Callable[..., Any]
 FRAME = "reg_img3.jpg"
 
 

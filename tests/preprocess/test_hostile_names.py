@@ -2,19 +2,17 @@
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import official_sets as official
 import pytest
 from builds import SMALL
+from commands import Command
 from official_sets import GOOD
 
 from data_cache import CacheReader
 from data_cache.read.validate import validate
 
-Command = Callable[..., Any]
 OLD_NAME = b"\xcd\xc1\xcf\xf1"
 """A word as archives packed under Chinese Windows hold it: no UTF-8."""
 

@@ -5,17 +5,13 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from builds import SIZE, receipts, same_content, shards_in, wait_for
+from commands import Command, Spawn
 
 from data_cache.read.validate import validate
-
-Command = Callable[..., Any]
-Spawn = Callable[..., "subprocess.Popen[str]"]
 
 
 @pytest.mark.parametrize("after", [1, 9])

@@ -6,12 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocess.motion.magnify import minmax_image, quantise, render
-from preprocess.motion.pyramid import (
-    collapse,
-    evm_gains,
-    laplacian_pyramid,
-    weighted_collapse,
-)
+from preprocess.motion.pyramid import collapse, evm_gains, laplacian_pyramid, weighted_collapse
 from preprocess.motion.temporal import temporal_plan
 from preprocess.recipe import Recipe
 

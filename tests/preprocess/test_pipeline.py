@@ -1,11 +1,11 @@
 """From files to records, against a plain reading of the same files."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from commands import WriteFrames
 from hypothesis import given
 from hypothesis import strategies as st
 from videos import write_video
@@ -15,8 +15,6 @@ from preprocess.frames.read import read_image
 from preprocess.frames.resize import area_matrix, resize
 from preprocess.pipeline import plan_for, process_clip, standardise
 from preprocess.recipe import Recipe
-
-WriteFrames = Callable[..., Path]
 
 
 def clip_of(frames: tuple[Path, ...] | VideoSpan, apex: int | None = None) -> Clip:

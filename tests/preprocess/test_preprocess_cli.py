@@ -7,14 +7,13 @@ from typing import Any
 
 import pytest
 from builds import FAST
+from commands import Command
 from official_sets import smic_tree
 
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import validate
 from preprocess.demo.generate import DemoSet, generate
 from preprocess.demo.motion import Camera
-
-Command = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")

@@ -1,19 +1,16 @@
 """Contact sheets and movies: they are whole files of the right clips and moments."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import official_sets as official
 import pytest
+from commands import Command
 from PIL import Image, features
 
 from preprocess.datasets.casme2 import casme2
 from preprocess.preview.scene import STRIP, make_scene, write_movie
 from preprocess.recipe import Recipe
-
-Command = Callable[..., Any]
 
 SMALL = ("--size", 31, "--frames", 5, "--levels", 2)
 RECIPE = Recipe(size=31, frames=5, levels=2)

@@ -1,12 +1,12 @@
 """Recipes: what they refuse, their digest, and `--recipe FILE` that gives new recordings the pixels of a cache."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from commands import Command, WriteFrames
 from hypothesis import given
 from hypothesis import strategies as st
 from official_sets import casme2_tree
@@ -17,11 +17,9 @@ from data_cache.read.reader import CacheReader
 from preprocess.motion.pyramid import laplacian_pyramid
 from preprocess.recipe import ALGORITHM_VERSION, Recipe, read_recipe
 
-Command = Callable[..., Any]
-
 
 @pytest.fixture
-def own_clip(tmp_path: Path, write_frames: Callable[..., Path]) -> Path:
+def own_clip(tmp_path: Path, write_frames: WriteFrames) -> Path:
     """A manifest of one clip; returns the CSV."""
     write_frames(tmp_path / "frames", range(1, 30))
     csv = tmp_path / "own.csv"

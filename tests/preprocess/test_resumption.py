@@ -2,17 +2,14 @@
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from builds import SIZE, receipts, same_content, shards_in
+from commands import Command, WriteFrames
 
 from data_cache.read.reader import CacheReader
-
-Command = Callable[..., Any]
 
 
 def test_a_rebuild_does_not_disturb_a_reader(
@@ -75,7 +72,7 @@ def test_a_damaged_shard_is_made_anew(
 
 
 def test_a_changed_source_makes_the_cache_stale_and_its_clip_alone_is_made_anew(
-    command: Command, tmp_path: Path, write_frames: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    command: Command, tmp_path: Path, write_frames: WriteFrames, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in "ab":
         write_frames(tmp_path / name, range(1, 9))

@@ -3,10 +3,10 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from commands import WriteFrames
 
 LIMIT = 150 * 2**20
 MEASURE = """
@@ -36,7 +36,7 @@ print(1024 * (peak() - before))
 @pytest.mark.parametrize("frames", [66, 2000])
 @pytest.mark.parametrize("kind", ["default", "heaviest"])
 def test_a_worker_stays_small_whatever_the_clip(
-    frames: int, kind: str, tmp_path: Path, write_frames: Callable[..., Path]
+    frames: int, kind: str, tmp_path: Path, write_frames: WriteFrames
 ) -> None:
     few = write_frames(tmp_path / "few", range(20), "{}.jpg", size=(340, 280))
     folder = tmp_path / "clip"

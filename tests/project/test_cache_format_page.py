@@ -14,6 +14,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+from commands import Command, MakeCache, WriteFrames
 
 from data_cache.errors import MptError
 from data_cache.files.atomic import replacing
@@ -27,7 +28,6 @@ from train.results.run_folder import RunFolder
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/cache-format.md").read_text(encoding="utf-8")
 ARCHIVED = ROOT / "tests/archive/cache-v1.h5"
-Command = Callable[..., Any]
 
 
 def marked(name: str) -> list[str]:
@@ -71,7 +71,7 @@ def test_the_example_is_the_script_and_runs_without_this_package(tmp_path: Path)
     assert subprocess.run([sys.executable, alone, tmp_path / "flipped.h5"], capture_output=True).returncode != 0
 
 
-def test_files_are_written_as_the_page_demands(make_cache: Callable[..., Path], tmp_path: Path) -> None:
+def test_files_are_written_as_the_page_demands(make_cache: MakeCache, tmp_path: Path) -> None:
     with h5py.File(make_cache(tmp_path / "c.h5", {"s10": 1, "s2": 2}), locking=False) as file:
         assert set(file.attrs) == set(ATTRIBUTES)
         assert all(
@@ -149,7 +149,7 @@ def flipped_bit(command: Command) -> Said:
 
 
 @pytest.fixture
-def build(command: Command, write_frames: Callable[..., Path], tmp_path: Path) -> Callable[..., Said]:
+def build(command: Command, write_frames: WriteFrames, tmp_path: Path) -> Callable[..., Said]:
     """`mpt-preprocess` on a set of one small clip."""
     write_frames(tmp_path / "a", range(1, 9))
     (tmp_path / "own.csv").write_text("subject,clip,path,emotion,fps\np,a,a,happy,100\n")

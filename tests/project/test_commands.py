@@ -5,13 +5,12 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
-from commands import COMMANDS
+from commands import COMMANDS, Command
 
 from data_cache import __version__
 
@@ -32,7 +31,7 @@ def every_command() -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("typed", every_command(), ids=" ".join)
-def test_help_shows_an_example_that_can_be_typed(command: Callable[..., Any], typed: tuple[str, ...]) -> None:
+def test_help_shows_an_example_that_can_be_typed(command: Command, typed: tuple[str, ...]) -> None:
     done = command(*typed, "--help")
     assert done.code == 0
     lines = [line.strip() for line in done.out.splitlines() if line.strip().startswith("Example:")]
@@ -46,7 +45,7 @@ def test_help_shows_an_example_that_can_be_typed(command: Callable[..., Any], ty
 
 
 @pytest.mark.parametrize("program", COMMANDS)
-def test_every_command_tells_its_version(command: Callable[..., Any], program: str) -> None:
+def test_every_command_tells_its_version(command: Command, program: str) -> None:
     done = command(program, "--version")
     assert (done.code, done.out) == (0, f"motion-prompt-tuning {__version__}\n")
 

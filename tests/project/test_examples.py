@@ -3,12 +3,11 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from commands import Command, MakeCache, WriteFrames
 from safetensors import safe_open
 from videos import write_video
 
@@ -25,7 +24,7 @@ SHORT = ("add_a_dataset.py", "custom_adapter.py")
 
 
 @pytest.fixture
-def example(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def example(tmp_path: Path) -> Command:
     def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, EXAMPLES / script, *map(str, arguments)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
@@ -70,9 +69,7 @@ def swing(path: Path, moved: np.ndarray) -> float:
     return float(np.abs(slopes).mean())
 
 
-def test_a_magnified_video_swings_further_and_stays_as_it_was_otherwise(
-    example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_a_magnified_video_swings_further_and_stays_as_it_was_otherwise(example: Command, tmp_path: Path) -> None:
     moved = film(tmp_path / "in.mp4")
     for alpha in (0, 6):
         done = example("magnify_a_video.py", "in.mp4", f"out{alpha}.mp4", "--alpha", alpha)
@@ -85,18 +82,14 @@ def test_a_magnified_video_swings_further_and_stays_as_it_was_otherwise(
     assert after == pytest.approx(7 * before, rel=0.2)
 
 
-def test_a_file_that_is_no_video_is_refused(
-    example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
-) -> None:
+def test_a_file_that_is_no_video_is_refused(example: Command, tmp_path: Path) -> None:
     (tmp_path / "in.mp4").write_text("not a video")
     done = example("magnify_a_video.py", "in.mp4", "out.mp4")
     assert done.returncode == 3 and "in.mp4" in done.stderr and "Traceback" not in done.stderr
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_the_new_data_set_is_checked_and_cached(
-    example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, write_frames: Callable[..., Path]
-) -> None:
+def test_the_new_data_set_is_checked_and_cached(example: Command, tmp_path: Path, write_frames: WriteFrames) -> None:
     for subject, clip, count in (("p1", "a_happy", 20), ("p1", "b_sad", 9), ("p2", "a_sad", 17)):
         write_frames(tmp_path / "recordings" / subject / clip, range(5, 5 + count), "frame_{:04d}.png")
     small = ("--root", "recordings", "--frames", 4, "--size", 16, "--levels", 2, "-j", 1)
@@ -114,9 +107,7 @@ def test_the_new_data_set_is_checked_and_cached(
     assert done.returncode == 3 and "p1/a" in done.stdout and "p2/c" in done.stdout
 
 
-def test_the_new_adapter_trains(
-    example: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path, make_cache: Callable[..., Path]
-) -> None:
+def test_the_new_adapter_trains(example: Command, tmp_path: Path, make_cache: MakeCache) -> None:
     make_cache(tmp_path / "demo.h5", {"s1": 3, "s2": 3})
     tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 2, "--token-channels", 8, "--device", "cpu")
     arguments = ("--cache", "demo.h5", *tiny, "--epochs", 2, "--lr", 0.01, "--adapter")
@@ -130,7 +121,7 @@ def test_the_new_adapter_trains(
             assert all(np.abs(file.get_tensor(f"adapter.{name}")).max() > 0 for name in ("scale", "shift"))
 
 
-def test_an_unknown_adapter_is_refused(command: Callable[..., Any], make_cache: Callable[..., Path]) -> None:
+def test_an_unknown_adapter_is_refused(command: Command, make_cache: MakeCache) -> None:
     cache = make_cache(Path("demo.h5"), {"s1": 3, "s2": 3})
     done = command("mpt-train", "--cache", cache, "--random-weights", "--adapter", "scalde", "--dry-run")
     assert done.code == 2 and all(word in done.err for word in ("scalde", "group", "primitive", "none"))

@@ -8,13 +8,13 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import typer
 from builds import gzipped_copy
+from commands import Command, MakeCache
 
 from data_cache.read.reader import CacheReader
 from preprocess.datasets.base import LICENCE_NOTICE
@@ -26,7 +26,6 @@ SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 MODULES = {name: place.partition(":")[0] for name, place in SCRIPTS.items()}
 BATCH = "#!/bin/bash\n"
 SERVER = "https://data.mylab.example"
-Command = Callable[..., Any]
 
 
 def blocks(page: str) -> list[str]:
@@ -66,7 +65,7 @@ def test_the_notice_is_the_one_that_is_embedded() -> None:
 
 
 def test_the_commands_of_sharing_run_in_their_order(
-    command: Command, make_cache: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    command: Command, make_cache: MakeCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("fsspec")
     monkeypatch.setenv("MPT_DOWNLOADS", str(tmp_path / "downloads"))
@@ -99,7 +98,7 @@ def test_the_commands_of_sharing_run_in_their_order(
 
 
 @pytest.fixture
-def slurm(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+def slurm(tmp_path: Path) -> Command:
     """Run a batch script as SLURM would: its variables, and programs that stand in for SLURM's and for ours."""
     shims = {
         "srun": 'for ((task = 0; task < ${SLURM_NTASKS:-1}; task++)); do "$@" & jobs+=($!); done\n'
@@ -124,9 +123,7 @@ def slurm(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 @pytest.mark.slow
-def test_two_nodes_of_four_processes_train_every_fold(
-    slurm: Callable[..., Any], make_cache: Callable[..., Path], tmp_path: Path
-) -> None:
+def test_two_nodes_of_four_processes_train_every_fold(slurm: Command, make_cache: MakeCache, tmp_path: Path) -> None:
     (script,) = (block for block in blocks(CLUSTER) if "rdzv" in block)
     (tmp_path / "data_cache").mkdir()
     subjects = {f"sub{number:02d}": 2 for number in range(1, 7)}

@@ -2,17 +2,15 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from commands import Command
 from tiny_runs import logits_of
 
 from train.results.run_folder import RunFolder
 
-Command = Callable[..., Any]
 ARCHIVE = Path(__file__).parents[1] / "archive"
 CACHE = ARCHIVE / "run-v1-cache.h5"
 SAME = ("--cache", CACHE, "--backbone", "test_vit", "--random-weights", "--depth", 2, "--width", 16, "--prompts", 2,

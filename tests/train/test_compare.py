@@ -1,13 +1,13 @@
 """`mpt-compare`: McNemar's test and paired intervals."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from commands import Command, MakeCache, MakeRun
 from scipy.stats import binom
 
 from data_cache.errors import UsageError
@@ -100,9 +100,7 @@ def test_other_clips_or_classes_are_refused() -> None:
         compare_runs(a, run_of("B", b.folds, ("x", "y", "z")))
 
 
-def test_the_command(
-    command: Callable[..., Any], make_cache: Callable[..., Path], make_run: Callable[..., None], tmp_path: Path
-) -> None:
+def test_the_command(command: Command, make_cache: MakeCache, make_run: MakeRun, tmp_path: Path) -> None:
     cache = make_cache(tmp_path / "demo.h5", {"sub01": 5, "sub02": 6})
     tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--token-channels", 8, "--epochs", 1)
     for name, more in (("one", ()), ("two", ("--prompt", "none"))):

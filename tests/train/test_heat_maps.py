@@ -1,11 +1,11 @@
 """Heat maps: they follow the model (Adebayo et al. 2018), and the motion where the model has learned to see it."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from commands import MakeRun
 
 from train.config import TrainConfig
 from train.model.build import Shape, build_model
@@ -92,7 +92,7 @@ def test_without_motion_prompts_there_is_the_image_alone() -> None:
 
 
 @pytest.mark.slow
-def test_the_map_of_a_trained_model_lies_where_the_face_moved(make_run: Callable[..., None], tmp_path: Path) -> None:
+def test_the_map_of_a_trained_model_lies_where_the_face_moved(make_run: MakeRun, tmp_path: Path) -> None:
     """Brow classes against mouth classes of the demo set, each clip seen by the model that left its subject out."""
     from scipy.stats import mannwhitneyu
 

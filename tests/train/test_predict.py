@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Callable
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -13,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from commands import Command, MakeCache, MakeRun
 from tiny_runs import TINY
 from videos import write_video
 
@@ -25,11 +25,9 @@ from train.results.metrics import Prediction
 from train.results.run_folder import RunFolder
 from train.trace import clip_maps
 
-Command = Callable[..., Any]
-
 
 @pytest.fixture(scope="module")
-def lab(drawn_set: Path, make_run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def lab(drawn_set: Path, make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a cache of the drawn set, and a run on it."""
     folder = tmp_path_factory.mktemp("lab")
     make_run(
@@ -41,7 +39,7 @@ def lab(drawn_set: Path, make_run: Callable[..., None], tmp_path_factory: pytest
 
 
 @pytest.fixture
-def ask(command: Command, lab: Path) -> Callable[..., Any]:
+def ask(command: Command, lab: Path) -> Command:
     """Run mpt-predict on the lab's run and read the JSON that it prints."""
 
     def run(*arguments: object, code: int = 0) -> Any:
@@ -58,9 +56,7 @@ def stored(lab: Path, subject: str) -> dict[str, np.ndarray]:
     return dict(zip(fold.clips, fold.logits, strict=True))
 
 
-def test_frames_of_a_left_out_subject_get_the_logits_of_the_run(
-    ask: Callable[..., Any], lab: Path, drawn_set: Path
-) -> None:
+def test_frames_of_a_left_out_subject_get_the_logits_of_the_run(ask: Command, lab: Path, drawn_set: Path) -> None:
     for clip, logits in list(stored(lab, "sub02").items())[:2]:
         said = ask(drawn_set / "Cropped" / "sub02" / clip, "--fold", "sub02", "--fps", 200)
         (answer,) = said["clips"]
@@ -71,7 +67,7 @@ def test_frames_of_a_left_out_subject_get_the_logits_of_the_run(
         assert json.loads((Path("predictions") / clip / "predictions.json").read_text()) == said
 
 
-def test_a_cache_may_be_a_url(ask: Callable[..., Any], lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cache_may_be_a_url(ask: Command, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPT_DOWNLOADS", "copies")
     handler = partial(SimpleHTTPRequestHandler, directory=str(lab))
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
@@ -83,7 +79,7 @@ def test_a_cache_may_be_a_url(ask: Callable[..., Any], lab: Path, monkeypatch: p
     ]
 
 
-def test_all_folds_together_average_their_probabilities(ask: Callable[..., Any], lab: Path) -> None:
+def test_all_folds_together_average_their_probabilities(ask: Command, lab: Path) -> None:
     said = ask(lab / "c.h5")
     assert len(said["models"]) == 4
     for clip in said["clips"]:
@@ -92,7 +88,7 @@ def test_all_folds_together_average_their_probabilities(ask: Callable[..., Any],
         assert clip["predicted"] == max(clip["probabilities"], key=clip["probabilities"].get)
 
 
-def test_the_final_model_can_be_asked_and_has_a_card(ask: Callable[..., Any], lab: Path) -> None:
+def test_the_final_model_can_be_asked_and_has_a_card(ask: Command, lab: Path) -> None:
     said = ask(lab / "c.h5", "--fold", "final")
     assert said["models"] == ["final"]
     card = (lab / "runs" / "r" / "MODEL_CARD.md").read_text()
@@ -102,7 +98,7 @@ def test_the_final_model_can_be_asked_and_has_a_card(ask: Callable[..., Any], la
     assert "No clip was left to test this very model" in card
 
 
-def test_people_get_a_table(ask: Callable[..., Any], command: Command, lab: Path) -> None:
+def test_people_get_a_table(ask: Command, command: Command, lab: Path) -> None:
     said = ask(lab / "c.h5", "--fold", "sub03", "-o", "json")
     done = command("mpt-predict", lab / "c.h5", "--run", lab / "runs" / "r", "--fold", "sub03", "--device", "cpu")
     assert done.code == 0 and f"written: {Path('predictions/c')}" in done.out and "RANDOM" in done.err
@@ -111,7 +107,7 @@ def test_people_get_a_table(ask: Callable[..., Any], command: Command, lab: Path
         assert clip["predicted"] in line and all(f"{value:.1%}" in line for value in clip["probabilities"].values())
 
 
-def test_a_list_needs_paths_only(ask: Callable[..., Any], drawn_set: Path, lab: Path) -> None:
+def test_a_list_needs_paths_only(ask: Command, drawn_set: Path, lab: Path) -> None:
     clips = sorted((drawn_set / "Cropped" / "sub01").iterdir())[:2]
     table = "\n".join(["path,fps", *(f"{clip},200" for clip in clips)])
     Path("list.csv").write_text(table)
@@ -122,7 +118,7 @@ def test_a_list_needs_paths_only(ask: Callable[..., Any], drawn_set: Path, lab: 
 
 
 @pytest.mark.parametrize("flag", ["--gradcam", "--heat"])  # the second is its old name
-def test_a_video_gets_a_prediction_and_its_pictures(ask: Callable[..., Any], drawn_set: Path, flag: str) -> None:
+def test_a_video_gets_a_prediction_and_its_pictures(ask: Command, drawn_set: Path, flag: str) -> None:
     frames = sorted((drawn_set / "Cropped" / "sub01").iterdir())[0]
     images = [cv2.imread(str(path)) for path in sorted(frames.iterdir(), key=lambda p: int(p.stem[7:]))]
     write_video("clip.avi", images, rate=200)
@@ -134,7 +130,7 @@ def test_a_video_gets_a_prediction_and_its_pictures(ask: Callable[..., Any], dra
     assert Path("seen/new__clip.avif").stat().st_size > 1000
 
 
-def test_faces_are_cut_out_of_whole_scenes(ask: Callable[..., Any], lab: Path, drawn_set: Path) -> None:
+def test_faces_are_cut_out_of_whole_scenes(ask: Command, lab: Path, drawn_set: Path) -> None:
     """A clip of the set, pasted into larger pictures: with its box it gets the very logits of the run."""
     clip, logits = next(iter(stored(lab, "sub04").items()))
     Path("scene").mkdir()
@@ -161,7 +157,7 @@ def test_a_run_on_boxes_asks_how_to_cut(tmp_path: Path) -> None:
     assert NewClips(tmp_path, tmp_path, FrameRange(), Faces("auto"), recipe).cropping == ["--faces", "auto"]
 
 
-def test_refusals_are_one_line(ask: Callable[..., Any], command: Command, lab: Path, drawn_set: Path) -> None:
+def test_refusals_are_one_line(ask: Command, command: Command, lab: Path, drawn_set: Path) -> None:
     clip = next((drawn_set / "Cropped" / "sub01").iterdir())
     Path("bad.csv").write_text("subject,clip\na,b\n")
     assert "nowhere" in ask("nowhere", code=2)
@@ -175,7 +171,7 @@ def test_refusals_are_one_line(ask: Callable[..., Any], command: Command, lab: P
 
 
 def test_another_recipe_or_backbone_is_refused(
-    ask: Callable[..., Any], make_cache: Callable[..., Path], lab: Path, tmp_path: Path, command: Command
+    ask: Command, make_cache: MakeCache, lab: Path, tmp_path: Path, command: Command
 ) -> None:
     other = make_cache(tmp_path / "other.h5", {"s": 2}, frames=16)
     assert "levels 3 → None" in ask(other, code=2)

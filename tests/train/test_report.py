@@ -10,18 +10,16 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from commands import Command, MakeCache, MakeRun
 from tiny_runs import QUICK, TINY
 
 from train.results.run_folder import RunFolder
 
-Command = Callable[..., Any]
 SECTIONS = ["scores", "confusion", "subjects", "clips", "kernels", "features", "curves", "settings"]
 
 
 @pytest.fixture(scope="module")
-def lab(
-    make_cache: Callable[..., Path], make_run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def lab(make_cache: MakeCache, make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a cache and two runs on it."""
     folder = tmp_path_factory.mktemp("lab")
     make_cache(folder / "demo.h5", {"sub01": 6, "sub02": 7, "sub03": 6})
@@ -32,7 +30,7 @@ def lab(
 
 
 @pytest.fixture(scope="module")
-def reported(lab: Path, make_run: Callable[..., None]) -> Path:
+def reported(lab: Path, make_run: MakeRun) -> Path:
     """Run `a` with a report that sets it beside run `b`."""
     make_run(lab, "mpt-report", "runs/a", "runs/b")
     return lab / "runs" / "a"
@@ -109,7 +107,7 @@ def test_faces_can_be_left_out(command: Command, run: Path, reported: Path) -> N
 
 
 def test_a_cache_that_is_not_the_runs_gives_no_pictures(
-    command: Command, run: Path, make_cache: Callable[..., Path], tmp_path: Path
+    command: Command, run: Path, make_cache: MakeCache, tmp_path: Path
 ) -> None:
     other = make_cache(tmp_path / "other.h5", {"sub01": 2}, seed=9)
     done = command("mpt-report", run, "--cache", other)
@@ -205,7 +203,7 @@ def test_a_browser_shows_the_page_without_a_complaint_or_a_request(reported: Pat
 
 
 def test_runs_with_other_classes_are_not_set_side_by_side(
-    command: Command, run: Path, make_cache: Callable[..., Path], tmp_path: Path
+    command: Command, run: Path, make_cache: MakeCache, tmp_path: Path
 ) -> None:
     cache = make_cache(tmp_path / "two.h5", {"s1": 5, "s2": 5}, emotions=("surprise", "sadness"))
     quick = (*TINY, "--epochs", 1, "--device", "cpu", "--protocol", "as-labelled", "--name", "two")

@@ -1,17 +1,15 @@
 """What TensorBoard is told, where it is installed."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
+from commands import Command, MakeCache
 from tiny_runs import QUICK
 
 from train.results.run_folder import RunFolder
-
-Command = Callable[..., Any]
 
 
 class Writer:
@@ -30,7 +28,7 @@ class Writer:
 
 
 def test_tensorboard_gets_every_epoch_of_every_fold(
-    command: Command, make_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+    command: Command, make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache = make_cache(Path("demo.h5"), {"s1": 4, "s2": 3})
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))  # type: ignore[arg-type]

@@ -1,12 +1,12 @@
 """However clips are stored, the model sees the same; and what augmentation may do to them."""
 
 import contextlib
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from commands import MakeCache
 
 from data_cache.errors import InvalidFile, UsageError
 from train.config import Execution
@@ -21,7 +21,7 @@ CLIPS = np.array([[3, 0, 3], [5, 1, 0]])
 
 
 @pytest.fixture(scope="module")
-def cache(make_cache: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(make_cache: MakeCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", {"sub01": 4, "sub02": 3})
 
 
@@ -91,7 +91,7 @@ def test_free_memory_is_that_of_the_container(name: str, tmp_path: Path, monkeyp
     ("changed", "kept"), [({}, True), ({"filter": "butter"}, False), ({"motion_form": "x"}, False)]
 )
 def test_onset_frames_need_a_recipe_that_keeps_them(
-    make_cache: Callable[..., Path], tmp_path: Path, changed: dict[str, str], kept: bool
+    make_cache: MakeCache, tmp_path: Path, changed: dict[str, str], kept: bool
 ) -> None:
     path = make_cache(tmp_path / "other.h5", {"sub01": 1}, **changed)
     with contextlib.nullcontext() if kept else pytest.raises(UsageError, match=r"other\.h5"):
@@ -109,7 +109,7 @@ def test_modes_are_chosen_by_what_fits(cache: Path, monkeypatch: pytest.MonkeyPa
         open_stream(pixels, range(7), CPU, Execution(cache_mode="device"))
 
 
-def test_a_corrupt_clip_stops_the_reading_and_is_named(make_cache: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_corrupt_clip_stops_the_reading_and_is_named(make_cache: MakeCache, tmp_path: Path) -> None:
     path = make_cache(tmp_path / "demo.h5", {"sub01": 4, "sub02": 3})
     target = open_clips([path]).readers[0].motion(4).tobytes()
     data = bytearray(path.read_bytes())

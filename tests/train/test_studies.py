@@ -1,11 +1,12 @@
 """Studies: every row is run once, what is missing is listed, and the table's arithmetic is right."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import Command, MakeCache
 
 from data_cache.errors import UsageError
 from train.paper import studies
@@ -79,7 +80,7 @@ def test_an_unknown_or_absent_study_is_said(tmp_path: Path) -> None:
         study_table("adapters", tmp_path, None)
 
 
-def test_each_row_of_the_alpha_study_takes_its_cache(make_cache: Callable[..., Path], tmp_path: Path) -> None:
+def test_each_row_of_the_alpha_study_takes_its_cache(make_cache: MakeCache, tmp_path: Path) -> None:
     """The cache of the fixture has α = 20; the other rows say how to make theirs."""
     cache, ran = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2}), []
 
@@ -93,7 +94,7 @@ def test_each_row_of_the_alpha_study_takes_its_cache(make_cache: Callable[..., P
 
 
 def test_studies_resume(
-    command: Callable[..., Any], make_cache: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    command: Command, make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setitem(studies.STUDIES, "two", TWO_ROWS)
     cache = make_cache(tmp_path / "demo.h5", {"sub01": 5, "sub02": 6})
