@@ -4,13 +4,13 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
 import more_sets as more
 import numpy as np
 import official_sets as official
 import pytest
+from commands import Command
 from full_sets import full_expressions
 from official_sets import Expression
 
@@ -21,8 +21,6 @@ from preprocess.datasets.casme_sq import casme_sq
 from preprocess.datasets.dfme import dfme
 from preprocess.datasets.samm import samm
 from preprocess.datasets.smic import smic
-
-Command = Callable[..., Any]
 
 BUILD: dict[str, tuple[Callable[[Path, Sequence[Expression]], object], Callable]] = {
     "casme2": (official.casme2_tree, casme2),

@@ -2,18 +2,16 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from builds import FAST
+from commands import Command
 from videos import write_video
 
 from data_cache.errors import UsageError
 from data_cache.read.reader import CacheReader
 from preprocess.datasets.manifest import manifest
-
-Command = Callable[..., Any]
 
 
 def test_a_manifest_takes_folders_and_videos(

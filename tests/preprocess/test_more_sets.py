@@ -8,6 +8,7 @@ from typing import Any
 import more_sets as more
 import pytest
 from builds import SMALL
+from commands import Command
 from official_sets import Expression, clips_of, write_frames
 
 from data_cache import CacheReader
@@ -17,8 +18,6 @@ from preprocess.datasets.casme3 import casme3
 from preprocess.datasets.casme_sq import casme_sq
 from preprocess.datasets.dfme import dfme
 from preprocess.datasets.find import find
-
-Command = Callable[..., Any]
 
 
 def faulty_casme3(root: Path, held: Expression, **stated: Any) -> None:
