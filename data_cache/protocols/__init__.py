@@ -1,7 +1,15 @@
 """Protocols: from raw emotions to classes."""
 
 from data_cache.protocols.choose import choose_protocol, read_protocol
-from data_cache.protocols.protocol import ClipKey, Composition, Labelling, Protocol, apply_protocol, count_differences
+from data_cache.protocols.protocol import (
+    ClipKey,
+    Composition,
+    Labelling,
+    Protocol,
+    apply_protocol,
+    count_differences,
+    part_of,
+)
 from data_cache.protocols.published import OFFICIAL_EMOTIONS, PROTOCOLS
 
 __all__ = [
@@ -14,5 +22,6 @@ __all__ = [
     "apply_protocol",
     "choose_protocol",
     "count_differences",
+    "part_of",
     "read_protocol",
 ]

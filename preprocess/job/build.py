@@ -104,7 +104,7 @@ def _make(job: _Job) -> None:
     for line in [*notes, *(f"corrected {line}" for line in job.found.corrections)]:
         log.info(line)
     failures = {**job.found.failures, **_run(job, missing)}
-    made_by = provenance(job.found.root.resolve(), notes, job.found.corrections)
+    made_by = provenance(job.found.root, notes, job.found.corrections, failures)
     for path, recipe in job.recipes.items():
         with progress(f"writing {path.name}", len(job.sources), "clips") as advance:
             clips = merge_parts(
