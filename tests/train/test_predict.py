@@ -52,8 +52,8 @@ def ask(command: Command, lab: Path) -> Command:
 
 def stored(lab: Path, subject: str) -> dict[str, np.ndarray]:
     """Logits that the run stored for the clips of the subject it left out."""
-    fold = next(fold for fold in RunFolder(lab / "runs" / "r").read_folds() if fold.subject == subject)
-    return dict(zip(fold.clips, fold.logits, strict=True))
+    fold = next(fold for fold in RunFolder(lab / "runs" / "r").read_folds() if fold.name.endswith(f"__{subject}"))
+    return dict(zip([key[2] for key in fold.keys], fold.logits, strict=True))
 
 
 def test_frames_of_a_left_out_subject_get_the_logits_of_the_run(ask: Command, lab: Path, drawn_set: Path) -> None:

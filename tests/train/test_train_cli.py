@@ -29,14 +29,13 @@ def test_a_run_leaves_predictions_checkpoints_and_scores(command: Command, cache
     assert "final epoch" in done.out and "majority class" in done.out and "RANDOM" in done.err
     run = RunFolder(Path("runs/demo-mpt"))
     folds = run.read_folds()
-    assert [fold.subject for fold in folds] == ["sub01", "sub02", "sub10"]
+    assert [fold.name for fold in folds] == ["demo__sub01", "demo__sub02", "demo__sub10"]
     labels = dict(zip(CacheReader(cache).clips.keys, CacheReader(cache).clips.emotion, strict=True))
     for fold in folds:
-        assert len(fold.clips) == SUBJECTS[fold.subject] and fold.train_clips == 16 - SUBJECTS[fold.subject]
-        assert [labels[f"{fold.subject}/{clip}"] for clip in fold.clips] == [
-            run.config["classes"][t] for t in fold.true
-        ]
-        assert fold.epoch_predictions.shape == (3, len(fold.clips))
+        subject = fold.keys[0][1]
+        assert len(fold.keys) == SUBJECTS[subject] and fold.train_clips == 16 - SUBJECTS[subject]
+        assert [labels["/".join(key[1:])] for key in fold.keys] == [run.config["classes"][t] for t in fold.true]
+        assert fold.epoch_predictions.shape == (3, len(fold.keys))
         np.testing.assert_array_equal(fold.epoch_predictions[-1], fold.predicted)
         with safe_open(run.checkpoint(fold.name), "pt") as file:
             assert not any(name.startswith("backbone") for name in file.keys())  # noqa: SIM118
@@ -130,7 +129,7 @@ def test_a_dry_run_counts_and_writes_nothing(command: Command, cache: Path) -> N
     done = command("mpt-train", "--cache", cache, "--dry-run", "--json", "--epochs", 7)
     plan = json.loads(done.out)
     assert done.code == 0 and not Path("runs").exists()
-    assert plan["subjects"] == 3 and plan["clips"] == 16 and plan["steps"] == 7  # 12 clips at most: one batch
+    assert plan["folds"] == 3 and plan["clips"] == 16 and plan["steps"] == 7  # 12 clips at most: one batch
     # ViT-B/16 with the paper's settings and five classes: 5,509,517 plus two more classes in the head
     assert plan["account"]["trained_total"] == 5_509_517 + 2 * 769
     assert "memory" in command("mpt-train", "--cache", cache, "--dry-run").out
