@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from data_cache.digest import digest
-from data_cache.errors import ClipsFailed
+from data_cache.errors import ClipsFailed, grouped
 from data_cache.files.atomic import remove_leftovers
 from data_cache.read.validate import errors_in, validate
 from data_cache.write.shards import merge
@@ -76,7 +76,7 @@ def failure_report(failures: Mapping[str, str], clips: int, written: Sequence[Pa
         clips: how many clips there are in all.
         written: the caches that were written without them, if any were.
     """
-    lines = [f"  {key}: {reason}" for key, reason in sorted(failures.items())]
+    lines = [f"  {line}" for line in grouped(sorted(failures.items()))]
     outcome = (
         f"{', '.join(map(str, written))} holds the others."
         if written

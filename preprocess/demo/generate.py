@@ -17,10 +17,10 @@ import numpy as np
 from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
 from data_cache.files.atomic import write_bytes, write_json
+from preprocess.datasets.base import BOX_FILE
 from preprocess.demo.face import Window
 from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import Camera, film
-from preprocess.faces.boxes import BOX_FILE
 from preprocess.workers.fanout import fan_out
 
 log = logging.getLogger(__name__)

@@ -10,8 +10,12 @@ Label = tuple[str, str, str]
 
 
 def full_table(dataset: str) -> list[Label]:
-    """A table with the class and subject structure of a full release; all names but three are made up."""
-    return {"casme2": _full_casme2, "samm": _full_samm, "smic": _full_smic}[dataset]()
+    """A table with the class and subject structure of a full release; most names are made up.
+
+    Of CASME II, the version of its sheet may follow: "casme2 2019".
+    """
+    name, _, sheet = dataset.partition(" ")
+    return _full_casme2(sheet) if name == "casme2" else {"samm": _full_samm, "smic": _full_smic}[name]()
 
 
 def _spread(fixed: Sequence[tuple[str, str, int]], rest: dict[str, int], subjects: Sequence[str]) -> list[Label]:
@@ -22,11 +26,15 @@ def _spread(fixed: Sequence[tuple[str, str, int]], rest: dict[str, int], subject
     return [(subject, f"X{number:03d}", emotion) for number, (subject, emotion) in enumerate(table)]
 
 
-def _full_casme2() -> list[Label]:
+def _full_casme2(sheet: str) -> list[Label]:
+    """By the sheet of 2014; of 2019, which has three labels of its own; or as private lists, with a row more: 247."""
     fixed = [("sub10", "others", 10), ("sub18", "others", 3), ("sub22", "repression", 2)]
     subjects = [f"sub{number:02d}" for number in range(1, 27) if number not in (10, 18, 22)]
-    rest = {"others": 86, "disgust": 61, "happiness": 32, "repression": 25, "surprise": 25, "sadness": 7, "fear": 2}
-    named = [("sub04", "EP12_01f", "disgust"), ("sub05", "EP09_05f", "disgust"), ("sub24", "EP02_07", "disgust")]
+    rest = {"others": 86, "disgust": 61, "happiness": 32, "repression": 25, "surprise": 25, "sadness": 4, "fear": 2}
+    label = "surprise" if sheet == "2019" else "sadness"
+    named = [("sub04", "EP12_01f", "disgust"), ("sub05", "EP09_05f", "disgust")]
+    named += [("sub24", clip, label) for clip in ("EP07_01", "EP07_04f", "EP10_03")]
+    named += [("sub24", "EP02_07", "disgust")] if sheet == "247" else []
     return [*_spread(fixed, rest, subjects), *named]
 
 
@@ -48,7 +56,7 @@ def _full_smic() -> list[Label]:
 
 
 def full_expressions(dataset: str) -> list[Expression]:
-    """The full table with intervals of 16 frames, as small as a sound copy can be."""
+    """The full table with intervals of 16 frames, as small as a good copy can be."""
     return [
         Expression(subject, clip, 11, None if dataset == "smic" else 15, 26, emotion)
         for subject, clip, emotion in full_table(dataset)
