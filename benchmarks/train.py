@@ -172,7 +172,7 @@ def compare_modes(cache: Path, folds: int, device: torch.device, rounds: int) ->
 
 def full_run(cache: Path, config: TrainConfig, device: torch.device, folder: Path) -> float:
     """Seconds of a LOSO run over the synthetic cache, reading and writing included."""
-    task = make_task([cache], None)
+    task = make_task([cache], config)
     started = time.perf_counter()
     train_run(task, config, Execution(device=str(device)), RunFolder(folder / "run"))
     return time.perf_counter() - started

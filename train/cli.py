@@ -85,7 +85,7 @@ def train(
     if study is not None:
         train_study(study, caches, settings, execution, name, seeds, overwrite)
         return
-    task = make_task(caches, settings.protocol)
+    task = make_task(caches, settings)
     if dry_run:
         from train.cost.dry_run import plan_run
 
@@ -129,7 +129,7 @@ def train_study(
     from train.results.run_folder import RUNS, RunFolder
 
     def run_row(row: PaperRow, fitting: Sequence[Path], folder: Path, seed: int) -> dict[str, Any] | None:
-        task = make_task(fitting, settings.protocol)
+        task = make_task(fitting, settings)
         chosen = replace(settings, **row.settings, seed=settings.seed + seed)
         return train_run(task, chosen, execution, RunFolder(folder), overwrite)
 

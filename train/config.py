@@ -67,11 +67,20 @@ class TrainConfig:
     amp: Literal["auto", "bf16", "fp32"] = _training(
         "auto", "arithmetic of the network: auto is bf16 on a GPU and fp32 elsewhere"
     )
-    seed: int = _training(0, "base seed; each fold derives its own from it and its subject", minimum=0)
+    seed: int = _training(0, "base seed; each fold derives its own from it and its name", minimum=0)
     protocol: str | None = _evaluation(None, "classes and clips; by default that of the data set")
+    split: str | None = _evaluation(
+        None,
+        "loso leaves out a subject, lodo a data set; kfold:5 makes five folds by subject; fixed is the protocol's",
+        shown="fixed if the protocol has it, else loso",
+    )
+    train_on: str | None = _evaluation(None, "data sets to train on, such as casme2,samm; with --test-on")
+    test_on: str | None = _evaluation(None, "data sets to test on, such as smic; with --train-on")
 
     def __post_init__(self) -> None:
         check_options(self)
+        if (self.train_on is None) != (self.test_on is None) or (self.train_on and self.split):
+            raise UsageError("--train-on and --test-on go together, and are a split of their own; leave out --split")
         if self.weights and self.random_weights:
             raise UsageError("--weights and --random-weights exclude each other; give one of them")
         if self.width and not self.random_weights:

@@ -9,18 +9,19 @@ from data_cache.files.atomic import write_bytes
 from train.data.folds import fold_seed
 from train.data.task import Task
 from train.loop import FoldData
+from train.results.summary import split_title
 
 NAME = "final"
 
 
 def all_clips(task: Task, base_seed: int) -> FoldData:
     """Every labelled clip to train on, as a fold that leaves nobody out."""
-    clips = np.array(sorted({clip for fold in task.folds.folds for clip in (*fold.train, *fold.test)}))
+    clips = np.array(sorted({clip for fold in task.folds for clip in (*fold.train, *fold.test)}))
     return FoldData(clips, task.labels(clips.tolist()), fold_seed(base_seed, "all__nobody"))
 
 
 def write_model_card(path: Path, config: dict[str, Any], summary: dict[str, Any]) -> None:
-    """Describe the final model: what it was trained on, what the leave-one-subject-out estimate is, what it is not."""
+    """Describe the final model: what it was trained on, what it reached on clips left out, what it is not."""
     final, settings = summary["final_epoch"], config["settings"]
     low, high = final["interval_95"]["accuracy"]
     caches = "\n".join(
@@ -34,11 +35,11 @@ def write_model_card(path: Path, config: dict[str, Any], summary: dict[str, Any]
     )
     text = f"""# Model card: {path.parent.name}
 
-One Motion Prompt Tuning model, trained on all {summary["clips"]} clips of {summary["subjects"]} subjects.
+One Motion Prompt Tuning model, trained on all {sum(config["clips"].values())} labelled clips.
 {warning}
 ## What to expect of it
 
-No clip was left to test this very model. Trained in the same way with one subject left out at a time, it reached
+No clip was left to test this very model. Trained in the same way on a part of them ({split_title(summary)}), it reached
 {final["accuracy"]:.1%} accuracy (95 % interval over subjects {low:.1%} to {high:.1%}),
 macro-F1 {final["macro_f1"]:.1%} and UAR {final["uar"]:.1%} on {len(summary["classes"])} classes
 ({", ".join(summary["classes"])}; protocol {config["protocol"]}).

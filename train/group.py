@@ -54,9 +54,7 @@ def train_group(
     return [
         FoldResult(
             name=fold.name,
-            dataset=fold.dataset,
-            subject=fold.subject,
-            clips=tuple(task.clips.keys[clip][2] for clip in fold.test),
+            keys=tuple(task.clips.keys[clip] for clip in fold.test),
             true=task.labels(fold.test),
             logits=logits[-1][f],
             epoch_predictions=np.stack([epoch[f].argmax(1) for epoch in logits]),

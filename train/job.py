@@ -17,7 +17,7 @@ from train.data.clips import ClipPixels
 from train.data.folds import Fold
 from train.data.stream import open_stream
 from train.data.task import Task
-from train.device import Ranks, choose_device, describe_environment, join_ranks, leads, make_deterministic
+from train.device import Ranks, choose_device, describe_environment, free_memory, join_ranks, leads, make_deterministic
 from train.group import Scalars, train_group
 from train.loop import EpochReport, fit
 from train.model.backbone import Backbone
@@ -77,17 +77,17 @@ def train_run(
     if leads() and folder.start(_description(task, config, card), environment, overwrite):
         log.info(f"{folder.path} is already finished")
     ranks.barrier()
-    mine = choose_folds(task.folds.folds, execution)[ranks.rank :: ranks.count]
+    mine = choose_folds(task.folds, execution)[ranks.rank :: ranks.count]
     waiting = [fold for fold in mine if not folder.finished(fold.name)]
     if waiting:
         _train_folds(job, waiting)
     ranks.barrier()
-    missing = [fold.name for fold in task.folds.folds if not folder.finished(fold.name)]
+    missing = [fold.name for fold in task.folds if not folder.finished(fold.name)]
     if missing:
-        log.info(f"{len(missing)} of {len(task.folds.folds)} folds are still to be trained: {', '.join(missing[:5])} …")
+        log.info(f"{len(missing)} of {len(task.folds)} folds are still to be trained: {', '.join(missing[:5])} …")
         return None
     if leads() and not folder.is_finished:
-        folder.write_summary(summarise(folder.read_folds(), task.labelling.classes))
+        folder.write_summary(summarise(folder.read_folds(), task.labelling.classes, task.split))
     ranks.barrier()
     if leads() and execution.final and not folder.checkpoint(final.NAME).exists():
         _train_final_model(job)
@@ -116,10 +116,11 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
     config, task = job.config, job.task
     trained = sum(p.numel() for p in trained_parameters(build_model(config, job.backbone, task.shape, [0])).values())
     per_fold = bytes_per_fold(config, job.backbone, task.shape, trained, job.device)
-    at_once = folds_at_once(config, job.execution, per_fold, job.device, len(waiting))
-    log.info(f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}")
     used = sorted({clip for fold in waiting for clip in (*fold.train, *fold.test)})
     stream = open_stream(_pixels(job), used, job.device, job.execution)
+    # Counted after the pixels have taken their part of the memory.
+    at_once = folds_at_once(config, job.execution, per_fold, free_memory(job.device), len(waiting))
+    log.info(f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}")
     scalars = Scalars(job.folder.path, job.ranks.rank)
     with progress("training", len(waiting) * config.epochs, "fold-epochs") as advance:
         for start in range(0, len(waiting), at_once):
@@ -169,7 +170,8 @@ def _description(task: Task, config: TrainConfig, card: CheckpointCard) -> dict[
         "protocol": task.protocol,
         "classes": list(task.labelling.classes),
         "clips": dict(task.labelling.counts),
-        "subjects": [fold.name for fold in task.folds.folds],
+        "subjects": [fold.name for fold in task.folds],
+        "division": task.division,
         "caches": [
             {
                 "dataset": reader.attributes.dataset,

@@ -79,19 +79,27 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     from rich.table import Table
 
     from train.results.metrics import METRICS
+    from train.results.summary import PART_HEADINGS, part_rows, split_title
 
     final, baseline = summary["final_epoch"], summary["majority_baseline"]
-    table = Table(title=f"{summary['clips']} clips, {summary['subjects']} subjects, leave-one-subject-out")
+    table = Table(title=f"{summary['clips']} clips, {summary['subjects']} subjects, {split_title(summary)}")
     for heading in ("", "Acc", "macro-F1", "UAR"):
         table.add_column(heading, justify="left" if not heading else "right")
     table.add_row("final epoch", *(f"{final[m]:.1%}" for m in METRICS), style="bold")
     table.add_row("95 % interval", *("–".join(f"{100 * v:.1f}" for v in final["interval_95"][m]) for m in METRICS))
     table.add_row("majority class", *(f"{baseline[m]:.1%}" for m in METRICS))
-    table.add_row(
-        "best epoch on test (leak)", *(f"{summary['oracle_best_epoch'][m]:.1%}" for m in METRICS), style="dim"
-    )
+    if summary.get("epochs") != 1:
+        leak = (f"{summary['oracle_best_epoch'][m]:.1%}" for m in METRICS)
+        table.add_row("best epoch on test (leak)", *leak, style="dim")
     console = Console()
     console.print(table)
+    if rows := part_rows(summary):
+        parts = Table(title="by data set")
+        for heading in PART_HEADINGS:
+            parts.add_column(heading, justify="right" if heading else "left")
+        for row in rows:
+            parts.add_row(*row)
+        console.print(parts)
     console.print(
         f"permutation test within subjects: p = {final['permutation_p']:.4f}, "
         f"chance accuracy {final['permutation_accuracy']:.1%}"

@@ -103,7 +103,7 @@ def write_overview(path: Path, task: Task, group: list[Fold], model: MPT, stream
     The file holds `features` (clips, D), `labels` (clips,), `test` (clips,) 0 or 1, and `fold` (1,), its
     number among all folds.
     """
-    number, fold = max(enumerate(task.folds.folds), key=lambda pair: len(pair[1].test))
+    number, fold = max(enumerate(task.folds), key=lambda pair: len(pair[1].test))
     if fold not in group:
         return
     clips = np.array(sorted((*fold.train, *fold.test)))

@@ -20,9 +20,7 @@ def fold(subject: str, true: Sequence[int], predicted: Sequence[int], classes: i
     logits = np.eye(classes, dtype=np.float32)[list(predicted)]
     return FoldResult(
         name=f"set__{subject}",
-        dataset="set",
-        subject=subject,
-        clips=tuple(f"c{n}" for n in range(len(true))),
+        keys=tuple(("set", subject, f"c{n}") for n in range(len(true))),
         true=np.array(true),
         logits=logits,
         epoch_predictions=np.array([predicted]),

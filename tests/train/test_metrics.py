@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from train.data.folds import LOSO
 from train.results.metrics import (
     bootstrap_interval,
     confusion_matrix,
@@ -97,11 +98,11 @@ def test_the_interval_widens_with_differences_between_subjects(rng: np.random.Ge
     assert low < 0.3 and high > 0.7
 
 
-def fold(name: str, true: list[int], epochs: list[list[int]]) -> FoldResult:
+def fold(name: str, true: list[int], epochs: list[list[int]], dataset: str = "d") -> FoldResult:
     logits = np.eye(CLASSES, dtype=np.float32)[epochs[-1]]
-    clips = tuple(f"c{i}" for i in range(len(true)))
+    keys = tuple((dataset, name, f"c{i}") for i in range(len(true)))
     return FoldResult(
-        f"d__{name}", "d", name, clips, np.array(true), logits, np.array(epochs), (1.0,), (0.5,), 9, 1, 2.0, {}
+        f"{dataset}__{name}", keys, np.array(true), logits, np.array(epochs), (1.0,), (0.5,), 9, 1, 2.0, {}
     )
 
 
@@ -110,10 +111,28 @@ def test_the_headline_is_the_final_epoch_and_the_oracle_is_labelled() -> None:
         fold("a", [0, 1], [[0, 1], [0, 2]]),  # best in its first epoch
         fold("b", [2, 3, 3], [[0, 0, 0], [2, 3, 0]]),
     ]
-    summary = summarise(folds, ["w", "x", "y", "z"])
+    summary = summarise(folds, ["w", "x", "y", "z"], LOSO)
     assert summary["final_epoch"]["accuracy"] == pytest.approx(3 / 5)
     assert summary["oracle_best_epoch"]["accuracy"] == pytest.approx(4 / 5)
     assert "leak" in summary["oracle_best_epoch"]["warning"]
     assert summary["fold_average"]["accuracy"] == pytest.approx((1 / 2 + 2 / 3) / 2)
     assert (summary["clips"], summary["subjects"], summary["seconds"]) == (5, 2, 4.0)
     assert sum(map(sum, summary["final_epoch"]["confusion"])) == 5
+    assert summary["by_dataset"] == {} and summary["split"] == LOSO.title  # one data set is the whole
+
+
+def test_each_data_set_of_a_composite_is_scored_over_the_classes_that_it_shows() -> None:
+    folds = [
+        fold("a", [0, 1, 1], [[0, 1, 0]], "casme2"),  # neither set shows all four classes
+        fold("a", [2, 2, 3, 0], [[2, 0, 3, 0]], "smic"),
+        fold("b", [2, 0], [[2, 1]], "smic"),
+    ]
+    summary = summarise(folds, ["w", "x", "y", "z"], LOSO)
+    for dataset, chosen in {"casme2": folds[:1], "smic": folds[1:]}.items():
+        true, predicted = (np.concatenate([getattr(each, name) for each in chosen]) for name in ("true", "predicted"))
+        classes, part = np.unique(true), summary["by_dataset"][dataset]
+        assert (part["clips"], part["subjects"]) == (len(true), len(chosen))
+        assert part["accuracy"] == pytest.approx(sk.accuracy_score(true, predicted))
+        assert part["macro_f1"] == pytest.approx(sk.f1_score(true, predicted, labels=classes, average="macro"))
+        assert part["uar"] == pytest.approx(sk.recall_score(true, predicted, labels=classes, average="macro"))
+    assert summary["subjects"] == 3 and summary["final_epoch"]["accuracy"] == pytest.approx(6 / 9)

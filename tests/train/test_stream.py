@@ -66,7 +66,7 @@ def test_each_clip_is_fetched_once_a_step(cache: Path) -> None:
 def test_models_without_motion_read_none(cache: Path) -> None:
     pixels = pixels_of(cache, needs_motion=False)
     assert DeviceStream(pixels, range(7), CPU).inputs(Request(CLIPS)).patches is None
-    assert pixels.bytes_of(0) == 32 * 32 * 3
+    assert pixels.bytes_per_clip == 32 * 32 * 3
 
 
 def test_the_onset_frame_is_the_first_of_the_motion(cache: Path) -> None:

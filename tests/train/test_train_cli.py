@@ -130,7 +130,7 @@ def test_a_dry_run_counts_and_writes_nothing(command: Command, cache: Path) -> N
     done = command("mpt-train", "--cache", cache, "--dry-run", "--json", "--epochs", 7)
     plan = json.loads(done.out)
     assert done.code == 0 and not Path("runs").exists()
-    assert plan["subjects"] == 3 and plan["clips"] == 16 and plan["steps"] == 7  # 12 clips at most: one batch
+    assert plan["folds"] == 3 and plan["clips"] == 16 and plan["steps"] == 7  # 12 clips at most: one batch
     # ViT-B/16 with the paper's settings and five classes: 5,509,517 plus two more classes in the head
     assert plan["account"]["trained_total"] == 5_509_517 + 2 * 769
     assert "memory" in command("mpt-train", "--cache", cache, "--dry-run").out

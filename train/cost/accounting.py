@@ -8,7 +8,6 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from train.config import Execution, TrainConfig
-from train.device import free_memory
 from train.model.backbone import Backbone
 from train.model.build import Shape, assemble_model
 from train.model.mpt import MPT, Inputs, trained_parameters
@@ -109,9 +108,9 @@ def bytes_per_fold(config: TrainConfig, backbone: Backbone, shape: Shape, traine
     return config.batch_size * values * value_bytes + 16 * trained
 
 
-def folds_at_once(config: TrainConfig, execution: Execution, per_fold: int, device: torch.device, folds: int) -> int:
-    """How many of `folds` to train together: as chosen, or as many as fit in the free memory."""
+def folds_at_once(config: TrainConfig, execution: Execution, per_fold: int, free: int, folds: int) -> int:
+    """How many of `folds` to train together: as chosen, or as many as fit in `free` bytes."""
     if config.tuning == "full":
         return 1  # the backbone itself trains, so it cannot be shared
-    fitting = execution.folds_at_once or int(_SHARE * free_memory(device) / per_fold)
+    fitting = execution.folds_at_once or int(_SHARE * free / per_fold)
     return max(1, min(folds, fitting))

@@ -5,8 +5,12 @@ from typing import Any
 
 from train.config import Execution, TrainConfig
 from train.cost.accounting import Account, account, account_lines, bytes_per_fold, folds_at_once, meta_backbone
+from train.data.clips import ClipPixels
+from train.data.stream import on_device
 from train.data.task import Task
 from train.device import choose_device, free_memory
+
+PLACES = {"device": "all on the device", "stream": "read from the file while training"}
 
 
 @dataclass(frozen=True)
@@ -16,25 +20,31 @@ class RunPlan:
     Attributes:
         protocol: name of the protocol.
         classes: clips per class.
-        subjects: folds.
-        clips: labelled clips.
+        split: how clips are divided.
+        folds: how many.
+        clips: tested clips.
         steps: optimiser steps of the longest fold.
         at_once: folds trained together.
         device: where.
         fold_bytes: estimated memory of one fold.
         free_bytes: free memory of the device.
+        pixel_bytes: of all clips.
+        pixels: where they are kept, "device" or "stream".
         account: parameters and multiply–adds.
     """
 
     protocol: str
     classes: dict[str, int]
-    subjects: int
+    split: str
+    folds: int
     clips: int
     steps: int
     at_once: int
     device: str
     fold_bytes: int
     free_bytes: int
+    pixel_bytes: int
+    pixels: str
     account: Account
 
     def as_json(self) -> dict[str, Any]:
@@ -46,9 +56,11 @@ class RunPlan:
         classes = ", ".join(f"{name} {count}" for name, count in self.classes.items())
         return [
             ("protocol", f"{self.protocol}: {classes}"),
-            ("folds", f"{self.subjects} subjects, {self.clips} clips; {self.at_once} folds at a time on {self.device}"),
+            ("split", f"{self.split}, {self.folds} folds, {self.clips} tested clips"),
+            ("folds", f"{self.at_once} at a time on {self.device}"),
             ("steps", f"{self.steps:,} per fold"),
             ("memory", f"about {self.fold_bytes / 1e9:.2f} GB per fold; {self.free_bytes / 1e9:.1f} GB are free"),
+            ("pixels", f"{self.pixel_bytes / 1e9:.2f} GB, {PLACES[self.pixels]}"),
             *account_lines(self.account),
         ]
 
@@ -62,17 +74,23 @@ def plan_run(task: Task, config: TrainConfig, execution: Execution) -> RunPlan:
     with torch.device("meta"):
         backbone = meta_backbone(config, task.clips.size)
     per_fold = bytes_per_fold(config, backbone, task.shape, counted.trained_total, device)
-    folds = task.folds.folds
+    folds = task.folds
+    used = {clip for fold in folds for clip in (*fold.train, *fold.test)}
+    pixels, free = len(used) * ClipPixels.of(task.clips, config).bytes_per_clip, free_memory(device)
+    kept = on_device(pixels, free, execution)
     longest = max(len(fold.train) for fold in folds)
     return RunPlan(
         protocol=task.protocol,
         classes=task.labelling.counts,
-        subjects=len(folds),
+        split=task.split.title,
+        folds=len(folds),
         clips=sum(len(fold.test) for fold in folds),
         steps=-(-longest // config.batch_size) * config.epochs,
-        at_once=folds_at_once(config, execution, per_fold, device, len(folds)),
+        at_once=folds_at_once(config, execution, per_fold, free - kept * pixels, len(folds)),
         device=str(device),
         fold_bytes=per_fold,
-        free_bytes=free_memory(device),
+        free_bytes=free,
+        pixel_bytes=pixels,
+        pixels="device" if kept else "stream",
         account=counted,
     )

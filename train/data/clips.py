@@ -138,9 +138,10 @@ class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
         motion = [moving for _, moving in pairs if moving is not None]
         return torch.stack([image for image, _ in pairs]), torch.stack(motion) if motion else None
 
-    def bytes_of(self, clip: int) -> int:
-        """Bytes that a clip takes in memory; all clips take the same."""
-        return sum(part.numel() for part in self[clip] if part is not None)
+    @property
+    def bytes_per_clip(self) -> int:
+        """Bytes that a clip takes in memory: the image, and the motion if it is needed."""
+        return 3 * self.clips.size**2 * (1 + self.clips.frames * self.needs_motion)
 
     def _read(self, field: str, clip: int) -> Tensor:
         return torch.from_numpy(self.clips.read(field, clip))

@@ -1,42 +1,47 @@
-"""Leave one subject out: the folds of a run, and the seed of each."""
+"""Splits: the ways to divide a run's clips into folds, and the seed of each fold.
+
+No split ever puts clips of one person both among those that a model is trained and those that it is tested on.
+"""
 
 import hashlib
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol as Interface
 
 from data_cache.errors import UsageError
 from data_cache.names import natural_key
+from data_cache.protocols.protocol import ClipKey, Protocol, part_of
+from train.config import TrainConfig
 
 
 @dataclass(frozen=True)
 class Fold:
-    """One subject is tested, all others train.
+    """One model.
 
     Attributes:
-        dataset: data set of the subject; subjects of two sets may share a name.
-        subject: the one left out.
+        name: what it is tested on, and the name of its files: `dataset__subject`, `casme2`, `fold-1`, `testA+testB`.
         train: indices of the training clips.
-        test: indices of the subject's clips.
+        test: indices of the tested clips; no person has clips in both.
     """
 
-    dataset: str
-    subject: str
+    name: str
     train: tuple[int, ...]
     test: tuple[int, ...]
 
     @property
-    def name(self) -> str:
-        """`dataset__subject`, the name of its files."""
-        return f"{self.dataset}__{self.subject}"
+    def subject(self) -> str:
+        """The subject left out, or the whole name where a fold is no single subject's."""
+        return subject_of(self.name)
 
     def seed(self, base: int) -> int:
-        """A seed from the base seed and the subject: neither the order nor the company of folds matters."""
+        """A seed from the base seed and the name: neither the order nor the company of folds matters."""
         return fold_seed(base, self.name)
 
 
 def subject_of(name: str) -> str:
-    """The subject in a fold's name."""
-    return name.partition("__")[2]
+    """The subject in a fold's name; the name itself where it holds none."""
+    return name.partition("__")[2] or name
 
 
 def fold_seed(base: int, name: str) -> int:
@@ -44,34 +49,195 @@ def fold_seed(base: int, name: str) -> int:
     return int.from_bytes(hashlib.sha256(f"{base}/{name}".encode()).digest()[:6], "big")
 
 
+def dataset_of(key: ClipKey) -> str:
+    """The data set of a clip."""
+    return key[0]
+
+
+class Split(Interface):
+    """A way to divide clips into folds."""
+
+    @property
+    def title(self) -> str:
+        """What it is, for tables and reports."""
+        ...
+
+    @property
+    def part(self) -> Callable[[ClipKey], str]:
+        """The part that a tested clip is scored with, beside the pooled scores: its data set, or testA."""
+        ...
+
+    def divide(self, keys: Mapping[int, ClipKey], labels: Mapping[int, int]) -> tuple[Fold, ...]:
+        """Folds of the labelled clips, given by their indices.
+
+        Raises:
+            UsageError: these clips cannot be divided so.
+        """
+        ...
+
+
 @dataclass(frozen=True)
-class Folds:
-    """All folds, in natural order of data set and subject, and the subjects that have none of the classes."""
+class LeaveOneOut:
+    """Each subject or data set in turn is tested on, all others are trained on.
 
-    folds: tuple[Fold, ...]
-    unused_subjects: tuple[str, ...]
+    Attributes:
+        unit: what is left out, in the plural.
+        named: the name of the fold that tests a clip.
+    """
+
+    title: str
+    unit: str
+    named: Callable[[ClipKey], str]
+    part: Callable[[ClipKey], str] = dataset_of
+
+    def divide(self, keys: Mapping[int, ClipKey], labels: Mapping[int, int]) -> tuple[Fold, ...]:
+        """A fold for each, in natural order."""
+        order = sorted(labels, key=lambda i: (keys[i][0], natural_key(keys[i][1])))
+        names = {i: self.named(keys[i]) for i in order}
+        found = len(set(names.values()))
+        if found < 2:
+            raise UsageError(f"{self.title} needs at least two {self.unit} with labelled clips; found {found}")
+        return _each_left_out(names)
 
 
-def loso_folds(datasets: Sequence[str], subjects: Sequence[str], labels: Sequence[int]) -> Folds:
-    """One fold per subject with at least one clip of a class (label ≥ 0).
+@dataclass(frozen=True)
+class KFold:
+    """Subjects are dealt into k folds with much the same classes, each of which is tested once.
+
+    Attributes:
+        k: number of folds.
+        seed: decides who is in which; it is not that of training, so that runs with other seeds share the folds.
+    """
+
+    k: int
+    seed: int
+    part: Callable[[ClipKey], str] = dataset_of
+
+    @property
+    def title(self) -> str:
+        """With the number of folds."""
+        return f"{self.k} folds by subject"
+
+    def divide(self, keys: Mapping[int, ClipKey], labels: Mapping[int, int]) -> tuple[Fold, ...]:
+        """Folds by scikit-learn's StratifiedGroupKFold."""
+        from sklearn.model_selection import StratifiedGroupKFold
+
+        clips, persons = list(labels), ["/".join(keys[i][:2]) for i in labels]
+        dealer = StratifiedGroupKFold(self.k, shuffle=True, random_state=self.seed)
+        names: dict[int, str] = {}
+        try:
+            with warnings.catch_warnings():  # a class with fewer than k clips cannot be in each fold, which is no fault
+                warnings.simplefilter("ignore", UserWarning)
+                for number, (_, tested) in enumerate(dealer.split(clips, list(labels.values()), persons), 1):
+                    names |= dict.fromkeys((clips[i] for i in tested), f"fold-{number}")
+        except ValueError as error:
+            raise UsageError(f"--split kfold:{self.k} does not fit {len(set(persons))} subjects: {error}") from error
+        if len(set(names.values())) < self.k:
+            raise UsageError(
+                f"--split kfold:{self.k}: some folds are empty with {len(set(persons))} subjects; take less"
+            )
+        return _each_left_out(names)
+
+
+@dataclass(frozen=True)
+class Apart:
+    """One fold: a model trained on some parts and tested on others, each of which is scored by itself.
+
+    Attributes:
+        trained: names of parts.
+        tested: names of parts.
+    """
+
+    title: str
+    trained: tuple[str, ...]
+    tested: tuple[str, ...]
+    part: Callable[[ClipKey], str]
+
+    def divide(self, keys: Mapping[int, ClipKey], labels: Mapping[int, int]) -> tuple[Fold, ...]:
+        """The fold, called by what it is tested on."""
+        there = {self.part(keys[i]) for i in labels}
+        sides = [[i for i in labels if self.part(keys[i]) in side] for side in (self.trained, self.tested)]
+        if there != {*self.trained, *self.tested} or not all(sides) or set(self.trained) & set(self.tested):
+            raise UsageError(
+                f"{self.title}: trained on {', '.join(self.trained)}, tested on {', '.join(self.tested) or 'nothing'}; "
+                f"the caches have labelled clips of {', '.join(sorted(there)) or 'nothing'}. Each must be on one side"
+            )
+        persons = [{(keys[i][0], keys[i][1].removeprefix(f"{self.part(keys[i])}-")) for i in side} for side in sides]
+        if both := sorted("/".join(person) for person in persons[0] & persons[1]):
+            raise UsageError(f"{self.title}: {', '.join(both[:5])} would be both trained and tested on")
+        return (Fold("+".join(self.tested), *map(tuple, sides)),)
+
+
+def _each_left_out(names: Mapping[int, str]) -> tuple[Fold, ...]:
+    """A fold for each name, in their order; `names` holds all labelled clips."""
+    clips = sorted(names)
+    return tuple(
+        Fold(name, tuple(i for i in clips if names[i] != name), tuple(i for i in clips if names[i] == name))
+        for name in dict.fromkeys(names.values())
+    )
+
+
+LOSO = LeaveOneOut("leave-one-subject-out", "subjects", lambda key: f"{key[0]}__{key[1]}")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a split is made from: the numbers after its name's colon, the protocol, and the labelled clips."""
+
+    numbers: str
+    protocol: Protocol
+    keys: Sequence[ClipKey]
+
+
+def _kfold(asked: Wanted) -> Split:
+    k, _, seed = asked.numbers.partition(":")
+    if not (k.isdigit() and int(k) >= 2 and (seed or "0").isdigit()):
+        raise UsageError(f"--split kfold:{asked.numbers}; expected kfold:5, or kfold:5:7 for five other folds")
+    return KFold(int(k), int(seed or 0))
+
+
+def _fixed(asked: Wanted) -> Split:
+    name, parts = asked.protocol.name, asked.protocol.split
+    if not parts:
+        raise UsageError(f"protocol {name} has no fixed split; choose another --split")
+    there = {part_of(key) for key in asked.keys}
+    return Apart(f"the fixed split of {name}", parts[:1], tuple(part for part in parts[1:] if part in there), part_of)
+
+
+SPLITS: Mapping[str, Callable[[Wanted], Split]] = {
+    "loso": lambda _: LOSO,
+    "lodo": lambda _: LeaveOneOut("leave-one-data-set-out", "data sets", dataset_of),
+    "kfold": _kfold,
+    "fixed": _fixed,
+}
+"""The values of `--split`."""
+
+
+def choose_split(config: TrainConfig, protocol: Protocol, keys: Sequence[ClipKey]) -> Split:
+    """The split that the settings name; without one, the protocol's own.
+
+    Args:
+        config: its `split`, or `train_on` and `test_on`.
+        protocol: of the run.
+        keys: of the labelled clips.
 
     Raises:
-        UsageError: fewer than two such subjects, so that there is nothing to train on.
+        UsageError: there is no such split, or the protocol has none.
     """
-    everyone = list(zip(datasets, subjects, strict=True))
-    usable = [i for i, label in enumerate(labels) if label >= 0]
-    tested = sorted({everyone[i] for i in usable}, key=lambda pair: (pair[0], natural_key(pair[1])))
-    if len(tested) < 2:
-        raise UsageError(
-            f"leaving one subject out needs at least two subjects with labelled clips; found {len(tested)}"
+    if config.train_on is not None and config.test_on is not None:
+        trained, tested = (
+            tuple(name.strip() for name in names.split(",")) for names in (config.train_on, config.test_on)
         )
-    folds = tuple(
-        Fold(
-            *pair,
-            train=tuple(i for i in usable if everyone[i] != pair),
-            test=tuple(i for i in usable if everyone[i] == pair),
-        )
-        for pair in tested
+        return Apart(f"trained on {' and '.join(trained)}", trained, tested, dataset_of)
+    name, _, numbers = (config.split or ("fixed" if protocol.split else "loso")).partition(":")
+    if name not in SPLITS or (numbers and name != "kfold"):
+        raise UsageError(f"no split {config.split!r}; choose one of {', '.join(SPLITS)} (kfold:5)")
+    return SPLITS[name](Wanted(numbers, protocol, keys))
+
+
+def unused_subjects(keys: Sequence[ClipKey], labels: Sequence[int]) -> list[str]:
+    """Subjects without a clip of any class (label ≥ 0), as `dataset/subject`."""
+    everyone = {key[:2] for key in keys}
+    return sorted(
+        "/".join(person) for person in everyone - {k[:2] for k, n in zip(keys, labels, strict=True) if n >= 0}
     )
-    unused = sorted(f"{dataset}/{subject}" for dataset, subject in set(everyone) - set(tested))
-    return Folds(folds, tuple(unused))

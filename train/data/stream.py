@@ -138,15 +138,20 @@ def open_stream(pixels: ClipPixels, used: Sequence[int], device: torch.device, e
     Raises:
         UsageError: the chosen mode does not fit.
     """
-    size, free = len(used) * pixels.bytes_of(used[0]), free_memory(device)
+    size, free = len(used) * pixels.bytes_per_clip, free_memory(device)
     if execution.cache_mode == "device" and size > free:
         raise UsageError(
             f"{size / 1e9:.1f} GB of pixels do not fit into the {free / 1e9:.1f} GB free on {device}; "
             "use --cache-mode stream"
         )
-    if execution.cache_mode == "device" or (execution.cache_mode == "auto" and size < 0.5 * free):
+    if on_device(size, free, execution):
         return DeviceStream(pixels, used, device)
     return FileStream(pixels, device, execution.workers)
+
+
+def on_device(size: int, free: int, execution: Execution) -> bool:
+    """Whether `size` bytes of pixels are kept on a device with `free` bytes: as chosen, or if they take under half."""
+    return execution.cache_mode == "device" or (execution.cache_mode == "auto" and size < 0.5 * free)
 
 
 def _unique(clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from data_cache.digest import digest
 from data_cache.protocols.choose import choose_protocol
 from data_cache.protocols.protocol import Labelling, apply_protocol, count_differences
+from train.config import TrainConfig
 from train.data.clips import ClipSet, open_clips
-from train.data.folds import Folds, loso_folds
+from train.data.folds import LOSO, Fold, Split, choose_split, unused_subjects
 from train.model.build import Shape
 
 log = logging.getLogger(__name__)
@@ -24,39 +26,50 @@ class Task:
         clips: all clips of the caches.
         protocol: name of the protocol.
         labelling: class of each clip.
-        folds: one per subject.
+        split: how the clips are divided.
+        folds: one per model that is to be trained.
     """
 
     clips: ClipSet
     protocol: str
     labelling: Labelling
-    folds: Folds
+    split: Split
+    folds: tuple[Fold, ...]
 
     @property
     def shape(self) -> Shape:
         """Classes, frames and size."""
         return Shape(len(self.labelling.classes), self.clips.frames, self.clips.size)
 
+    @property
+    def division(self) -> str | None:
+        """Digest of who is tested in which fold; None for leave-one-subject-out, where the folds' names say it."""
+        if self.split is LOSO:
+            return None
+        return digest({fold.name: [self.clips.keys[clip] for clip in fold.test] for fold in self.folds})
+
     def labels(self, clips: Sequence[int]) -> np.ndarray:
         """Classes of some clips."""
         return np.array([self.labelling.labels[clip] for clip in clips], np.int64)
 
 
-def make_task(caches: Sequence[Path], protocol_name: str | None) -> Task:
-    """Open the caches and divide them into folds; say what is left out and why.
+def make_task(caches: Sequence[Path], config: TrainConfig) -> Task:
+    """Open the caches and divide them into folds by the settings' protocol and split; say what is left out and why.
 
     Raises:
-        UsageError: the caches do not fit together, or the protocol does not fit them.
+        UsageError: the caches do not fit together, or the protocol or the split does not fit them.
         InvalidFile: a cache is damaged.
     """
     clips = open_clips(caches)
-    protocol = choose_protocol(protocol_name, clips.datasets, clips.emotions)
+    protocol = choose_protocol(config.protocol, clips.datasets, clips.emotions)
     labelling = apply_protocol(protocol, list(zip(clips.keys, clips.emotions, strict=True)))
-    folds = loso_folds(clips.datasets, clips.subjects, labelling.labels)
+    labels = {clip: label for clip, label in enumerate(labelling.labels) if label >= 0}
+    split = choose_split(config, protocol, [clips.keys[clip] for clip in labels])
+    folds = split.divide(dict(enumerate(clips.keys)), labels)
     for reason, count in labelling.left_out.items():
         log.info(f"left out, {count} clips: {reason}")
-    for difference in count_differences(protocol, labelling.counts):
+    for difference in count_differences(protocol, labelling.counts, clips.keys):
         log.info(f"note: {difference}")
-    if folds.unused_subjects:
-        log.info(f"subjects without a clip of these classes: {', '.join(folds.unused_subjects)}")
-    return Task(clips, protocol.name, labelling, folds)
+    if unused := unused_subjects(clips.keys, labelling.labels):
+        log.info(f"subjects without a clip of these classes: {', '.join(unused)}")
+    return Task(clips, protocol.name, labelling, split, folds)

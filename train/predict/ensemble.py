@@ -32,6 +32,7 @@ def choose_models(run: RunFolder, fold: str | None) -> list[str]:
             raise UsageError(f"{run.path} has no final model; run its mpt-train command again with --final")
         return [final.NAME]
     fitting = [name for name in names if fold in (name, subject_of(name))]
+    fitting = fitting or [each.name for each in run.read_folds() if fold in {key[1] for key in each.keys}]
     if len(fitting) != 1:
         raise UsageError(f"--fold is {fold!r}; choose one of {', '.join(names)}, or {final.NAME}")
     return fitting

@@ -10,6 +10,7 @@ from train.report.sections.gallery import find_caches, gallery_section
 from train.report.sections.scores import confusion_section, scores_section, subjects_section
 from train.report.sections.training import curves_section, features_section, kernels_section
 from train.results.run_folder import Run, RunFolder
+from train.results.summary import split_title
 
 RANDOM_NOTICE = "Trained on a backbone with RANDOM weights: these scores say nothing about a pretrained model."
 
@@ -51,7 +52,7 @@ def build_report(path: Path, others: Sequence[Path] = (), caches: Sequence[Path]
     ]
     licences = sorted({cache["licence_notice"] for cache in run.config["caches"]})
     page = Page(
-        title=f"{run.name}: leave-one-subject-out report",
+        title=f"{run.name}: {split_title(run.summary)} report",
         lead=(
             f"{final['accuracy']:.1%} accuracy over {run.summary['clips']} clips of {run.summary['subjects']} "
             f"subjects, {len(run.classes)} classes, protocol {run.config['protocol']}. Always predicting the most "

@@ -99,6 +99,13 @@ def pooled(matrix: np.ndarray) -> dict[str, float]:
     return {metric: float(getattr(scores(matrix), metric)) for metric in METRICS}
 
 
+def of_part(matrix: np.ndarray) -> dict[str, float]:
+    """The `METRICS` of one data set of several, with means over the classes that it shows: not every set has all."""
+    each, shown = scores(matrix), matrix.sum(1) > 0
+    means = {"macro_f1": np.array(each.f1)[shown].mean(), "uar": np.array(each.recall)[shown].mean()}
+    return {"accuracy": each.accuracy, **{name: float(value) for name, value in means.items()}}
+
+
 def majority_baseline(true: Sequence[int], classes: int) -> Scores:
     """Scores of always predicting the most frequent class."""
     counts = np.bincount(np.asarray(true, np.intp), minlength=classes)

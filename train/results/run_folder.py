@@ -1,10 +1,10 @@
 """The folder of a run: settings, one pair of files per fold, checkpoints, summary. JSON, CSV and safetensors only.
 
 runs/<name>/config.json  env.json
-            folds/<dataset>__<subject>.csv          clip, true class, predicted class, logits
-            folds/<dataset>__<subject>.safetensors  features and kernels of the tested clips
-            folds/<dataset>__<subject>.json         written last: the fold is done when it is there
-            checkpoints/<dataset>__<subject>.safetensors
+            folds/<fold>.csv          data set, subject, clip, true class, predicted class, logits
+            folds/<fold>.safetensors  features and kernels of the tested clips
+            folds/<fold>.json         written last: the fold is done when it is there
+            checkpoints/<fold>.safetensors
             overview.safetensors  summary.json  report/
 """
 
@@ -25,6 +25,7 @@ from safetensors.numpy import load_file, save
 from data_cache.digest import changes
 from data_cache.errors import InvalidFile, StaleFile, UsageError
 from data_cache.files.atomic import write_bytes, write_json
+from data_cache.protocols.protocol import ClipKey
 from train.results.metrics import Prediction
 
 RUNS = Path("runs")
@@ -41,10 +42,8 @@ class FoldResult:
     """What one fold leaves behind.
 
     Attributes:
-        name: `dataset__subject`.
-        dataset: data set of the subject.
-        subject: the subject left out.
-        clips: names of the tested clips.
+        name: `dataset__subject`, or what else was tested (`train.data.folds`).
+        keys: data set, subject and clip of the tested clips.
         true: their classes.
         logits: (clips, classes), after the final epoch.
         epoch_predictions: (epochs, clips) predicted classes after every epoch.
@@ -58,9 +57,7 @@ class FoldResult:
     """
 
     name: str
-    dataset: str
-    subject: str
-    clips: tuple[str, ...]
+    keys: tuple[ClipKey, ...]
     true: np.ndarray
     logits: np.ndarray
     epoch_predictions: np.ndarray
@@ -102,9 +99,9 @@ class Run:
     def predictions(self) -> list[Prediction]:
         """All tested clips, fold after fold."""
         return [
-            Prediction((fold.dataset, fold.subject, clip), logits[None], (fold.name,), int(true))
+            Prediction(key, logits[None], (fold.name,), int(true))
             for fold in self.folds
-            for clip, true, logits in zip(fold.clips, fold.true, fold.logits, strict=True)
+            for key, true, logits in zip(fold.keys, fold.true, fold.logits, strict=True)
         ]
 
 
@@ -182,21 +179,17 @@ class RunFolder:
         """Store a fold: the predictions first, the JSON that makes it count last."""
         table = io.StringIO()
         writer = csv.writer(table)
-        writer.writerow(["clip", "true", "predicted", *(f"logit_{name}" for name in classes)])
-        for clip, true, predicted, logits in zip(
-            result.clips, result.true, result.predicted, result.logits, strict=True
-        ):
-            writer.writerow([clip, classes[true], classes[predicted], *(repr(float(value)) for value in logits)])
+        writer.writerow(["dataset", "subject", "clip", "true", "predicted", *(f"logit_{name}" for name in classes)])
+        for key, true, predicted, logits in zip(result.keys, result.true, result.predicted, result.logits, strict=True):
+            writer.writerow([*key, classes[true], classes[predicted], *(repr(float(value)) for value in logits)])
         folder = self.path / "folds"
         write_bytes(folder / f"{result.name}.csv", table.getvalue().encode())
         write_bytes(folder / f"{result.name}.safetensors", save(dict(result.traces)))
         record = {
             "status": "done",
-            "dataset": result.dataset,
-            "subject": result.subject,
             "seed": result.seed,
             "train_clips": result.train_clips,
-            "test_clips": len(result.clips),
+            "test_clips": len(result.keys),
             "seconds": round(result.seconds, 3),
             "loss": list(result.loss),
             "train_accuracy": list(result.accuracy),
@@ -257,9 +250,7 @@ class RunFolder:
                 rows = list(csv.DictReader(file))
             return FoldResult(
                 name=path.stem,
-                dataset=record["dataset"],
-                subject=record["subject"],
-                clips=tuple(row["clip"] for row in rows),
+                keys=tuple(({**record, **row}["dataset"], {**record, **row}["subject"], row["clip"]) for row in rows),
                 true=np.array([classes.index(row["true"]) for row in rows]),
                 logits=np.array([[float(row[f"logit_{name}"]) for name in classes] for row in rows], np.float32),
                 epoch_predictions=np.array(record["epoch_predictions"]),

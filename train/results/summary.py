@@ -1,17 +1,19 @@
 """From the folds of a run to its scores, and from several seeds to mean and deviation; needs run folders alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 
+from train.data.folds import LOSO, Split
 from train.results.metrics import (
     METRICS,
     bootstrap_interval,
     confusion_matrix,
     majority_baseline,
+    of_part,
     permutation_p,
     pooled,
     scores,
@@ -20,23 +22,27 @@ from train.results.metrics import (
 from train.results.run_folder import FoldResult
 
 
-def summarise(folds: Sequence[FoldResult], classes: Sequence[str]) -> dict[str, Any]:
+def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split) -> dict[str, Any]:
     """The scores of a run.
 
-    `final_epoch` is the headline: predictions after the last epoch, pooled over all subjects.
+    `final_epoch` is the headline: predictions after the last epoch, pooled over all subjects. `by_dataset` scores
+    each data set of a composite, or each tested part of a fixed split, by itself.
     `oracle_best_epoch` takes for each fold the epoch that was best on its test subject. Much published
     code reports that; it looks at test labels, so it is a leak and no result.
     """
     true = np.concatenate([fold.true for fold in folds]).tolist()
     predicted = np.concatenate([fold.predicted for fold in folds]).tolist()
-    subjects = [f"{fold.dataset}/{fold.subject}" for fold in folds for _ in fold.clips]
+    keys = [key for fold in folds for key in fold.keys]
+    subjects = ["/".join(key[:2]) for key in keys]
     p_value, chance = permutation_p(true, predicted, subjects)
     matrices = subject_matrices(true, predicted, subjects, len(classes))
     matrix = matrices.sum(0)
     return {
         "classes": list(classes),
         "clips": len(true),
-        "subjects": len(folds),
+        "subjects": len(matrices),
+        "split": split.title,
+        "epochs": len(folds[0].epoch_predictions),
         "final_epoch": {
             **asdict(scores(matrix)),
             "interval_95": bootstrap_interval(matrices),
@@ -44,6 +50,7 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str]) -> dict[str, 
             "permutation_accuracy": chance,
             "confusion": matrix.tolist(),
         },
+        "by_dataset": _by_part([split.part(key) for key in keys], true, predicted, subjects, len(classes)),
         "majority_baseline": asdict(majority_baseline(true, len(classes))),
         "fold_average": _fold_average(folds, len(classes)),
         "oracle_best_epoch": {
@@ -52,6 +59,28 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str]) -> dict[str, 
         },
         "seconds": round(sum(fold.seconds for fold in folds), 1),
     }
+
+
+PART_HEADINGS = ("", "clips", "subjects", "UF1", "UAR", "Acc", "95 % interval of UF1")
+
+
+def part_rows(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
+    """The table that papers on composites print: the whole, then each data set or tested part; empty for one part."""
+    parts = summary.get("by_dataset") or {}
+    whole = {**summary["final_epoch"], "clips": summary["clips"], "subjects": summary["subjects"]}
+    return [
+        (
+            *(name, str(each["clips"]), str(each["subjects"])),
+            *(f"{each[metric]:.1%}" for metric in ("macro_f1", "uar", "accuracy")),
+            "–".join(f"{100 * value:.1f}" for value in each["interval_95"]["macro_f1"]),
+        )
+        for name, each in ({"all": whole, **parts} if parts else {}).items()
+    ]
+
+
+def split_title(summary: Mapping[str, Any]) -> str:
+    """How the clips were divided; runs from before there was a choice left out one subject."""
+    return str(summary.get("split", LOSO.title))
 
 
 def combine_seeds(summaries: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
@@ -70,8 +99,22 @@ def combine_seeds(summaries: Sequence[dict[str, Any]], names: Sequence[str]) -> 
     }
 
 
+def _by_part(
+    parts: Sequence[str], true: Sequence[int], predicted: Sequence[int], subjects: Sequence[str], classes: int
+) -> dict[str, dict[str, Any]]:
+    """Part → its clips, its subjects, its scores with their interval; empty for a single part, which is the whole."""
+    found: dict[str, dict[str, Any]] = {}
+    for part in dict.fromkeys(parts) if len(set(parts)) > 1 else ():
+        chosen = [i for i, name in enumerate(parts) if name == part]
+        shown, named = ([each[i] for i in chosen] for each in (true, predicted))
+        matrices = subject_matrices(shown, named, [subjects[i] for i in chosen], classes)
+        counts = {"clips": len(chosen), "subjects": len(matrices)}
+        found[part] = {**counts, **of_part(matrices.sum(0)), "interval_95": bootstrap_interval(matrices, of_part)}
+    return found
+
+
 def _fold_average(folds: Sequence[FoldResult], classes: int) -> dict[str, float]:
-    """Means of the scores of single subjects: reported by some papers, unstable for small subjects."""
+    """Means of the scores of single folds: reported by some papers, unstable for subjects with few clips."""
     each = [pooled(confusion_matrix(fold.true.tolist(), fold.predicted.tolist(), classes)) for fold in folds]
     return {metric: float(np.mean([score[metric] for score in each])) for metric in METRICS}
 

@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from data_cache.names import natural_key
+from train.data.folds import LOSO
 from train.report.page import CYCLE, Picture, Section, figure, save
-from train.results.metrics import METRICS
+from train.results.metrics import METRICS, Prediction
 from train.results.run_folder import Run
+from train.results.summary import PART_HEADINGS, part_rows, split_title
 from train.results.tables import Row, Table
 
 _HEADINGS = ("", "Acc", "macro-F1", "UAR")
@@ -28,7 +31,9 @@ def scores_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
         f"Recall and F1 of each class. {alt}",
         "Recall and F1 of each class, final epoch" + (f", beside {names}." if names else "."),
     )
-    return Section("scores", "Scores", [chance], [picture], [pooled_table(run, others), class_table(run)])
+    return Section(
+        "scores", "Scores", [chance], [picture], [pooled_table(run, others), *parts_table(run), class_table(run)]
+    )
 
 
 def pooled_table(run: Run, others: Sequence[Run] = ()) -> Table:
@@ -44,11 +49,31 @@ def pooled_table(run: Run, others: Sequence[Run] = ()) -> Table:
             Row(_cells("final epoch", final), "headline"),
             Row(("95 % interval (subjects drawn with replacement), %", *intervals)),
             Row(_cells("majority class", summary["majority_baseline"])),
-            Row(_cells("mean over subjects", summary["fold_average"])),
+            Row(
+                _cells(
+                    f"mean over {'subjects' if split_title(summary) == LOSO.title else 'folds'}",
+                    summary["fold_average"],
+                )
+            ),
             *(Row(_cells(f"run {other.name}, final epoch", other.summary["final_epoch"])) for other in others),
-            Row(_cells("best epoch on the test subject: a leak, not a result", summary["oracle_best_epoch"]), "leak"),
+            *(
+                [
+                    Row(
+                        _cells("best epoch on the test clips: a leak, not a result", summary["oracle_best_epoch"]),
+                        "leak",
+                    )
+                ][: summary.get("epochs") != 1]
+            ),
         ),
     )
+
+
+def parts_table(run: Run) -> list[Table]:
+    """The scores of each data set of a composite, or of each tested part of a fixed split; none for a single one."""
+    whole, *parts = part_rows(run.summary) or [()]
+    rows = (Row(whole, "headline"), *map(Row, parts))
+    caption = "Each data set or part by itself, final epoch; means over the classes that it shows"
+    return [Table("by-dataset", caption, PART_HEADINGS, rows)] if parts else []
 
 
 def class_table(run: Run) -> Table:
@@ -146,46 +171,59 @@ def draw_matrix(axes: Any, matrix: np.ndarray, classes: Sequence[str]) -> Any:
 
 def subjects_section(run: Run, folder: Path) -> Section:
     """A bar per subject and a table."""
-    correct = {fold.name: int((fold.predicted == fold.true).sum()) for fold in run.folds}
+    trained = {fold.name: str(fold.train_clips) for fold in run.folds}
     table = Table(
         "subjects",
         "Each subject",
-        ("subject", "clips", "correct", "accuracy", "classes shown", "trained on", "seconds"),
+        ("subject", "clips", "correct", "accuracy", "classes shown", "fold", "trained on"),
         tuple(
             Row(
                 (
-                    f"{fold.dataset}/{fold.subject}",
-                    str(len(fold.clips)),
-                    str(correct[fold.name]),
-                    f"{correct[fold.name] / len(fold.clips):.0%}",
-                    str(len(set(fold.true.tolist()))),
-                    str(fold.train_clips),
-                    f"{fold.seconds:.0f}",
+                    name,
+                    str(len(clips)),
+                    str(sum(p.correct for p in clips)),
+                    f"{_share(clips):.0%}",
+                    str(len({p.true for p in clips})),
+                    clips[0].models[0],
+                    trained[clips[0].models[0]],
                 )
             )
-            for fold in run.folds
+            for name, clips in tested_subjects(run).items()
         ),
     )
     picture = Picture(
         save(subjects_figure(run), folder, "subjects"),
         "Accuracy of each subject; " + ", ".join(f"{row.cells[0]} {row.cells[3]}" for row in table.rows),
-        "Accuracy of each left-out subject; the width of a bar is the subject's number of clips.",
+        "Accuracy of each tested subject; the width of a bar is the subject's number of clips.",
     )
     return Section("subjects", "Subjects", [], [picture], [table])
 
 
+def tested_subjects(run: Run) -> dict[str, list[Prediction]]:
+    """`dataset/subject` → the subject's tested clips, in natural order."""
+    found: dict[str, list[Prediction]] = {}
+    for prediction in sorted(run.predictions, key=lambda p: (p.key[0], natural_key(p.key[1]))):
+        found.setdefault("/".join(prediction.key[:2]), []).append(prediction)
+    return found
+
+
 def subjects_figure(run: Run) -> Any:
     """Bars as wide as the subject's number of clips, so that area is what counts in the pooled score."""
-    folds = sorted(run.folds, key=lambda fold: -float((fold.predicted == fold.true).mean()))
-    widths = np.array([len(fold.clips) for fold in folds], float)
-    heights = [float((fold.predicted == fold.true).mean()) for fold in folds]
+    ordered = sorted(tested_subjects(run).items(), key=lambda pair: -_share(pair[1]))
+    widths = np.array([len(clips) for _, clips in ordered], float)
+    heights = [_share(clips) for _, clips in ordered]
     centres = np.cumsum(widths) - widths / 2
     made, axes = figure(9, 3.4)
     axes.bar(centres, heights, widths * 0.94, color=CYCLE[4], edgecolor="white")
     axes.axhline(run.summary["final_epoch"]["accuracy"], color=CYCLE[5], linewidth=1.2, label="pooled")
     axes.axhline(run.summary["majority_baseline"]["accuracy"], color="#666666", linestyle=":", label="majority class")
-    axes.set_xticks(centres, [fold.subject for fold in folds], rotation=90 if len(folds) > 12 else 0, fontsize=8)
-    axes.set(ylabel="accuracy", ylim=(0, 1.05), xlabel="subject left out")
+    names = [clips[0].key[1] for _, clips in ordered] if len(ordered) <= 70 else []  # more are not legible
+    axes.set_xticks(centres[: len(names)], names, rotation=90 if len(names) > 12 else 0, fontsize=8)
+    axes.set(ylabel="accuracy", ylim=(0, 1.05), xlabel="tested subject")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.legend(fontsize=9, loc="upper right")
     return made
+
+
+def _share(clips: Sequence[Prediction]) -> float:
+    return sum(p.correct for p in clips) / len(clips)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from data_cache.schema import StoredRecipe
+from train.data.folds import subject_of
 from train.report.page import CYCLE, MARKERS, Picture, Section, figure, save
 from train.results.run_folder import Run
 
@@ -64,7 +65,7 @@ def features_section(run: Run, folder: Path) -> Section | None:
     overview = run.overview
     if not overview or len(overview["features"]) < 4:
         return None
-    left_out = run.folds[int(overview["fold"][0])].subject if "fold" in overview else "one subject"
+    left_out = subject_of(run.config["subjects"][int(overview["fold"][0])]) if "fold" in overview else "one subject"
     text = (
         f"Class-token features of all clips under the model that never saw {left_out}. Features of different folds "
         "come from different models and cannot share a map. Clusters of training clips say that training succeeded, "
