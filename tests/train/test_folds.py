@@ -5,7 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_cache.errors import UsageError
-from train.data.folds import LOSO, Fold, unused_subjects
+from data_cache.protocols import PROTOCOLS
+from train.config import TrainConfig
+from train.data.folds import LOSO, Fold, choose_split, unused_subjects
 
 
 def loso_folds(datasets: list[str], subjects: list[str], labels: list[int]) -> tuple[Fold, ...]:
@@ -56,3 +58,50 @@ def test_subjects_come_in_natural_order_and_have_seeds_of_their_own() -> None:
     fewer = loso_folds(["s"] * 2, ["sub10", "sub2"], [0, 0])
     assert {fold.name: fold.seed(3) for fold in fewer}.items() <= {fold.name: fold.seed(3) for fold in folds}.items()
     assert len({fold.seed(base) for fold in folds for base in (0, 1)}) == 6
+
+
+def task_of(config: TrainConfig, protocol: str, keys: list[tuple[str, str, str]]) -> tuple[Fold, ...]:
+    """Folds of clips of two classes in turn."""
+    split = choose_split(config, PROTOCOLS[protocol], keys)
+    return split.divide(dict(enumerate(keys)), {i: i % 2 for i in range(len(keys))})
+
+
+COMPOSITE = [(dataset, f"s{n // 4}", f"c{n}") for dataset in ("casme2", "samm", "smic") for n in range(24)]
+PARTS = [("dfme", f"{part}-sub{n}{part[-1]}", "c") for part in ("training", "testA", "testB") for n in range(6)]
+
+
+@pytest.mark.parametrize("split", ["loso", "lodo", "kfold:2", "kfold:5", "kfold:5:7"])
+def test_every_split_tests_each_clip_once_and_keeps_persons_on_one_side(split: str) -> None:
+    folds = task_of(TrainConfig(split=split), "megc2019", COMPOSITE)
+    assert sorted(i for fold in folds for i in fold.test) == list(range(len(COMPOSITE)))
+    for fold in folds:
+        assert not {COMPOSITE[i][:2] for i in fold.train} & {COMPOSITE[i][:2] for i in fold.test}
+        assert sorted((*fold.train, *fold.test)) == list(range(len(COMPOSITE)))
+    assert folds == task_of(TrainConfig(split=split), "megc2019", COMPOSITE)
+
+
+def test_one_fold_for_parts_and_for_data_sets_apart() -> None:
+    (fold,) = task_of(TrainConfig(), "dfme", PARTS)
+    assert (fold.name, fold.train, fold.test) == ("testA+testB", tuple(range(6)), tuple(range(6, 18)))
+    (fold,) = task_of(TrainConfig(train_on="casme2,samm", test_on="smic"), "megc2019", COMPOSITE)
+    assert (fold.name, fold.test) == ("smic", tuple(range(48, 72)))
+
+
+@pytest.mark.parametrize(
+    ("settings", "protocol", "keys"),
+    [
+        ({"split": "nonsense"}, "megc2019", COMPOSITE),
+        ({"split": "kfold:40"}, "megc2019", COMPOSITE),
+        ({"split": "kfold:1"}, "megc2019", COMPOSITE),
+        ({"split": "fixed"}, "megc2019", COMPOSITE),
+        ({"train_on": "casme2", "test_on": "smic"}, "megc2019", COMPOSITE),  # samm is on neither side
+        ({"train_on": "casme2,samm,smic", "test_on": "smic"}, "megc2019", COMPOSITE),
+        ({}, "dfme", PARTS[:6]),
+        ({}, "dfme", [("dfme", "training-sub1", "a"), ("dfme", "testA-sub1", "b")]),  # one person on both sides
+    ],
+)
+def test_what_cannot_be_divided_is_refused(
+    settings: dict[str, str], protocol: str, keys: list[tuple[str, str, str]]
+) -> None:
+    with pytest.raises(UsageError):
+        task_of(TrainConfig(**settings), protocol, keys)  # type: ignore[arg-type]
