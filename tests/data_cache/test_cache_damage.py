@@ -41,9 +41,7 @@ def test_truncation_at_any_length(command: Command, sound: Path, tmp_path: Path,
         path.write_bytes(whole[:length])
         with pytest.raises(InvalidFile) as refused:
             CacheReader(path)
-        message = str(refused.value)
-        assert "\n" not in message and str(path) in message
-        assert "incomplete" in message or "not an HDF5 file" in message or "damaged" in message
+        assert "\n" not in str(refused.value) and str(path) in str(refused.value)
         assert errors_in(validate(path))
     assert_one_clear_line(command, path, 4, "incomplete", f"{len(whole) - 1} of {len(whole)} bytes", "copy it again")
 
@@ -56,115 +54,103 @@ def test_other_files_under_the_name_of_a_cache(command: Command, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "words",
+    "typed",
     [
-        ("mpt-cache", "info", "page.h5"),
-        ("mpt-cache", "merge", "page.h5", "-o", "out.h5"),
-        ("mpt-cache", "export", "page.h5"),
-        ("mpt-cache", "preview", "page.h5"),
-        ("mpt-train", "--cache", "page.h5"),
-        ("mpt-train", "--cache", "page.h5", "--dry-run"),
-        ("mpt-train", "--cache", "page.h5", "--study", "alpha"),
+        "mpt-cache info page.h5",
+        "mpt-cache merge page.h5 -o out.h5",
+        "mpt-cache export page.h5",
+        "mpt-cache preview page.h5",
+        "mpt-train --cache page.h5",
+        "mpt-train --cache page.h5 --dry-run",
+        "mpt-train --cache page.h5 --study alpha",
     ],
-    ids=" ".join,
 )
-def test_every_command_refuses_with_the_same_code_and_leaves_nothing(
-    command: Command, tmp_path: Path, words: tuple[str, ...]
-) -> None:
+def test_every_command_refuses_a_login_page_and_leaves_nothing(command: Command, tmp_path: Path, typed: str) -> None:
     (tmp_path / "page.h5").write_text("<html>Sign in</html>")
-    done = command(*words)
-    assert done.code == 4 and len(done.err.strip().splitlines()) == 1
-    assert done.err.startswith(f"{words[0]}: page.h5 is not an HDF5 file")
+    done = command(*typed.split())
+    assert done.code == 4 and len(done.err.strip().splitlines()) == 1 and "page.h5" in done.err
     assert [path.name for path in tmp_path.iterdir()] == ["page.h5"]
 
 
-def claim_many_clips(file: h5py.File, clips: int) -> None:
+Change = Callable[[h5py.File], None]
+PIXELS = (9, 4, 24, 24, 3)
+CLIP = (1, *PIXELS[1:])
+
+
+def says(name: str, value: object) -> Change:
+    """Another attribute, or another value of a row."""
+    return lambda file: file.attrs.__setitem__(name, value)
+
+
+def row(field: str, number: int | tuple[int, ...], value: object) -> Change:
+    return lambda file: file[field].__setitem__(number, value)
+
+
+def remade(field: str, *given: object, **how: object) -> Change:
+    """Another data set, or a link, in the place of a field; nothing where nothing is given."""
+
+    def change(file: h5py.File) -> None:
+        del file[field]
+        if given and not isinstance(given[0], tuple | None):
+            file[field] = given[0]
+        elif given or how:
+            file.create_dataset(field, *given, **how)
+
+    return change
+
+
+def claim_many_clips(file: h5py.File) -> None:
     """Let every field claim rows that the file cannot hold: reading them would take all memory."""
     for field in FIELDS:
         stored = file[field.path]
-        shape, kind, chunks = stored.shape[1:], stored.dtype, stored.chunks
-        del file[field.path]
-        file.create_dataset(field.path, (clips, *shape), kind, chunks=chunks)
+        remade(field.path, (2**40, *stored.shape[1:]), stored.dtype, chunks=stored.chunks)(file)
+
+
+def make_virtual(file: h5py.File) -> None:
+    del file["motion"]
+    file.create_virtual_dataset("motion", h5py.VirtualLayout(PIXELS, "u1"))
 
 
 @pytest.mark.parametrize(
     ("change", "words"),
     [
         (lambda file: file.attrs.__delitem__("complete"), "not a finished cache"),
-        (lambda file: file.attrs.__setitem__("complete", False), "not a finished cache"),
-        (lambda file: file.attrs.__setitem__("format_version", "2.0"), "upgrade"),
+        (says("complete", False), "not a finished cache"),
+        (says("format_version", "2.0"), "upgrade"),
         (lambda file: file.attrs.__delitem__("licence_notice"), "licence_notice"),
-        (lambda file: file.attrs.__setitem__("recipe", "{not json"), "recipe"),
-        (lambda file: file.attrs.__setitem__("recipe", "[]"), "recipe"),
-        (lambda file: file.attrs.__setitem__("recipe", "{}"), "recipe"),
-        (lambda file: file.__delitem__("clips/emotion"), "clips/emotion"),
-        (lambda file: file.__delitem__("motion"), "motion"),
-        (lambda file: file.__delitem__("clips"), "clips/subject"),
+        (says("recipe", "{not json"), "recipe"),
+        (says("recipe", "[]"), "recipe"),
+        (says("recipe", "{}"), "recipe"),
+        (remade("clips/emotion"), "clips/emotion"),
+        (remade("motion"), "motion"),
+        (remade("clips"), "clips/subject"),
         (lambda file: (file.__delitem__("motion"), file.create_group("motion")), "motion"),
-        (lambda file: (file.__delitem__("clips/fps"), file.create_dataset("clips/fps", data=[1.0])), "clips/fps"),
-        (lambda file: (file.__delitem__("motion"), file.create_dataset("motion", (9, 4, 24, 24, 3), "u1")), "chunks"),
-        (
-            lambda file: (
-                file.__delitem__("motion"),
-                file.create_dataset("motion", (9, 4, 24, 24, 3), "u1", chunks=(1, 4, 24, 24, 3)),
-            ),
-            "holds 0 of 9",
-        ),
-        (
-            lambda file: (
-                file.__delitem__("motion"),
-                file.create_dataset("motion", (9, 4, 24, 24, 3), "u1", chunks=(1, 4, 24, 24, 3), compression="lzf"),
-            ),
-            "motion",
-        ),
-        (
-            lambda file: (
-                file.__delitem__("motion"),
-                file.create_dataset("motion", data=np.zeros((9, 4, 24, 24, 3), "i2"), chunks=(1, 4, 24, 24, 3)),
-            ),
-            "int16",
-        ),
+        (remade("clips/fps", None, data=[1.0]), "clips/fps"),
+        (remade("motion", PIXELS, "u1"), "chunks"),
+        (remade("motion", PIXELS, "u1", chunks=CLIP), "holds 0 of 9"),
+        (remade("motion", PIXELS, "u1", chunks=CLIP, compression="lzf"), "motion"),
+        (remade("motion", data=np.zeros(PIXELS, "i2"), chunks=CLIP), "int16"),
         # What a stranger may try: the gate stands before anything is read or believed.
-        (lambda file: (file.__delitem__("motion"), file.__setitem__("motion", h5py.SoftLink("/other"))), "motion"),
-        (
-            lambda file: (file.__delitem__("clips/fps"), file.__setitem__("clips/fps", h5py.ExternalLink("x", "/y"))),
-            "clips/fps",
-        ),
-        (
-            lambda file: (file.__delitem__("clips"), file.__setitem__("clips", h5py.ExternalLink("x", "/clips"))),
-            "clips/subject",
-        ),
-        (
-            lambda file: (
-                file.__delitem__("clips/fps"),
-                file.create_dataset("clips/fps", (9,), "f4", external=[("/etc/hostname", 0, 36)]),
-            ),
-            "clips/fps",
-        ),
-        (
-            lambda file: (
-                file.__delitem__("motion"),
-                file.create_virtual_dataset("motion", h5py.VirtualLayout((9, 4, 24, 24, 3), "u1")),
-            ),
-            "motion",
-        ),
-        (lambda file: file["clips/subject"].__setitem__(2, b"../../etc"), "../../etc"),
-        (lambda file: file["clips/clip"].__setitem__(2, b"a\x1b[2J"), "x1b"),
-        (lambda file: file["clips/emotion"].__setitem__(2, b"\xff\xfe"), "clips/emotion"),
-        (lambda file: file.attrs.__setitem__("dataset", "../x"), "../x"),
-        (lambda file: file.attrs.__setitem__("dataset", 7), "dataset"),
-        (lambda file: file.attrs.__setitem__("complete", "yes"), "not a finished cache"),
-        (lambda file: file.attrs.__setitem__("licence_notice", ["a", "b"]), "licence_notice"),
-        (lambda file: file.attrs.__setitem__("recipe", "[" * 30_000), "recipe"),
-        (lambda file: file.attrs.__setitem__("recipe", '{"frames": 4, "size": 1e400}'), "recipe"),
-        (lambda file: file.attrs.__setitem__("recipe", '{"frames": true, "size": 24}'), "frames"),
-        (lambda file: file.attrs.__setitem__("provenance", '{"a": NaN}'), "provenance"),
-        (lambda file: claim_many_clips(file, 2**40), "holds 0 of"),
+        (remade("motion", h5py.SoftLink("/other")), "motion"),
+        (remade("clips/fps", h5py.ExternalLink("x", "/y")), "clips/fps"),
+        (remade("clips", h5py.ExternalLink("x", "/clips")), "clips/subject"),
+        (remade("clips/fps", (9,), "f4", external=[("/etc/hostname", 0, 36)]), "clips/fps"),
+        (make_virtual, "motion"),
+        (row("clips/subject", 2, b"../../etc"), "../../etc"),
+        (row("clips/clip", 2, b"a\x1b[2J"), "x1b"),
+        (row("clips/emotion", 2, b"\xff\xfe"), "clips/emotion"),
+        (says("dataset", "../x"), "../x"),
+        (says("dataset", 7), "dataset"),
+        (says("complete", "yes"), "not a finished cache"),
+        (says("licence_notice", ["a", "b"]), "licence_notice"),
+        (says("recipe", "[" * 30_000), "recipe"),
+        (says("recipe", '{"frames": 4, "size": 1e400}'), "recipe"),
+        (says("recipe", '{"frames": true, "size": 24}'), "frames"),
+        (says("provenance", '{"a": NaN}'), "provenance"),
+        (claim_many_clips, "holds 0 of"),
     ],
 )
-def test_files_that_break_the_format(
-    command: Command, copy: Path, change: Callable[[h5py.File], None], words: str
-) -> None:
+def test_files_that_break_the_format(command: Command, copy: Path, change: Change, words: str) -> None:
     with h5py.File(copy, "r+") as file:
         change(file)
     assert_one_clear_line(command, copy, 4, words)
@@ -173,19 +159,17 @@ def test_files_that_break_the_format(
 @pytest.mark.parametrize(
     ("change", "where"),
     [
-        (lambda file: file.attrs.__setitem__("recipe_digest", "0" * 64), "recipe_digest"),
-        (lambda file: file.attrs.__setitem__("recipe", '{"frames": 4, "size": 24, "alpha": 1.0}'), "recipe_digest"),
-        (lambda file: file["clips/clip"].__setitem__(1, file["clips/clip"][0]), "s1/EP00 occurs twice"),
-        (lambda file: file["clips/fps"].__setitem__(3, 0), "s1/EP03"),
-        (lambda file: file["clips/onset"].__setitem__(4, 99), "s2/EP00"),
-        (lambda file: file["clips/clipped_fraction"].__setitem__(0, 1.5), "clipped fraction"),
-        (lambda file: file["clips/sha256"].__setitem__(2, "0" * 64), "s1/EP02"),
+        (says("recipe_digest", "0" * 64), "recipe_digest"),
+        (says("recipe", '{"frames": 4, "size": 24, "alpha": 1.0}'), "recipe_digest"),
+        (row("clips/clip", 1, b"EP00"), "s1/EP00 occurs twice"),
+        (row("clips/fps", 3, 0), "s1/EP03"),
+        (row("clips/onset", 4, 99), "s2/EP00"),
+        (row("clips/clipped_fraction", 0, 1.5), "clipped fraction"),
+        (row("clips/sha256", 2, "0" * 64), "s1/EP02"),
         (lambda file: file["motion"].__setitem__((5, 0, 0, 0), 7 ^ file["motion"][5, 0, 0, 0, 0]), "s2/EP01"),
     ],
 )
-def test_verify_finds_what_opening_cannot(
-    command: Command, copy: Path, change: Callable[[h5py.File], None], where: str
-) -> None:
+def test_verify_finds_what_opening_cannot(command: Command, copy: Path, change: Change, where: str) -> None:
     with h5py.File(copy, "r+") as file:
         change(file)
     done = command("mpt-cache", "verify", copy)

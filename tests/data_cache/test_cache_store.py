@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from builds import gzipped_copy
 from commands import MakeCache
+from flips import flip, stored_pixels
 
 from data_cache.digest import digest
 from data_cache.errors import Interrupted, InvalidFile, StaleFile, UsageError
@@ -29,19 +30,8 @@ def attributes(recipe: dict[str, object] = RECIPE, dataset: str = "set") -> Cach
 
 
 def record(subject: str, clip: str, rng: np.random.Generator, emotion: str = "überrascht") -> ClipRecord:
-    return ClipRecord(
-        subject=subject,
-        clip=clip,
-        emotion=emotion,
-        onset=3,
-        apex=-1,
-        offset=40,
-        n_frames=38,
-        fps=200.0,
-        clipped_fraction=0.25,
-        dynamic_image=rng.integers(0, 256, (10, 10, 3), dtype=np.uint8),
-        motion=rng.integers(0, 256, (3, 10, 10, 3), dtype=np.uint8),
-    )
+    image, motion = (rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((10, 10, 3), (3, 10, 10, 3)))
+    return ClipRecord(subject, clip, emotion, 3, -1, 40, 38, 200.0, 0.25, image, motion)
 
 
 def test_what_is_written_is_read(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -49,29 +39,21 @@ def test_what_is_written_is_read(tmp_path: Path, rng: np.random.Generator) -> No
     shards = [tmp_path / f"{number}.h5" for number in range(4)]
     for shard, clip in zip(shards, records, strict=True):
         write_shard(shard, clip, attributes())
+        assert validate(shard) == []  # though no checksums are in it
     merge(shards, tmp_path / "all.h5", source_digest="2" * 64)
-    with CacheReader(tmp_path / "all.h5") as reader:
+    with CacheReader(tmp_path / "all.h5") as reader, h5py.File(tmp_path / "all.h5", locking=False) as stock:
         assert reader.clips.keys == ["s2/c9", "s2/c11", "s10/c9", "s10/c11"]
         assert reader.attributes.source_digest == "2" * 64
         assert reader.attributes.recipe == RECIPE and reader.attributes.licence_notice == "nobody may see this"
         for clip in records:
             row = reader.clips.keys.index(clip.key)
-            assert np.array_equal(reader.motion(row), clip.motion)
-            assert np.array_equal(reader.dynamic_image(row), clip.dynamic_image)
+            for name in ("motion", "dynamic_image"):
+                assert np.array_equal(reader.read(name, row), getattr(clip, name))
+                assert np.array_equal(stock[name][row], getattr(clip, name))
             for name in ("subject", "clip", "emotion", "onset", "apex", "offset", "n_frames", "fps", "sha256"):
                 assert getattr(reader.clips, name)[row] == getattr(clip, name)
             assert reader.clips.clipped_fraction[row] == np.float32(0.25)
     assert validate(tmp_path / "all.h5") == []
-
-
-def test_stock_hdf5_reads_every_pixel_and_checks_it(make_cache: MakeCache, tmp_path: Path) -> None:
-    path = make_cache(tmp_path / "c.h5", {"s1": 3})
-    reader = CacheReader(path)
-    with h5py.File(path, locking=False) as file:
-        for name in ("motion", "dynamic_image"):
-            assert file[name].fletcher32 and file[name].chunks == (1, *file[name].shape[1:])
-            for row in range(3):
-                assert np.array_equal(file[name][row], reader.read(name, row))
 
 
 def test_the_order_of_parts_and_merging_in_steps_make_no_difference(make_cache: MakeCache, tmp_path: Path) -> None:
@@ -190,21 +172,10 @@ def test_rows_outside_the_cache_are_refused(make_cache: MakeCache, tmp_path: Pat
 
 def test_a_damaged_part_never_reaches_the_merged_file(make_cache: MakeCache, tmp_path: Path) -> None:
     path = make_cache(tmp_path / "c.h5", {"s": 3})
-    with h5py.File(path) as file:
-        offset = file["motion"].id.get_chunk_info_by_coord((1, 0, 0, 0, 0)).byte_offset
-    with path.open("r+b") as file:
-        file.seek(offset + 5)
-        byte = file.read(1)
-        file.seek(offset + 5)
-        file.write(bytes([byte[0] ^ 1]))
+    flip(path, 8 * next(place.start for place, key in stored_pixels(path) if key == "s/EP01") + 40)
     with pytest.raises(InvalidFile, match="s/EP01"):
         merge([path], tmp_path / "out.h5")
     assert not list(tmp_path.glob("out*"))
-
-
-def test_a_shard_without_checksums_is_no_reason_to_warn(tmp_path: Path, rng: np.random.Generator) -> None:
-    write_shard(tmp_path / "s.h5", record("s", "c", rng), attributes())
-    assert validate(tmp_path / "s.h5") == []
 
 
 def test_training_opens_each_cache_once(make_cache: MakeCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -231,7 +202,7 @@ def test_an_interrupted_merge_leaves_the_old_file(
         if len(copied) == 2:
             signal.raise_signal(number)
 
-    with pytest.raises(Interrupted, match="run the same command again"):
+    with pytest.raises(Interrupted, match=r"c\.h5"):
         merge(parts, tmp_path / "c.h5", on_clip=interrupt)
     assert copied == ["a/EP00", "a/EP01"], "no clip was copied after the interrupt"
     assert (tmp_path / "c.h5").read_bytes() == before and validate(tmp_path / "c.h5") == []
