@@ -103,8 +103,7 @@ def merge(
 def export(
     cache: Cache,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="File to write.", show_default="<cache>.fingerprint.json"),
+        Path | None, typer.Option("--output", "-o", help="File to write.", show_default="<cache>.fingerprint.json")
     ] = None,
     no_images: Annotated[bool, typer.Option("--no-images", hidden=True, help="As ever: there are none in it.")] = True,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,

@@ -5,8 +5,10 @@ stages share this table; `docs/cache-format.md` prints it for users.
 """
 
 import errno
+import re
 import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -72,3 +74,16 @@ def typed_command() -> str:
     module = getattr(sys.modules["__main__"], "__spec__", None)
     program = ["python", "-m", module.name] if module else [Path(sys.argv[0]).name]
     return shlex.join([*program, *sys.argv[1:]])
+
+
+def grouped(reasons: Iterable[tuple[str, str]], most: int = 5) -> list[str]:
+    """Lines `key: reason`; of many reasons that differ in names and numbers alone, the first few and a count."""
+    groups: dict[str, list[str]] = {}
+    for key, reason in reasons:
+        names = "|".join(re.escape(part) for part in key.split("/") if part)
+        groups.setdefault(re.sub(rf"[0-9]+|{names}", "#", reason), []).append(f"{key}: {reason}")
+    lines = []
+    for group in groups.values():
+        rest = len(group) - most
+        lines += [*group[:most], f"… and {rest} more like these"] if rest > 1 else group
+    return lines

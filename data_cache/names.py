@@ -9,8 +9,6 @@ def name_problem(what: str, name: str, most: int = MOST_NAME_BYTES) -> str | Non
     """Why `name` is no plain name, or None: a path would lead out of a folder, other things deceive a reader.
 
     Args:
-        what: it is the name of, for the message.
-        name: of a data set, a subject or a clip.
         most: bytes of UTF-8 that it may take.
     """
     if not name:

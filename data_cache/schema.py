@@ -125,11 +125,7 @@ class ClipRecord:
 
 @dataclass(frozen=True)
 class StoredRecipe:
-    """A preprocessing recipe as caches, checkpoints and runs store it, and what training needs to know of it.
-
-    Attributes:
-        values: the JSON object.
-    """
+    """A preprocessing recipe as caches, checkpoints and runs store it, and what training needs to know of it."""
 
     values: Mapping[str, Any]
 

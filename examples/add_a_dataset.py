@@ -13,29 +13,25 @@ find.py, from which the subcommand is made.
 from pathlib import Path
 
 from preprocess.cli import add_dataset, main
-from preprocess.clip import Clip, ClipError
 from preprocess.datasets.base import Discovery, find_root
+from preprocess.datasets.collect import Facts, Listed, collect
 from preprocess.datasets.find import ADAPTERS, DataSet
-from preprocess.datasets.folders import frames_between, numbered_frames
 
-FPS = 120.0
+FACTS = Facts(fps=120.0)
 
 
-def mylab(root: Path, *, corrected: bool = True) -> Discovery:  # noqa: ARG001 - it has no known errors
-    """Find the clips: each is read, or is a failure with its reason; none is dropped in silence."""
+def mylab(root: Path, *, corrected: bool = True) -> Discovery:
+    """List the clips; `collect` reads each, or says why it cannot be used: none is dropped in silence."""
     found = Discovery("mylab", find_root(root, "mylab"), licence_notice="Recordings of MyLab: for members only.")
-    for folder in sorted(root.glob("*/*_*")):
-        subject, (clip, _, emotion) = folder.parent.name, folder.name.rpartition("_")
-        try:
-            frames = numbered_frames(folder)
-            if not frames:
-                raise ClipError(f"{folder} holds no numbered image; copy it again")
-            onset, offset = min(frames), max(frames)
-            between = frames_between(frames, onset, offset, folder)  # complains about gaps
-            found.clips.append(Clip("mylab", subject, clip, between, onset, None, offset, FPS, emotion))
-        except ClipError as error:
-            found.failures[f"{subject}/{clip}"] = str(error)
+    folders = enumerate(sorted(root.glob("*/*_*")), 1)
+    collect(found, (_listed(count, folder) for count, folder in folders), FACTS, corrected)
     return found
+
+
+def _listed(count: int, folder: Path) -> Listed:
+    """A folder is a clip from its first frame to its last."""
+    clip, _, emotion = folder.name.rpartition("_")
+    return Listed(count, folder.parent.name, clip, folder, emotion, whole=True)
 
 
 ADAPTERS["mylab"] = DataSet(mylab, "Recordings of MyLab: one folder per clip, its emotion in its name.")

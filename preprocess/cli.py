@@ -1,7 +1,9 @@
 """The command `mpt-preprocess`: one subcommand per data set. Parsing only; the work is in `build`."""
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,11 +18,15 @@ from preprocess.recipe import Recipe, read_recipe
 if TYPE_CHECKING:
     from preprocess.datasets.base import Discovery
 
+log = logging.getLogger(__name__)
+
 app = make_app(
     "Turn a micro-expression data set into one shareable cache of dynamic images and magnified motion.\n\n"
     + example("mpt-preprocess casme2 --root ~/CASME2 --alpha 20   →   data_cache/casme2.h5")
 )
 
+CHOICES = ("sheet", "camera", "part", "supplement", "fps")
+"""Options of single data sets: keyword arguments of their adapters."""
 DEMO_ROOT = Path("datasets/demo")
 
 
@@ -31,7 +37,15 @@ class InputOptions:
     root: Path | None = option(  # noqa: RUF009 - makes a field, as elsewhere
         None, "Folder of the data set as delivered.", shown="$MPT_<SET>, else datasets/<set>"
     )
-    camera: str = option("hs", "Of SMIC: hs, vis or nir.")
+    sheet: Path | None = option(  # noqa: RUF009
+        None, "Annotation sheet to read (.xlsx or .csv).", shown="the newest in the folder"
+    )
+    camera: str | None = option(None, "Of SMIC: hs, vis or nir.", shown="hs")
+    part: str | None = option(None, "Of CAS(ME)³: a or c.", shown="a")
+    supplement: bool = option(
+        False, "Of CASME II: add sub24/EP02_07, whose row is in no official sheet.", flag="--supplement"
+    )
+    fps: float | None = option(None, "Of a manifest: frame rate of folders without one of their own.")
     output: Path | None = option(  # noqa: RUF009
         None, "Cache to write.", flag="--output -o", shown="data_cache/<set>.h5"
     )
@@ -59,7 +73,8 @@ class InputOptions:
         """The clips of a data set or manifest."""
         from preprocess.datasets.find import find
 
-        return find(name, self.root, camera=self.camera, corrected=not self.no_corrections)
+        choices = {choice: getattr(self, choice) or None for choice in CHOICES}
+        return find(name, self.root, corrected=not self.no_corrections, **choices)
 
     def resolve(self, found: "Discovery", typed: dict[str, Any]) -> tuple["Discovery", dict[str, Any]]:
         """The clips, with face boxes where those are used, and the settings of the recipe that are not defaults."""
@@ -70,7 +85,7 @@ class InputOptions:
         return found, settings | {"faces": faces}
 
 
-DatasetName = Annotated[str, typer.Argument(help="casme2, samm, smic or demo, or a manifest (FILE.csv).")]
+DatasetName = Annotated[str, typer.Argument(help=f"{', '.join(ADAPTERS)}, or a manifest (FILE.csv).")]
 
 
 def _command(
@@ -95,8 +110,9 @@ def main_options(version: Version = None) -> None:
     """Options before the subcommand."""
 
 
-def add_dataset(name: str, *, without: tuple[str, ...] = ("camera",)) -> None:
+def add_dataset(name: str) -> None:
     """Add the subcommand that caches a data set of the table `ADAPTERS` (preprocess/datasets/find.py)."""
+    without = tuple(choice for choice in CHOICES if choice not in signature(ADAPTERS[name].adapter).parameters)
 
     @_command(f"{name} --root ~/{name} --alpha 20", name=name, about=ADAPTERS[name].about, without=without)
     def dataset(*, chosen: dict[str, Any], given: dict[str, Any], how: dict[str, Any]) -> None:
@@ -104,12 +120,12 @@ def add_dataset(name: str, *, without: tuple[str, ...] = ("camera",)) -> None:
         _build(inputs.find(name), inputs, given, how)
 
 
-add_dataset("casme2")
-add_dataset("samm")
-add_dataset("smic", without=())
+for _name in ADAPTERS:
+    if _name != "demo":
+        add_dataset(_name)
 
 
-@_command("manifest recordings.csv --faces auto", without=("root", "camera", "no_corrections"))
+@_command("manifest recordings.csv --faces auto", without=("root", "no_corrections", *CHOICES))
 def manifest(
     csv_file: Annotated[Path, typer.Argument(help="CSV: subject, clip, path, emotion[, onset, apex, offset, fps].")],
     name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the CSV's name")] = None,
@@ -125,7 +141,7 @@ def manifest(
     _build(adapter(csv_file, name, fps), InputOptions(**chosen), given, how)
 
 
-@_command("demo --subjects 4 --size 112", without=("root", "camera", "no_corrections"))
+@_command("demo --subjects 4 --size 112", without=("root", "no_corrections", *CHOICES))
 def demo(
     root: Annotated[
         Path | None, typer.Option(help="Folder to generate the set in.", show_default=str(DEMO_ROOT))
@@ -203,9 +219,12 @@ def preview(
 
 def _build(found: "Discovery", inputs: InputOptions, given: dict[str, Any], how: dict[str, Any]) -> None:
     """Make the caches of what was found; `given` and `how` are the options that were typed."""
+    from preprocess.check import count_notes
     from preprocess.job.build import build
 
     found, settings = inputs.resolve(found, given)
+    for line in count_notes(found):
+        log.warning(f"note: {line}; see mpt-preprocess check")
     build(found, targets(inputs.output or cache_path(found.dataset), inputs.alpha, settings), BuildOptions(**how))
 
 

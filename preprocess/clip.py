@@ -62,6 +62,7 @@ class Clip:
         emotion: raw emotion label in lower case, "" where unknown.
         action_units: the AU annotation as text; for people, nothing is computed from it.
         face: where the face is, for `--faces csv`; None otherwise.
+        missing: (first, last) of each gap between onset and offset, for data sets whose clips lack frames as a rule.
     """
 
     dataset: str
@@ -75,6 +76,7 @@ class Clip:
     emotion: str
     action_units: str = ""
     face: FaceBox | None = None
+    missing: tuple[tuple[int, int], ...] = ()
 
     @property
     def key(self) -> str:
@@ -83,5 +85,8 @@ class Clip:
 
     @property
     def apex_index(self) -> int | None:
-        """Index of the apex among the frames, None where unknown."""
-        return None if self.apex is None else self.apex - self.onset
+        """Index of the apex among the frames, None where unknown; of a missing apex, that of the next frame."""
+        if self.apex is None:
+            return None
+        lost = sum(min(last + 1, self.apex) - first for first, last in self.missing if first < self.apex)
+        return self.apex - self.onset - lost

@@ -71,11 +71,7 @@ class Recipe:
         panel=_MAGNIFY,
     )
     levels: int = option(
-        5,
-        "levels of the Laplacian pyramid, residual included (paper: not given)",
-        panel=_SPACE,
-        minimum=1,
-        maximum=16,
+        5, "levels of the Laplacian pyramid, residual included (paper: not given)", panel=_SPACE, minimum=1, maximum=16
     )
     explicit_pyramid: bool = option(
         False, "build every pyramid level, as the equations read; slower, equal within rounding", panel=_SPACE

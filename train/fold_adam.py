@@ -18,9 +18,6 @@ class FoldAdam:
     Args:
         parameters: of shape (F, …); for a single fold, of any shape.
         folds: F.
-        lr: learning rate.
-        betas: decay of the two moments.
-        eps: added to the denominator.
     """
 
     def __init__(

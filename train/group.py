@@ -30,9 +30,6 @@ def train_group(
     Test clips are predicted after every epoch, which feeds nothing back: `fit` gets training clips only.
 
     Args:
-        task: clips and classes.
-        group: the folds.
-        config: the settings.
         model: as many folds, on the stream's device.
         stream: serves pixels.
         on_epoch: called with the report of each epoch and the clips per second so far.
@@ -75,7 +72,6 @@ class Scalars:
     """Writes loss and accuracy of every epoch for TensorBoard; does nothing where it is not installed.
 
     Args:
-        folder: of the run.
         rank: number of this process, to keep their files apart.
     """
 

@@ -26,7 +26,6 @@ class FoldData:
 
     Attributes:
         clips: indices of its training clips.
-        labels: their classes.
         seed: decides the order of its batches and its augmentation.
     """
 

@@ -23,13 +23,7 @@ _QUIET_INTERVAL = 30.0  # seconds between progress lines where stderr is no term
 
 def make_app(help: str) -> typer.Typer:
     """A Typer application in the house style."""
-    return typer.Typer(
-        help=help,
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        rich_markup_mode="rich",
-        add_completion=True,
-    )
+    return typer.Typer(help=help, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
 
 
 def example(command: str) -> str:
@@ -53,7 +47,10 @@ Version = Annotated[
 def run(app: typer.Typer, program: str) -> NoReturn:
     """Run an application; print an expected error as one clear line and leave with its exit code."""
     _show_text_of_single_command(app)
-    _show_messages()
+    for package in ("data_cache", "preprocess", "train"):
+        logger = logging.getLogger(package)
+        logger.setLevel(logging.INFO)
+        logger.handlers = [_Messages()]
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a file's name may be in any encoding
     try:
@@ -83,13 +80,6 @@ class _Messages(logging.Handler):
         say(record.getMessage())
 
 
-def _show_messages() -> None:
-    for package in ("data_cache", "preprocess", "train"):
-        logger = logging.getLogger(package)
-        logger.setLevel(logging.INFO)
-        logger.handlers = [_Messages()]
-
-
 def _show_text_of_single_command(app: typer.Typer) -> None:
     """Put an application's text below its command's: with one command, Typer shows the command's alone."""
     if app.registered_callback is None and len(app.registered_commands) == 1:
@@ -116,27 +106,12 @@ def progress(title: str, total: int, unit: str) -> Iterator[Callable[[int, str],
 
 @contextmanager
 def _bar(title: str, total: int, unit: str) -> Iterator[Callable[[int, str], None]]:
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(f"{unit}  elapsed"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    count = ("{task.description}", rich.BarColumn(), rich.MofNCompleteColumn())
+    clock = (f"{unit}  elapsed", rich.TimeElapsedColumn(), "left", rich.TimeRemainingColumn())
+    with rich.Progress(*count, *clock, "{task.fields[note]}", console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=total, note="")
         yield lambda steps, note: bar.update(task, advance=steps, note=note)
 

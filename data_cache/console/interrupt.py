@@ -2,8 +2,9 @@
 
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)  # schedulers such as SLURM say SIGTERM before they kill
 
@@ -15,21 +16,14 @@ def stop_request() -> Iterator[threading.Event]:
     Only the main thread receives signals; in any other the event is never set.
     """
     stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
 
     def ask_to_stop(*_: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
 
-    before = {number: signal.signal(number, ask_to_stop) for number in _SIGNALS}
-    try:
+    with _handled_by(ask_to_stop, _SIGNALS):
         yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def ignore_interrupts() -> None:
@@ -38,18 +32,21 @@ def ignore_interrupts() -> None:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-@contextmanager
-def children_ignore_interrupts() -> Iterator[None]:
+def children_ignore_interrupts() -> AbstractContextManager[None]:
     """Processes started while the block runs ignore Ctrl-C, from their first instruction on.
 
     A terminal sends Ctrl-C to every process of a job; workers leave the decision to their parent. For
     this moment the parent ignores it as well: that is what children inherit.
     """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return _handled_by(signal.SIG_IGN, [signal.SIGINT])
+
+
+@contextmanager
+def _handled_by(handler: Any, numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    here = threading.current_thread() is threading.main_thread()  # in others, Python refuses
+    before = {number: signal.signal(number, handler) for number in numbers if here}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

@@ -35,8 +35,7 @@ def option(
         default: its value when nobody says otherwise.
         help: what it does; for a choice that the paper leaves open, what the paper says and why this.
         panel: the heading under which `--help` lists it.
-        flag: the option's names, as in "--jobs -j"; by default the field's, with dashes. "" hides it from the
-            command line.
+        flag: the option's names, as in "--jobs -j"; by default the field's, with dashes. "" hides it.
         minimum: smallest value allowed.
         maximum: largest value allowed.
         shown: what `--help` says in place of the default, where that follows from something else.
@@ -67,7 +66,8 @@ def check_options(settings: Any) -> None:
             raise UsageError(f"{field.name} is {value!r}; expected a value of type {kind.__name__}")
         low, high = field.metadata.get("minimum"), field.metadata.get("maximum")
         if number and ((low is not None and not value >= low) or (high is not None and not value <= high)):
-            raise UsageError(f"{field.name} is {value}; allowed is {_limits(low, high)}")
+            allowed = f"up to {high}" if low is None else f"{low} or more" if high is None else f"{low} to {high}"
+            raise UsageError(f"{field.name} is {value}; allowed is {allowed}")
 
 
 def from_mapping(settings_class: type[Settings], values: Mapping[str, Any], where: str) -> Settings:
@@ -100,8 +100,8 @@ def with_options(
     names fields that the command declares by itself.
     """
     hints = get_type_hints(settings_class)
-    fields = [f for f in dataclasses.fields(settings_class) if f.metadata and f.name not in without]
-    fields = [f for f in fields if f.metadata["flag"] != ""]
+    declared = (f for f in dataclasses.fields(settings_class) if f.metadata and f.metadata["flag"] != "")
+    fields = [f for f in declared if f.name not in without]
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         signature = inspect.signature(command)
@@ -128,10 +128,9 @@ def _as_float(value: Any, hint: Any) -> Any:
 def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     _, kind = _unwrap(hint)
     metadata = field.metadata
-    names = metadata["flag"].split() if metadata["flag"] else []
-    if kind is bool:
-        dashed = field.name.replace("_", "-")
-        names = names or [f"--{dashed}/--no-{dashed}"]
+    names = (metadata["flag"] or "").split()
+    if kind is bool and not names:
+        names = ["--{0}/--no-{0}".format(field.name.replace("_", "-"))]
     default = "none" if field.default is None else str(field.default).lower() if kind is bool else str(field.default)
     typed = typer.Option(
         *names,
@@ -148,12 +147,5 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
 def _unwrap(hint: Any) -> tuple[bool, Any]:
     """Split `X | None` into (True, X), anything else into (False, itself)."""
     if get_origin(hint) in (Union, types.UnionType):
-        kinds = [kind for kind in get_args(hint) if kind is not type(None)]
-        return True, kinds[0]
+        return True, next(kind for kind in get_args(hint) if kind is not type(None))
     return False, hint
-
-
-def _limits(low: float | None, high: float | None) -> str:
-    if low is not None and high is not None:
-        return f"{low} to {high}"
-    return f"{low} or more" if low is not None else f"up to {high}"

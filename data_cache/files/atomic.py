@@ -15,24 +15,16 @@ from data_cache.errors import NoSpace, is_disk_full
 def write_bytes(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
     """Put `data` at `path` atomically. An existing file is replaced; a reader of it is undisturbed.
 
-    Args:
-        path: where to.
-        data: the whole content.
-        durable: whether it must survive a power cut once this returns.
+    With `durable`, it survives a power cut once this returns.
 
     Raises:
         NoSpace: the disk (or the quota) is full; nothing is left behind.
     """
-    with replacing(path, durable=durable) as temporary:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
-        try:
-            view = memoryview(data)
-            while view:
-                view = view[os.write(descriptor, view) :]
-            if durable:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    with replacing(path, durable=durable) as temporary, temporary.open("xb") as file:
+        file.write(data)
+        file.flush()
+        if durable:
+            os.fsync(file.fileno())
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -53,11 +45,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it onto `path` when the block succeeds.
 
     The block writes and fsyncs the temporary file. If it raises, the temporary file is removed
-    and `path` is untouched.
-
-    Args:
-        path: where the file shall be.
-        durable: whether the rename must survive a power cut once this returns.
+    and `path` is untouched. With `durable`, the rename survives a power cut once this returns.
 
     Raises:
         NoSpace: the block or the rename ran out of disk space.

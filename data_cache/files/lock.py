@@ -36,10 +36,7 @@ class Holder:
     """The process that writes a cache.
 
     Attributes:
-        host: name of its machine.
-        pid: its process id there.
         started: when it took the lock, local time in ISO 8601.
-        command: what was typed.
         birth: when the process began, in seconds since 1970; tells it from a later one with the same id.
     """
 

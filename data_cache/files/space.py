@@ -8,10 +8,8 @@ from data_cache.errors import NoSpace
 
 def free_bytes(path: Path) -> int:
     """Free bytes on the disk where `path` is, or would be. A quota may allow less."""
-    folder = path.absolute()
-    while not folder.exists():
-        folder = folder.parent
-    return shutil.disk_usage(folder).free
+    path = path.absolute()
+    return shutil.disk_usage(next(folder for folder in (path, *path.parents) if folder.exists())).free
 
 
 def require_space(path: Path, needed: int, what: str) -> None:
@@ -30,9 +28,5 @@ def require_space(path: Path, needed: int, what: str) -> None:
 
 def readable(size: int) -> str:
     """A number of bytes for people."""
-    number = float(size)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if number < 1000:
-            return f"{number:.0f} {unit}" if unit == "bytes" else f"{number:.3g} {unit}"
-        number /= 1000
-    return f"{number:.3g} TB"
+    power = min((len(str(size)) - 1) // 3, 4)
+    return f"{size / 1000**power:.3g} {('bytes', 'kB', 'MB', 'GB', 'TB')[power]}"

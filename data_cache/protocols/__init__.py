@@ -8,6 +8,7 @@ from data_cache.protocols.protocol import (
     Protocol,
     apply_protocol,
     count_differences,
+    part_of,
 )
 from data_cache.protocols.published import OFFICIAL_EMOTIONS, PROTOCOLS
 
@@ -21,5 +22,6 @@ __all__ = [
     "apply_protocol",
     "choose_protocol",
     "count_differences",
+    "part_of",
     "read_protocol",
 ]

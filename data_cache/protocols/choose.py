@@ -1,5 +1,6 @@
 """Which protocol a run or a check goes by: a published one by its name, a file, or the usual one of its data sets."""
 
+import logging
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,8 +10,21 @@ from data_cache.errors import UsageError
 from data_cache.protocols.protocol import ClipKey, Composition, Protocol
 from data_cache.protocols.published import PROTOCOLS
 
+log = logging.getLogger(__name__)
+
 _KEYS = ("name", "classes", "emotions", "expected", "excluded")
-DEFAULT_PROTOCOLS = {"casme2": "casme2-5", "samm": "samm-5", "smic": "smic-3", "demo": "demo-5"}
+DEFAULT_PROTOCOLS = {
+    "casme2": "casme2-5",
+    "samm": "samm-5",
+    "smic": "smic-3",
+    "casme3": "casme3-7",
+    "casme3-c": "casme3-c-4",
+    "casme-sq": "casme-sq-4",
+    "dfme": "dfme",
+    "demo": "demo-5",
+}
+SAME_PERSONS = ({"smic", "smic-vis", "smic-nir"},)
+"""Data sets that show the same persons under the same names: together, a test subject would be trained on."""
 
 
 def choose_protocol(name: str | None, datasets: Sequence[str], emotions: Sequence[str]) -> Protocol:
@@ -21,9 +35,14 @@ def choose_protocol(name: str | None, datasets: Sequence[str], emotions: Sequenc
     of one's own (`read_protocol`).
 
     Raises:
-        UsageError: no such protocol, or it says nothing about one of the data sets.
+        UsageError: no such protocol, it says nothing about one of the data sets, or two of them show the same persons.
     """
     distinct = sorted(set(datasets))
+    for group in SAME_PERSONS:
+        if len(both := sorted(group & set(distinct))) > 1:
+            raise UsageError(
+                f"{' and '.join(both)} show the same persons, who would be trained and tested on; take one"
+            )
     if name is None:
         if distinct == ["casme2", "samm", "smic"]:
             name = "megc2019"
@@ -31,6 +50,8 @@ def choose_protocol(name: str | None, datasets: Sequence[str], emotions: Sequenc
             name = DEFAULT_PROTOCOLS.get(distinct[0], "as-labelled") if len(distinct) == 1 else "as-labelled"
     if name == "as-labelled":
         classes = tuple(sorted({emotion for emotion in emotions if emotion}))
+        if {"other", "others"} <= set(classes):
+            log.info("note: other and others are two classes here; a protocol of your own (FILE.toml) can join them")
         return Protocol(name, classes, {"*": {emotion: emotion for emotion in classes}})
     if name.lower().endswith(".toml"):
         protocol = read_protocol(Path(name))

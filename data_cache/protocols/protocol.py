@@ -19,13 +19,24 @@ class Composition:
         counts: clips per class.
         subjects: subjects with at least one clip of a class; 0 where that is not known.
         single_class: subjects all of whose clips are of one class; None where that is not known.
-        absent_at_times: clips that some official versions of the data set lack → their class and why.
+        extra: clips that some copies have beyond the official release → their class, and where they come from.
+        parts: of a data set with a fixed split, part → clips per class.
     """
 
     counts: Mapping[str, int]
     subjects: int = 0
     single_class: tuple[str, ...] | None = None
-    absent_at_times: Mapping[ClipKey, tuple[str, str]] = field(default_factory=dict)
+    extra: Mapping[ClipKey, tuple[str, str]] = field(default_factory=dict)
+    parts: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+
+    def counts_for(self, clips: Collection[ClipKey]) -> Counter[str]:
+        """Clips per class of the full set, with the extra clips and without the parts that `clips` shows."""
+        there = {part_of(key) for key in clips} & set(self.parts)
+        counts: Counter[str] = Counter()
+        for part in [self.parts[name] for name in there] or [self.counts]:
+            counts.update(part)
+        counts.update(emotion for key, (emotion, _) in self.extra.items() if key in clips)
+        return counts
 
 
 @dataclass(frozen=True)
@@ -37,7 +48,10 @@ class Protocol:
         classes: class names in index order.
         emotions: for each data set, raw emotion (lower case) → class. The key "*" holds for any data set.
         composition: what each full data set gives; empty when that is not known.
-        excluded: clips left out by the protocol, each with the reason.
+        excluded: clips left out by the protocol, each with the reason; a clip name may end in * for any ending.
+        relabelled: clips whose raw emotion is this one, whatever the sheet says: versions of a sheet differ.
+        split: the parts of a fixed split, () for none; the first is trained on, each other one is tested on by
+            itself. A clip's part is what its subject's name begins with: testA-sub0101 (`part_of`).
     """
 
     name: str
@@ -45,10 +59,21 @@ class Protocol:
     emotions: Mapping[str, Mapping[str, str]]
     composition: Mapping[str, Composition] = field(default_factory=dict)
     excluded: Mapping[ClipKey, str] = field(default_factory=dict)
+    relabelled: Mapping[ClipKey, str] = field(default_factory=dict)
+    split: tuple[str, ...] = ()
 
     def covers(self, dataset: str) -> bool:
         """Whether this protocol says anything about `dataset`."""
         return dataset in self.emotions or "*" in self.emotions
+
+    def exclusion(self, key: ClipKey) -> str | None:
+        """Why the protocol leaves a clip out; None where it does not."""
+        by_name = (
+            why
+            for (dataset, subject, clip), why in self.excluded.items()
+            if clip.endswith("*") and (dataset, subject) == key[:2] and key[2].startswith(clip[:-1])
+        )
+        return self.excluded.get(key) or next(by_name, None)
 
     @property
     def expected(self) -> dict[str, int]:
@@ -64,12 +89,16 @@ class Protocol:
         return replace(self, composition=part)
 
 
+def part_of(key: ClipKey) -> str:
+    """The part of a fixed split that a clip is in: testA for the subject testA-sub0101."""
+    return key[1].partition("-")[0]
+
+
 @dataclass(frozen=True)
 class Labelling:
     """The outcome of a protocol on a list of clips.
 
     Attributes:
-        classes: class names.
         labels: class index per clip, −1 for a clip that the protocol does not use.
         left_out: reason → number of clips not used.
     """
@@ -92,8 +121,9 @@ def apply_protocol(protocol: Protocol, clips: Sequence[tuple[ClipKey, str]]) -> 
     left_out: Counter[str] = Counter()
     for key, emotion in clips:
         mapping = protocol.emotions.get(key[0], protocol.emotions.get("*", {}))
-        if key in protocol.excluded:
-            left_out[f"excluded: {protocol.excluded[key]}"] += 1
+        emotion = protocol.relabelled.get(key, emotion)
+        if excluded := protocol.exclusion(key):
+            left_out[f"excluded: {excluded}"] += 1
             labels.append(-1)
         elif emotion not in mapping:
             left_out[f"emotion {emotion or 'unknown'!r} is in no class of {protocol.name}"] += 1
@@ -111,18 +141,16 @@ def count_differences(
     Args:
         protocol: the protocol.
         counts: clips per class.
-        clips: the clips that were counted; with them, a clip known to be absent at times is named.
+        clips: the clips that were counted; with them, only the data sets and parts that are there are compared,
+            and extra clips that some copies have are allowed for.
     """
-    differences = [
-        f"{name}: {counts.get(name, 0)} clips, {protocol.name} has {expected}"
-        for name, expected in protocol.expected.items()
-        if counts.get(name, 0) != expected
-    ]
-    if not differences or clips is None:
-        return differences
-    return differences + [
-        f"{'/'.join(key[1:])} ({emotion}) is missing: {why}"
-        for part in protocol.composition.values()
-        for key, (emotion, why) in part.absent_at_times.items()
-        if key not in clips
+    expected: Mapping[str, int] = protocol.expected
+    if clips is not None:
+        there = {key[0] for key in clips}
+        parts = [part.counts_for(clips) for name, part in protocol.composition.items() if name in there]
+        expected = {name: sum(part[name] for part in parts) for name in expected} if parts else {}
+    return [
+        f"{name}: {counts.get(name, 0)} clips, {protocol.name} has {number}"
+        for name, number in expected.items()
+        if counts.get(name, 0) != number
     ]

@@ -20,15 +20,7 @@ from h5py import h5a, h5d, h5l, h5o, h5s, h5z
 from data_cache.digest import canonical_json
 from data_cache.errors import InvalidFile, MptError, UsageError
 from data_cache.names import name_problem, text_problem
-from data_cache.schema import (
-    ATTRIBUTES,
-    FIELDS,
-    FORMAT,
-    FORMAT_VERSION,
-    TABLE_FIELDS,
-    CacheAttributes,
-    Field,
-)
+from data_cache.schema import ATTRIBUTES, FIELDS, FORMAT, FORMAT_VERSION, TABLE_FIELDS, CacheAttributes, Field
 
 _FILTERS = (h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32)
 _MOST_ROWS_IN_A_CHUNK = 65_536  # of a column; MPT writes 1024

@@ -110,7 +110,6 @@ class CacheReader:
         """Every image field of one clip, checked against the clip's SHA-256.
 
         Args:
-            index: row of the clip.
             out: arrays to fill, C-ordered uint8, one per image field; by default fresh ones.
 
         Raises:

@@ -84,6 +84,7 @@ def compare(reader: CacheReader, fingerprint: dict[str, Any]) -> Iterator[Proble
     ours_is, theirs_is = reader.attributes.dataset, fingerprint["dataset"]
     if ours_is != theirs_is:
         yield Problem("error", "dataset", f"is {ours_is}, the fingerprint has {theirs_is}")
+        return
     ours = {(clip["subject"], clip["clip"]): clip for clip in make_fingerprint(reader)["clips"]}
     theirs = {(clip["subject"], clip["clip"]): clip for clip in fingerprint["clips"]}
     for subject, name in sorted({*ours, *theirs}):

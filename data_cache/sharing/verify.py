@@ -16,7 +16,6 @@ class Verdict:
     """What was found.
 
     Attributes:
-        clips: how many there are.
         problems: what is wrong with the cache, or differs from the fingerprint.
         notes: what may explain a difference.
         stale: whether the fingerprint is of another recipe; pixels are then not compared, for all would differ.
@@ -32,7 +31,6 @@ def verify(path: Path, *, quick: bool = False, against: Path | None = None) -> V
     """Check a cache, with a progress bar, and the file as a whole against its checksum file.
 
     Args:
-        path: the cache.
         quick: leave out whatever reads the pixels.
         against: a fingerprint that a valid cache is then compared with.
 

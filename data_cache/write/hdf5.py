@@ -70,7 +70,6 @@ def new_hdf5(path: Path, *, durable: bool = True) -> Iterator[tuple[h5py.File, S
     is where the file lies for now.
 
     Args:
-        path: where the file shall be.
         durable: whether it must survive a power cut once the block has ended.
 
     Raises:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from data_cache.digest import digest
-from data_cache.errors import ClipsFailed
+from data_cache.errors import ClipsFailed, grouped
 from data_cache.files.atomic import remove_leftovers
 from data_cache.read.validate import errors_in, validate
 from data_cache.write.shards import merge
@@ -45,12 +45,10 @@ def merge_parts(
     The caller holds the cache's `writer_lock`.
 
     Args:
-        cache: the file to make.
         shards: clip key → shard, for every clip that there is.
         failures: clip key → why the clip could not be used; some have no shard.
         source_digest: identity of all sources together.
         provenance: for the attribute of that name; what is left out is added.
-        allow_missing: go on without the clips in `failures`.
         on_clip: called with each clip once it is copied.
 
     Raises:
@@ -62,8 +60,8 @@ def merge_parts(
     wanted = [shard for key, shard in shards.items() if key not in failures]
     if failures and not (allow_missing and wanted):
         raise ClipsFailed(failure_report(failures, len({*shards, *failures}), written=None))
-    omitted = {**provenance, "omitted": dict(sorted(failures.items()))}
-    merge(wanted, cache, source_digest=source_digest, provenance=omitted, on_clip=on_clip)
+    said = {"omitted": dict(sorted(failures.items())), **provenance}
+    merge(wanted, cache, source_digest=source_digest, provenance=said, on_clip=on_clip)
     shutil.rmtree(parts_folder(cache), ignore_errors=True)
     return len(wanted)
 
@@ -72,11 +70,9 @@ def failure_report(failures: Mapping[str, str], clips: int, written: Sequence[Pa
     """The message that lists clips that cannot be used.
 
     Args:
-        failures: clip key → reason.
-        clips: how many clips there are in all.
         written: the caches that were written without them, if any were.
     """
-    lines = [f"  {key}: {reason}" for key, reason in sorted(failures.items())]
+    lines = [f"  {line}" for line in grouped(sorted(failures.items()))]
     outcome = (
         f"{', '.join(map(str, written))} holds the others."
         if written

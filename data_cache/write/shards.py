@@ -59,7 +59,7 @@ def merge(
         parts: caches or shards, at least one; readers are closed and open their file again by themselves.
         output: the file to make; an existing one is replaced at the very end.
         source_digest: the identity of all sources; by default made from those of the parts.
-        provenance: by default that of the first part, with the names of all parts.
+        provenance: by default that of the first part, with the names, notes and corrections of all parts.
         on_clip: called with the key of each clip once it is copied.
 
     Raises:
@@ -77,13 +77,12 @@ def merge(
         ((reader, index) for reader in readers for index in range(len(reader))),
         key=lambda row: natural_key(row[0].clips.key(row[1])),
     )
-    names = sorted(reader.path.name for reader in readers)
     attributes = CacheAttributes(
         dataset=first.dataset,
         recipe=first.recipe,
         recipe_digest=first.recipe_digest,
         source_digest=source_digest or _joint_source(readers),
-        provenance=provenance or {**first.provenance, "merged_from": names},
+        provenance=provenance or _joint_provenance(readers),
         licence_notice=first.licence_notice,
     )
     # An exception at any moment would get lost in HDF5's calls of the sink; between two clips it is safe.
@@ -117,6 +116,20 @@ def _checked(part: Path | CacheReader) -> CacheReader:
     with CacheReader(part) if isinstance(part, Path) else part as reader:
         require_valid(reader, pixels=False)
         return reader
+
+
+def _joint_provenance(readers: Sequence[CacheReader]) -> dict[str, object]:
+    """That of the first part, with what all parts say of their clips; a clip that is there now was not left out."""
+    made = [reader.attributes.provenance for reader in readers]
+    there = {key for reader in readers for key in reader.clips.keys}
+    omitted = {key: why for each in made for key, why in each.get("omitted", {}).items() if key not in there}
+    lines = {
+        name: list(dict.fromkeys(line for each in made for line in each.get(name, [])))
+        for name in ("notes", "corrections")
+        if any(name in each for each in made)
+    }
+    names = sorted(reader.path.name for reader in readers)
+    return {**made[0], **lines, "omitted": omitted, "merged_from": names}
 
 
 def _joint_source(readers: Sequence[CacheReader]) -> str:

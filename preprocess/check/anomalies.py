@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from data_cache.errors import ClipsFailed
@@ -13,6 +13,7 @@ from data_cache.protocols import (
     apply_protocol,
     choose_protocol,
     count_differences,
+    part_of,
 )
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Anomaly, Discovery
@@ -20,6 +21,8 @@ from preprocess.datasets.corrections import KNOWN_ANOMALIES
 from preprocess.frames.image_header import ImageHeader, check_image_file
 from preprocess.recipe import Recipe
 
+LONG = 1.0
+"""Seconds above which a micro-expression is asked about."""
 SHORT = Recipe.frames
 """Clips of fewer frames than the default recipe samples are interpolated."""
 
@@ -88,18 +91,26 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
     """
     protocol = choose_protocol(protocol_name, [found.dataset], [clip.emotion for clip in found.clips])
     protocol = protocol.only(found.dataset)
-    keys = [(clip.dataset, clip.subject, clip.clip) for clip in found.clips]
-    labelling = apply_protocol(protocol, list(zip(keys, [clip.emotion for clip in found.clips], strict=True)))
+    clips = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in found.clips]
+    labelling = apply_protocol(protocol, clips)
+    lost = [((found.dataset, *_split(key)), emotion) for key, emotion in found.lost.items()]
+    counted = clips + [(key, emotion) for key, emotion in lost if KNOWN_ANOMALIES.get(key) == "unusable"]
+    listed = apply_protocol(protocol, counted)
     whole = protocol.composition.get(found.dataset, Composition({}))
+    full = whole.counts_for([key for key, _ in counted])
     subjects = _subjects(found.clips, labelling)
     anomalies = [
-        *_failures(found.failures),
+        *_failures(found),
         *_files(found.clips),
         *_annotation(found.clips),
         *found.anomalies,
         *(
+            Anomaly(key, "wide frames", size, "whole scenes? --faces auto cuts the faces out", unexpected=False)
+            for key, size in found.wide.items()
+        ),
+        *(
             Anomaly(found.dataset, _COUNTS, text, _GO_ON, unexpected=True)
-            for text in count_differences(protocol, labelling.counts, keys)
+            for text in count_differences(protocol, listed.counts, [key for key, _ in counted])
         ),
         *_subject_anomalies(subjects, whole, found.dataset),
         *(
@@ -110,12 +121,13 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
     return Report(
         dataset=found.dataset,
         root=str(found.root),
-        layout=found.notes,
+        layout=[*found.notes, *_spans(found.clips)],
         cropped=found.cropped,
         protocol=protocol.name,
         clips=len(found.clips),
         classes={
-            name: {"clips": count, "full_set": whole.counts.get(name)} for name, count in labelling.counts.items()
+            name: {"clips": count, "full_set": full[name] if whole.counts else None}
+            for name, count in labelling.counts.items()
         },
         subjects=subjects,
         expected_subjects=whole.subjects or None,
@@ -124,9 +136,16 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
     )
 
 
-def _failures(failures: Mapping[str, str]) -> Iterator[Anomaly]:
-    for key, reason in failures.items():
-        yield Anomaly(key, "unusable", reason, "left out; the build stops unless --allow-missing", unexpected=True)
+def _split(key: str) -> tuple[str, str]:
+    """Subject and clip of `subject/clip`."""
+    subject, _, clip = key.partition("/")
+    return subject, clip
+
+
+def _failures(found: Discovery) -> Iterator[Anomaly]:
+    for key, reason in found.failures.items():
+        known = KNOWN_ANOMALIES.get((found.dataset, *_split(key))) == "unusable"
+        yield Anomaly(key, "unusable", reason, "left out; the build stops unless --allow-missing", unexpected=not known)
 
 
 def _files(clips: Iterable[Clip]) -> Iterator[Anomaly]:
@@ -176,6 +195,26 @@ def _annotation(clips: Iterable[Clip]) -> Iterator[Anomaly]:
         elif len(clip.frames) < SHORT:
             found = f"{len(clip.frames)} frames"
             yield Anomaly(clip.key, "short", found, f"interpolated to {SHORT} frames", unexpected=False)
+        elif (seconds := len(clip.frames) / clip.fps) > LONG:
+            found = f"{len(clip.frames)} frames at {clip.fps:g} Hz are {seconds:.2g} s"
+            yield Anomaly(clip.key, "long", found, "kept; are onset, offset and fps right?", unexpected=False)
+
+
+def _spans(clips: Sequence[Clip]) -> list[str]:
+    """One line on frames, rates and lengths, where a wrong frame rate or an open interval shows."""
+    if not clips:
+        return []
+    frames, rates = [len(clip.frames) for clip in clips], [clip.fps for clip in clips]
+    seconds = [len(clip.frames) / clip.fps for clip in clips]
+    spans = ((frames, "frames"), (rates, "Hz"), (seconds, "s"))
+    return ["clips of " + ", ".join(f"{min(values):.3g} to {max(values):.3g} {unit}" for values, unit in spans)]
+
+
+def count_notes(found: Discovery) -> list[str]:
+    """How the classes of the usual protocol differ in number from the full set; empty when they agree."""
+    clips = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in found.clips]
+    protocol = choose_protocol(None, [found.dataset], [emotion for _, emotion in clips])
+    return count_differences(protocol, apply_protocol(protocol, clips).counts, [key for key, _ in clips])
 
 
 def _subjects(clips: Iterable[Clip], labelling: Labelling) -> dict[str, dict[str, int]]:
@@ -190,7 +229,8 @@ def _subject_anomalies(
     subjects: Mapping[str, Mapping[str, int]], whole: Composition, dataset: str
 ) -> Iterator[Anomaly]:
     used = {subject: counts for subject, counts in subjects.items() if counts}
-    if whole.subjects and len(used) != whole.subjects:
+    parts = {part_of((dataset, subject, "")) for subject in used}
+    if whole.subjects and len(used) != whole.subjects and parts >= set(whole.parts):
         found = f"{len(used)} subjects with clips of these classes, the full set has {whole.subjects}"
         yield Anomaly(dataset, _COUNTS, found, _GO_ON, unexpected=True)
     for subject, counts in used.items():

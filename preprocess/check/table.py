@@ -3,6 +3,7 @@
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from data_cache.errors import grouped
 from data_cache.names import visible
 from preprocess.check.anomalies import Report
 from preprocess.datasets.base import Anomaly
@@ -26,11 +27,11 @@ def print_report(report: Report) -> None:
         console.print("\n[bold]corrected[/bold] (--no-corrections takes the annotation as delivered)")
         for line in report.corrections:
             console.print(f"  {_shown(line)}")
-    for (_, kind, action), anomalies in groupby(sorted(report.anomalies, key=_kind), key=_kind):
+    for (expected, kind, action), anomalies in groupby(sorted(report.anomalies, key=_kind), key=_kind):
         console.print(f"\n[bold]{_shown(kind)}[/bold] → {_shown(action)}")
-        for anomaly in anomalies:
-            mark = "[red]![/red]" if anomaly.unexpected else " "
-            console.print(f"{mark} {_shown(anomaly.key)}: {_shown(anomaly.found)}")
+        mark = " " if expected else "[red]![/red]"
+        for line in grouped((anomaly.key, anomaly.found) for anomaly in anomalies):
+            console.print(f"{mark} {_shown(line)}")
     console.print(f"\nunexpected, marked !: {report.unexpected}" if report.unexpected else "\nas expected")
 
 
@@ -50,7 +51,7 @@ def _counts(report: Report) -> "Table":
     from rich.table import Table
 
     table = Table(title=f"clips by protocol {_shown(report.protocol)}", title_justify="left")
-    table.add_column("subject")
+    table.add_column("subject", min_width=max(map(len, report.subjects), default=0), overflow="fold")
     for name in (*report.classes, "all"):
         table.add_column(_shown(name), justify="right")
     for subject, counts in report.subjects.items():

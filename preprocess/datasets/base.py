@@ -11,6 +11,8 @@ from typing import Protocol
 from data_cache.errors import UsageError
 from preprocess.clip import Clip
 
+BOX_FILE = "face_boxes.csv"
+"""Boxes of faces, looked for in the data set's folder when no other file is named."""
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv"})
 
 LICENCE_NOTICE = (
@@ -68,9 +70,11 @@ class Discovery:
         root: the folder to which reported paths are relative.
         clips: usable clips.
         failures: clip key → why the clip cannot be used.
+        lost: clip key → emotion, of those failures whose annotation could be read.
         notes: what was found and chosen (layout, sheet), for the user and the provenance.
         corrections: repairs that were made to the annotation, one line each with its reason.
         anomalies: what was noticed besides.
+        wide: clip key → size of its frames, where those are wider than high, as whole scenes are.
         cropped: whether the frames show nothing but the face already.
         licence_notice: who may see a cache of these clips.
     """
@@ -79,9 +83,11 @@ class Discovery:
     root: Path
     clips: list[Clip] = field(default_factory=list)
     failures: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     corrections: list[str] = field(default_factory=list)
     anomalies: list[Anomaly] = field(default_factory=list)
+    wide: dict[str, str] = field(default_factory=dict)
     cropped: bool = True
     licence_notice: str = ""
 
@@ -90,7 +96,10 @@ class Discovery:
 
 
 class Adapter(Protocol):
-    """A function that finds the clips of one official data set below `root`."""
+    """A function that finds the clips of one official data set below `root`.
+
+    Keyword arguments of its own (`sheet`, `camera`, …) are what `find` may be asked for.
+    """
 
     def __call__(self, root: Path, *, corrected: bool = True) -> Discovery:
         """Find every clip.
@@ -105,6 +114,11 @@ class Adapter(Protocol):
         ...
 
 
+def environment_name(dataset: str) -> str:
+    """The environment variable that may name a data set's folder: MPT_CASME_SQ."""
+    return f"MPT_{dataset.upper().replace('-', '_')}"
+
+
 def find_root(root: Path, dataset: str) -> Path:
     """`root` if it is a folder.
 
@@ -115,6 +129,6 @@ def find_root(root: Path, dataset: str) -> Path:
         what = "is not a folder" if root.exists() else "does not exist"
         raise UsageError(
             f"the {dataset} folder {root} {what}; put the data set there, pass --root FOLDER, "
-            f"or set MPT_{dataset.upper()}=FOLDER"
+            f"or set {environment_name(dataset)}=FOLDER"
         )
     return root

@@ -1,20 +1,23 @@
 """CASME II (Yan et al. 2014): 200 fps, 26 subjects, frames numbered as in the sheet.
 
 Layout as delivered: `Cropped/sub01/EP02_01f/reg_img46.jpg` (numbers without leading zeros, from
-OnsetFrame to OffsetFrame) beside `CASME2-coding-20140508.xlsx` or the 2019 sheet. `CASME2-RAW`
-holds whole recordings with the same numbers. Clip names are irregular and repeat across subjects
+OnsetFrame to OffsetFrame), often below `CASME2_preprocessed_Li Xiaobai`, beside
+`CASME2-coding-20140508.xlsx` or `-20190701.xlsx`: the same 255 clips, three of them with another
+label. `CASME2-RAW` holds whole recordings with the same numbers. Clip names are irregular and repeat across subjects
 (EP02_07 is in sub05 and in sub24), so (subject, clip) is the key. ApexFrame may read '/'. Released
 under a licence agreement: http://casme.psych.ac.cn
 """
 
 from pathlib import Path
 
-from preprocess.datasets.base import Discovery
+from data_cache.protocols.published import CASME2_RELABELLED, CASME2_UNLISTED
+from preprocess.datasets.base import Annotation, Discovery
+from preprocess.datasets.collect import Facts
 from preprocess.datasets.sheet_set import SheetSet
 
 CASME2 = SheetSet(
     title="CASME II",
-    fps=200.0,
+    facts=Facts(fps=200.0),
     frame_folders=(
         "Cropped",
         "Cropped/Cropped",
@@ -27,20 +30,32 @@ CASME2 = SheetSet(
         ".",
     ),
     clip_folders="sub[0-9]*/*",
-    sheets=("CASME2-coding-2019*.xlsx", "CASME2-coding-2014*.xlsx", "CASME2-coding*.xlsx", "CASME2*.xls*"),
+    sheets=("CASME2-coding-2019*", "CASME2-coding-2014*", "CASME2-coding*", "CASME2*"),
     subject_folder="sub{:02d}".format,
     expected="Cropped/sub01/…/reg_img46.jpg (or CASME2_RAW_selected/sub01/…)",
 )
+SUPPLEMENT = Annotation(*CASME2_UNLISTED[1:], 61, 91, 106, "disgust")
+"""The frames of this clip are delivered, but its row is in no official sheet; lists of 256 clips have it like this."""
 
 
-def casme2(root: Path, *, corrected: bool = True) -> Discovery:
+def casme2(root: Path, *, corrected: bool = True, sheet: Path | None = None, supplement: bool = False) -> Discovery:
     """Find the clips of CASME II below `root`.
 
     Args:
         root: the folder as delivered.
         corrected: whether to apply the known corrections of the annotation.
+        sheet: the sheet to read; by default that of 2019, else that of 2014.
+        supplement: whether to add `SUPPLEMENT`, which makes the 247 clips of the paper.
 
     Raises:
         UsageError: the folder, its frames or its sheet are missing.
     """
-    return CASME2.find("casme2", root, corrected)
+    found = CASME2.find("casme2", root, corrected, sheet, [SUPPLEMENT] if supplement else [])
+    labels = {clip.emotion for clip in found.clips if ("casme2", clip.subject, clip.clip) in CASME2_RELABELLED}
+    if "surprise" in labels:
+        found.notes.append(
+            "labels of the sheet of 2019: three clips of sub24 are surprise there, sadness in that of 2014"
+        )
+    if f"{CASME2_UNLISTED[1]}/{CASME2_UNLISTED[2]}" not in {clip.key for clip in found.clips}:
+        found.notes.append("sub24/EP02_07 has no row, as in every official sheet; --supplement adds it")
+    return found

@@ -4,16 +4,17 @@ Every item ends as a clip, as a failure with its reason, or as an anomaly that s
 as nothing: none is dropped in silence.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from data_cache.names import name_problem, text_problem
 from preprocess.clip import Clip, ClipError
 from preprocess.datasets.base import Annotation, Anomaly, Discovery
 from preprocess.datasets.corrections import correct
-from preprocess.datasets.folders import check_span, frames_between, numbered_frames
-from preprocess.datasets.sheet import whole_number
+from preprocess.datasets.folders import check_span, describe_gaps, frames_between, missing_between, numbered_frames
+from preprocess.datasets.sheet import parse_rate, whole_number
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Listed:
         action_units: the AU cell, whatever its notation (`4+L10`, `(R6 or R12)+R15`).
         whole: whether the clip is all of its folder, so that onset and offset are its first and last frame.
         fault: why it cannot be used, where the adapter knows already.
+        fps: the cell with its frame rate in Hz, "" where it is that of the data set.
     """
 
     line: int
@@ -43,17 +45,35 @@ class Listed:
     action_units: str = ""
     whole: bool = False
     fault: str = ""
+    fps: str = ""
 
 
-def collect(found: Discovery, listed: Iterable[Listed], fps: float, corrected: bool) -> None:
+@dataclass(frozen=True)
+class Facts:
+    """What holds for all clips of a data set.
+
+    Attributes:
+        fps: native frame rate in Hz, where the annotation states none.
+        labels: spellings of emotions, in lower case → the usual one.
+        gaps: whether clips lack frames as a rule, so that the frames that are there are used; elsewhere a clip with
+            a gap cannot be used.
+    """
+
+    fps: float
+    labels: Mapping[str, str] = field(default_factory=dict)
+    gaps: bool = False
+
+
+def collect(found: Discovery, listed: Iterable[Listed], facts: Facts, corrected: bool) -> None:
     """Turn what is listed into clips of `found`, or into failures that say why not.
 
     Args:
         found: where clips, failures, corrections and anomalies go.
         listed: the micro-expressions.
-        fps: native frame rate in Hz.
+        facts: what holds for all of them.
         corrected: whether known corrections are applied.
     """
+    respelled: Counter[str] = Counter()
     seen: dict[str, tuple[int, Annotation]] = {}
     for each in listed:
         key = f"line {each.line}"
@@ -61,14 +81,20 @@ def collect(found: Discovery, listed: Iterable[Listed], fps: float, corrected: b
             check_name("subject", each.subject)
             check_name("clip", each.clip)
             key = f"{each.subject}/{each.clip}"
-            annotation = _annotation(each)
+            annotation = _annotation(found, key, each)
+            if usual := facts.labels.get(annotation.emotion):
+                respelled[f"{each.emotion!r} is read as {usual!r}"] += 1
+                annotation = replace(annotation, emotion=usual)
             if key in seen:
                 _repeated(found, key, each.line, annotation, *seen[key])
                 continue
             seen[key] = (each.line, annotation)
-            found.clips.append(_clip(found, each, annotation, fps, corrected))
+            found.lost[key] = annotation.emotion
+            found.clips.append(_clip(found, each, annotation, facts, corrected))
+            del found.lost[key]
         except ClipError as error:
             found.failures[key] = str(error)
+    found.notes += [f"{line} in {count} rows" for line, count in respelled.items()]
 
 
 def check_name(what: str, name: str) -> None:
@@ -94,10 +120,13 @@ def _refuse(problem: str | None) -> None:
         raise ClipError(problem)
 
 
-def _annotation(each: Listed) -> Annotation:
-    """The numbers and the label of `each`."""
+def _annotation(found: Discovery, key: str, each: Listed) -> Annotation:
+    """The numbers and the label of `each`; an apex below 0 is how some programs write that it is unknown."""
     if each.fault:
         raise ClipError(each.fault)
+    if each.apex.startswith("-") and each.apex[1:].removesuffix(".0").isdecimal():
+        found.anomalies.append(Anomaly(key, "apex below 0", f"apex {each.apex}", "taken as unknown", unexpected=False))
+        each = replace(each, apex="")
     try:
         check_text("emotion", each.emotion)
         onset, apex, offset = (whole_number(name, getattr(each, name)) for name in ("onset", "apex", "offset"))
@@ -117,7 +146,7 @@ def _repeated(
     found.failures[key] = f"lines {first_line} and {line} of the sheet contradict each other; remove one of them"
 
 
-def _clip(found: Discovery, each: Listed, annotation: Annotation, fps: float, corrected: bool) -> Clip:
+def _clip(found: Discovery, each: Listed, annotation: Annotation, facts: Facts, corrected: bool) -> Clip:
     frames = numbered_frames(each.folder)
     repairs: list[str] = []
     if each.whole and not frames:
@@ -126,21 +155,23 @@ def _clip(found: Discovery, each: Listed, annotation: Annotation, fps: float, co
         annotation = replace(annotation, onset=min(frames), offset=max(frames))
     if corrected:
         annotation, repairs = correct(found.dataset, annotation, frames)
-    if annotation.onset is None or annotation.offset is None:
+    onset, apex, offset = annotation.onset, annotation.apex, annotation.offset
+    if onset is None or offset is None:
         raise ClipError("no onset or offset is annotated; complete the sheet")
-    if annotation.apex is not None:
-        check_span(0, annotation.apex)
-    clip = Clip(
-        dataset=found.dataset,
-        subject=annotation.subject,
-        clip=annotation.clip,
-        frames=frames_between(frames, annotation.onset, annotation.offset, each.folder),
-        onset=annotation.onset,
-        apex=annotation.apex,
-        offset=annotation.offset,
-        fps=fps,
-        emotion=annotation.emotion,
-        action_units=annotation.action_units,
-    )
+    if apex is not None:
+        check_span(0, apex)
+    check_span(onset, offset)
+    gaps = tuple(missing_between(frames, onset, offset)) if facts.gaps else ()
+    between = tuple(frames[number] for number in sorted(frames) if onset <= number <= offset)
+    if not gaps or not between:
+        between, gaps = frames_between(frames, onset, offset, each.folder), ()
+    if gaps:
+        what = describe_gaps(gaps, offset - onset + 1)
+        action = "the frames that are there are used"
+        found.anomalies.append(Anomaly(f"{each.subject}/{each.clip}", "frames missing", what, action, unexpected=False))
     found.corrections += repairs
-    return clip
+    rate = parse_rate(each.fps, facts.fps)
+    emotion, units = annotation.emotion, annotation.action_units
+    return Clip(
+        found.dataset, each.subject, each.clip, between, onset, apex, offset, rate, emotion, units, missing=gaps
+    )

@@ -1,16 +1,20 @@
 """From what a user types to clips: the data set by its name, or a manifest by its path."""
 
 import os
-from functools import partial
+from collections.abc import Callable
+from inspect import signature
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple
 
 from data_cache.errors import UsageError
-from preprocess.datasets.base import Adapter, Discovery
+from preprocess.datasets.base import Adapter, Discovery, environment_name
 from preprocess.datasets.casme2 import casme2
+from preprocess.datasets.casme3 import casme3
+from preprocess.datasets.casme_sq import casme_sq
 from preprocess.datasets.demo import demo
+from preprocess.datasets.dfme import dfme
 from preprocess.datasets.samm import samm
-from preprocess.datasets.smic import Camera, smic
+from preprocess.datasets.smic import smic
 
 
 class DataSet(NamedTuple):
@@ -24,35 +28,45 @@ ADAPTERS: dict[str, DataSet] = {
     "casme2": DataSet(casme2, "CASME II: Cropped (or CASME2_RAW_selected) and its coding sheet."),
     "samm": DataSet(samm, "SAMM: the scenes as delivered (or your crops) and SAMM_Micro_FACS_Codes_v2.xlsx."),
     "smic": DataSet(smic, "SMIC: SMIC_all_cropped, SMIC_all_raw, or HS_long and its annotation sheet."),
+    "casme3": DataSet(casme3, "CAS(ME)³: part A (videos or clips) or part C, and its sheet."),
+    "casme-sq": DataSet(casme_sq, "CAS(ME)²: cropped, selectedpic or rawpic, and CAS(ME)^2code_final.xlsx."),
+    "dfme": DataSet(dfme, "DFME: train_data, test_data_A, test_data_B and their sheets."),
     "demo": DataSet(demo, "A synthetic set in the layout of CASME II."),
 }
 """The data sets by name: the one place where a new one is entered."""
 
 
-def find(name: str, root: Path | None = None, *, camera: str = "hs", corrected: bool = True) -> Discovery:
+def find(name: str, root: Path | None = None, *, corrected: bool = True, **choices: Any) -> Discovery:
     """The clips of a data set.
 
     Args:
-        name: casme2, samm, smic or demo, or the path of a manifest (.csv).
+        name: a data set of `ADAPTERS`, or the path of a manifest (.csv, .tsv or .txt).
         root: its folder; by default $MPT_<SET>, else datasets/<set>.
-        camera: of SMIC: hs, vis or nir.
         corrected: whether known corrections of the annotation are applied.
+        choices: what only some data sets offer (`sheet`, `camera`, `part`, `supplement`; `fps` of a manifest); None
+            for the usual.
 
     Raises:
-        UsageError: no such data set or camera, or it is not where it was looked for.
+        UsageError: no such data set, it does not offer a choice, or it is not where it was looked for.
     """
-    if name.lower().endswith(".csv"):
+    choices = {choice: value for choice, value in choices.items() if value is not None}
+    if Path(name).suffix.lower() in (".csv", ".tsv", ".txt"):
         from preprocess.datasets.manifest import manifest  # with OpenCV, for videos
 
-        return manifest(Path(name))
+        return manifest(Path(name), **_offered(name, manifest, choices))
     if name not in ADAPTERS:
         raise UsageError(f"no data set {name!r}; choose one of {', '.join(ADAPTERS)}, or name a manifest (FILE.csv)")
-    if camera not in get_args(Camera):
-        raise UsageError(f"no camera {camera!r}; SMIC has {', '.join(get_args(Camera))}")
-    adapter = partial(smic, camera=camera) if name == "smic" else ADAPTERS[name].adapter  # type: ignore[arg-type]
-    return adapter(dataset_root(name, root), corrected=corrected)
+    adapter = ADAPTERS[name].adapter
+    return adapter(dataset_root(name, root), corrected=corrected, **_offered(name, adapter, choices))
+
+
+def _offered(name: str, adapter: Callable[..., Discovery], choices: dict[str, Any]) -> dict[str, Any]:
+    for choice in choices:
+        if choice not in signature(adapter).parameters:
+            raise UsageError(f"--{choice} is no option of {name}")
+    return choices
 
 
 def dataset_root(dataset: str, root: Path | None) -> Path:
     """Where a data set is: `root`, else the environment variable MPT_<SET>, else ./datasets/<set>."""
-    return root or Path(os.environ.get(f"MPT_{dataset.upper()}") or Path("datasets") / dataset)
+    return root or Path(os.environ.get(environment_name(dataset)) or Path("datasets") / dataset)

@@ -1,8 +1,9 @@
 """Folders as data sets have them: where the clips are, which image is which frame, and which are missing."""
 
+import fnmatch
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -14,6 +15,8 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 MOST_FRAME_NUMBER = 2**31 - 1
 """Frame numbers are stored as int32."""
 _MOST_LISTED = 5
+_COPY = re.compile(r"(.+?)(?:\([0-9]+\)| - Copy.*| copy.*)")
+"""What browsers and file managers make of a name when the file is there already."""
 _CROP = re.compile(r"(?<!un)(?<!not_)(?<!not)crop", re.IGNORECASE)
 
 
@@ -30,12 +33,16 @@ def numbered_frames(folder: Path) -> dict[int, Path]:
     if not folder.is_dir():
         raise ClipError(f"there is no folder {folder}; unpack the frames there, or correct the sheet")
     frames: dict[int, Path] = {}
-    for entry in _entries(folder):
+    entries = _entries(folder)
+    names = {entry.name for entry in entries}
+    for entry in entries:
         path = folder / entry.name
         numbers = re.findall(r"[0-9]+", path.stem)
         if path.suffix.lower() not in IMAGE_SUFFIXES or not numbers or entry.name.startswith("."):
             continue
         number = int(numbers[-1])
+        if (copy := _COPY.fullmatch(path.stem)) and copy[1].rstrip() + path.suffix in names:
+            raise ClipError(f"{path} looks like a second copy of {copy[1].rstrip()}{path.suffix}; remove one of them")
         if number in frames:
             raise ClipError(
                 f"{folder} has two images with frame number {number}: {frames[number].name} and {path.name}; remove one"
@@ -69,15 +76,18 @@ def frames_between(frames: Mapping[int, Path], onset: int, offset: int, folder: 
         ClipError: onset after offset, or some are missing (the message lists which).
     """
     check_span(onset, offset)
-    gaps = missing_between(frames, onset, offset)
-    if gaps:
+    if gaps := missing_between(frames, onset, offset):
         found = f"it holds frames {min(frames)} to {max(frames)}" if frames else "it holds no numbered image"
-        count = sum(last - first + 1 for first, last in gaps)
         raise ClipError(
-            f"{count} of {offset - onset + 1} frames are missing in {folder}: {_in_short(gaps)} ({found}); "
-            "unpack the clip again, or correct the sheet"
+            f"{describe_gaps(gaps, offset - onset + 1)} in {folder} ({found}); unpack the clip again, or correct the "
+            "annotation"
         )
     return tuple(frames[number] for number in range(onset, offset + 1))
+
+
+def describe_gaps(gaps: Sequence[tuple[int, int]], frames: int) -> str:
+    """Which of so many `frames` are missing, in words."""
+    return f"{sum(last - first + 1 for first, last in gaps)} of {frames} frames are missing: {_in_short(gaps)}"
 
 
 def check_span(onset: int, offset: int) -> None:
@@ -123,13 +133,41 @@ class Layout:
 
 
 def find_layout(root: Path, candidates: Iterable[str], clips: str) -> Layout | None:
-    """The first of `candidates` below `root` with a folder that matches the pattern `clips`; None without any."""
+    """The first of `candidates` below `root` with a folder that matches the pattern `clips`; None without any.
+
+    Names count in any case, and candidates may lie up to two folders deeper: archives are unpacked into
+    folders of their own, such as `CASME2_preprocessed_Li Xiaobai/Cropped`.
+    """
+    places = list(_places(root, re.compile(fnmatch.translate(clips.partition("/")[0]), re.IGNORECASE)))
     for name in candidates:
-        folder = root / name
-        clip = min((path for path in folder.glob(clips) if path.is_dir()), default=None)
-        if clip is not None:
-            return Layout(folder, _is_cropped(root, folder, clip))
+        for place in places:
+            for folder in [place] if name == "." else sorted(place.glob(any_case(name))):
+                clip = min((path for path in folder.glob(any_case(clips)) if path.is_dir()), default=None)
+                if clip is not None:
+                    return Layout(folder, _is_cropped(root, folder, clip))
     return None
+
+
+def _places(root: Path, subject: re.Pattern[str], depth: int = 2) -> Iterator[Path]:
+    """`root` and the folders in it, without those that look like a subject's."""
+    yield root
+    if depth:
+        for path in sorted(root.glob("*/")):
+            if not subject.fullmatch(path.name) and not path.name.startswith((".", "__MACOSX")):
+                yield from _places(path, subject, depth - 1)
+
+
+def any_case(pattern: str) -> str:
+    """A glob pattern whose letters match in any case; what stands in brackets stays as it is."""
+    return re.sub(
+        r"\[[^]]*\]|[a-zA-Z]", lambda m: m[0] if m[0][0] == "[" else f"[{m[0].lower()}{m[0].upper()}]", pattern
+    )
+
+
+def index_folders(folder: Path, clips: str) -> dict[str, Path]:
+    """The folders that match the pattern `clips` below `folder`, by their path from there in lower case."""
+    paths = sorted(path for path in folder.glob(any_case(clips)) if path.is_dir())
+    return {path.relative_to(folder).as_posix().lower(): path for path in paths}
 
 
 def _is_cropped(root: Path, folder: Path, clip: Path) -> bool:
@@ -138,14 +176,10 @@ def _is_cropped(root: Path, folder: Path, clip: Path) -> bool:
     return any(_CROP.search(name) for name in names) or any(clip.glob("reg_*"))
 
 
-def unlisted_clips(found: Discovery, folder: Path, clips: str) -> list[Anomaly]:
-    """Folders of clips that no row of the sheet names: a sign of another version of the sheet."""
-    known = {clip.key for clip in found.clips} | set(found.failures)
-    unlisted = sorted(
-        key
-        for path in folder.glob(clips)
-        if path.is_dir() and (key := path.relative_to(folder).as_posix()) not in known
-    )
+def unlisted_clips(found: Discovery, folder: Path, folders: Mapping[str, Path]) -> list[Anomaly]:
+    """Folders of clips (`index_folders`) that no row of the sheet names: a sign of another version of the sheet."""
+    known = {key.lower() for key in [*(clip.key for clip in found.clips), *found.failures]}
+    unlisted = sorted(path.relative_to(folder).as_posix() for key, path in folders.items() if key not in known)
     if not unlisted:
         return []
     shown = ", ".join(unlisted[:_MOST_LISTED]) + (", …" if len(unlisted) > _MOST_LISTED else "")

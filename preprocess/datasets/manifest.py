@@ -8,15 +8,16 @@ empty. For a video, frames count from 0, and fps is read from the file when empt
 
 import csv
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 
 from data_cache.errors import UsageError
 from preprocess.clip import Clip, ClipError, VideoSpan
-from preprocess.datasets.base import VIDEO_SUFFIXES, Discovery
+from preprocess.datasets.base import BOX_FILE, VIDEO_SUFFIXES, Discovery
 from preprocess.datasets.collect import check_name, check_text
 from preprocess.datasets.folders import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
-from preprocess.datasets.sheet import plain_name, whole_number
+from preprocess.datasets.sheet import parse_rate, plain_name, whole_number
 from preprocess.frames.image_header import check_image_file
 from preprocess.frames.video import probe
 
@@ -47,8 +48,9 @@ def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -
     except ClipError as error:
         raise UsageError(f"{error}, or pass --name") from error
     found = Discovery(name, path.parent, licence_notice=LICENCE_NOTICE.format(dataset=name))
+    found.cropped = not (path.parent / BOX_FILE).is_file()  # boxes beside it are there to be used
     seen: set[str] = set()
-    for line, row in read_csv(path, REQUIRED, OPTIONAL):
+    for line, row in read_csv(path, REQUIRED, OPTIONAL, strict=True):
         key = f"line {line}"
         try:
             check_name("subject", row["subject"])
@@ -57,23 +59,27 @@ def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -
             if key in seen:
                 raise UsageError(f"{path}, line {line}: clip {key} is listed twice; give it another name")
             seen.add(key)
-            found.clips.append(_clip(found.dataset, row, path.parent, fps))
+            clip, (width, height) = _clip(found.dataset, row, path.parent, fps)
+            found.clips.append(clip)
+            if width > 1.25 * height:
+                found.wide[key] = f"{width}×{height} pixels"
         except (ClipError, OSError) as error:
             found.failures[key] = str(error) if key.startswith("line ") else f"line {line}: {error}"
     if not found.clips and not found.failures:
         raise UsageError(f"{path} lists no clips below its header line")
-    if found.clips and (note := _note_on_scenes(found.clips[0])):
-        found.notes.append(note)
     return found
 
 
-def read_csv(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
+def read_csv(
+    path: Path, required: tuple[str, ...], optional: tuple[str, ...], strict: bool = False
+) -> Iterator[tuple[int, dict[str, str]]]:
     """The rows of a CSV file as (line, column → stripped text); columns that the file lacks read "".
 
     Comma, semicolon or tab, whichever the header has most of; UTF-8 with or without a byte order mark.
 
     Raises:
-        UsageError: the file cannot be read as CSV, or lacks a required column.
+        UsageError: the file cannot be read as CSV, lacks a required column, has one twice or, where it is `strict`, has
+            one that is not known.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -86,6 +92,14 @@ def read_csv(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -
                 f"{path} lacks the column {' and '.join(missing)}; its header reads {header.strip()[:120]!r}, expected "
                 f"{','.join(required)} and optionally {','.join(optional)}"
             )
+        known = {plain_name(name): name for name in required + optional}
+        for place, name in enumerate(names):
+            if name and name in names[:place]:
+                raise UsageError(f"{path} has the column {name!r} twice; remove one of them")
+            if strict and name and name not in known:
+                near = get_close_matches(name, known, 1)
+                hint = f"; did you mean {known[near[0]]}?" if near else f"; known are {', '.join(known.values())}"
+                raise UsageError(f"{path} has an unknown column {(reader.fieldnames or [])[place]!r}{hint}")
         reader.fieldnames = names
         for row in reader:
             cells = {name: (row.get(plain_name(name)) or "").strip() for name in required + optional}
@@ -95,13 +109,16 @@ def read_csv(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -
         raise UsageError(f"{path} cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}); save it as 'CSV UTF-8'"
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}; UTF-16?); save it as 'CSV UTF-8'"
         ) from error
     except csv.Error as error:
         raise UsageError(f"{path} is no CSV file: {error}") from error
 
 
-def _clip(dataset: str, row: Mapping[str, str], folder: Path, default_fps: float | None) -> Clip:
+def _clip(
+    dataset: str, row: Mapping[str, str], folder: Path, default_fps: float | None
+) -> tuple[Clip, tuple[int, int]]:
+    """The clip of a row, and the width and height of its first frame."""
     if not row["path"]:
         raise ClipError("path is empty; name a folder of frames or a video file")
     if not row["path"].isprintable():
@@ -110,6 +127,8 @@ def _clip(dataset: str, row: Mapping[str, str], folder: Path, default_fps: float
     check_text("emotion", emotion)
     source = folder / row["path"]
     onset, apex, offset = (whole_number(name, row[name]) for name in ("onset", "apex", "offset"))
+    if (onset is None) != (offset is None):
+        raise ClipError("onset and offset go together; fill both, or neither for the whole folder or video")
     frames: tuple[Path, ...] | VideoSpan
     if source.is_dir():
         numbered = numbered_frames(source)
@@ -118,51 +137,31 @@ def _clip(dataset: str, row: Mapping[str, str], folder: Path, default_fps: float
         onset = min(numbered) if onset is None else onset
         offset = max(numbered) if offset is None else offset
         frames = frames_between(numbered, onset, offset, source)
-        fps = _rate(row, default_fps)
+        fps = parse_rate(row["fps"], default_fps)
+        size = _size(frames[0])
     elif source.is_file() and source.suffix.lower() in VIDEO_SUFFIXES:
         onset = 0 if onset is None else onset
         video = probe(source, offset)
         offset = video.frames - 1 if offset is None else offset
         check_span(onset, offset)
         frames = VideoSpan(source, onset, offset)
-        fps = _rate(row, video.rate)
+        fps = parse_rate(row["fps"], video.rate)
+        size = video.width, video.height
     elif source.exists():
         raise ClipError(f"{source} is neither a folder of frames nor a video ({', '.join(sorted(VIDEO_SUFFIXES))})")
     else:
-        raise ClipError(f"{source} does not exist; paths are relative to the manifest")
+        hint = "; write / instead of \\" if "\\" in row["path"] else ""
+        raise ClipError(f"{source} does not exist; paths are relative to the manifest{hint}")
     if apex is not None:
         check_span(0, apex)
-    return Clip(
-        dataset, row["subject"], row["clip"], frames, onset, apex, offset, fps, emotion, row.get("action_units", "")
-    )
+    units = row["action_units"]
+    return Clip(dataset, row["subject"], row["clip"], frames, onset, apex, offset, fps, emotion, units), size
 
 
-def _note_on_scenes(clip: Clip) -> str | None:
-    """A warning where frames are wider than high, as a camera's uncropped picture is; None otherwise."""
+def _size(frame: Path) -> tuple[int, int]:
+    """Width and height by the header of an image; 0 where it cannot be read, which the build says of this clip."""
     try:
-        width, height = _size(clip.frames)
-    except ClipError:  # the build says so of this clip
-        return None
-    if width <= 1.25 * height:
-        return None
-    return (
-        f"the frames of {clip.key} are {width}×{height} pixels, wider than high as whole scenes are; "
-        "--faces auto (or csv) cuts the faces out"
-    )
-
-
-def _size(frames: Sequence[Path] | VideoSpan) -> tuple[int, int]:
-    """Width and height by the header of the video or of the first image."""
-    header = probe(frames.path, frames.last) if isinstance(frames, VideoSpan) else check_image_file(frames[0])
+        header = check_image_file(frame)
+    except ClipError:
+        return 0, 0
     return header.width, header.height
-
-
-def _rate(row: Mapping[str, str], default: float | None) -> float:
-    text = row.get("fps", "")
-    try:
-        rate = float(text) if text else default
-    except ValueError as error:
-        raise ClipError(f"fps is {text[:40]!r}, expected a number") from error
-    if rate is None or not 0 < rate < 1e6:
-        raise ClipError("no frame rate is known; fill the column fps, or pass --fps")
-    return rate

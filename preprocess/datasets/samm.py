@@ -10,27 +10,29 @@ University.
 from pathlib import Path
 
 from preprocess.datasets.base import Discovery
+from preprocess.datasets.collect import Facts
 from preprocess.datasets.sheet_set import SheetSet
 
 SAMM = SheetSet(
     title="SAMM",
-    fps=200.0,
+    facts=Facts(fps=200.0, labels={"others": "other"}),
     frame_folders=("SAMM_CROP", "SAMM_Cropped", "SAMM_cropped", "Cropped", "SAMM", "SAMM/SAMM", "."),
     clip_folders="[0-9][0-9][0-9]/*",
-    sheets=("SAMM_Micro_FACS_Codes*.xlsx", "SAMM*Micro*.xlsx", "SAMM_2*.xlsx", "SAMM.xlsx", "SAMM*.xls*"),
+    sheets=("SAMM_Micro_FACS_Codes*", "SAMM*Micro*", "SAMM_2*", "SAMM", "SAMM*"),
     subject_folder="{:03d}".format,
     expected="SAMM/006/006_1_2/006_05562.jpg (or your own crops as SAMM_CROP/006/…)",
 )
 
 
-def samm(root: Path, *, corrected: bool = True) -> Discovery:
+def samm(root: Path, *, corrected: bool = True, sheet: Path | None = None) -> Discovery:
     """Find the clips of SAMM below `root`.
 
     Args:
         root: the folder as delivered.
         corrected: whether to apply the known corrections of the annotation.
+        sheet: the sheet to read; by default the newest that is found.
 
     Raises:
         UsageError: the folder, its frames or its sheet are missing.
     """
-    return SAMM.find("samm", root, corrected)
+    return SAMM.find("samm", root, corrected, sheet)

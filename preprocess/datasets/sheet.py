@@ -1,17 +1,22 @@
 """Read annotation sheets as labs receive them: preamble rows, unnamed columns, numbers stored as text."""
 
+import csv
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from data_cache.errors import UsageError
 from preprocess.clip import ClipError
+from preprocess.datasets.base import Discovery
 
 _UNKNOWN = frozenset({"", "/", "\\", "?", "-", "n/a", "na", "nan", "none"})
 _HEADER_SEARCH_ROWS = 50
+SHEET_SUFFIXES = (".xlsx", ".xlsm", ".csv", ".xls")
 
 
 @dataclass(frozen=True)
@@ -48,8 +53,25 @@ def whole_number(what: str, text: str) -> int | None:
     match = re.fullmatch(r"([0-9]{1,18})(\.0*)?", text.strip())
     if not match:
         hint = "; save the file with values instead of formulas" if text.startswith("=") else ""
+        hint = "; count frames, not seconds" if re.fullmatch(r"[0-9]*\.[0-9]+", text) else hint
         raise ClipError(f"{what} is {text[:60]!r}, expected a whole number{hint}")
     return int(match[1])
+
+
+def parse_rate(text: str, default: float | None) -> float:
+    """A cell as a frame rate in Hz; `default` where it is unknown.
+
+    Raises:
+        ClipError: it holds anything else, or no rate is known.
+    """
+    try:
+        rate = default if is_unknown(text) else float(text)
+    except ValueError as error:
+        hint = "; write a decimal point" if "," in text else ""
+        raise ClipError(f"fps is {text[:40]!r}, expected a number{hint}") from error
+    if rate is None or not 0 < rate < 1e6:
+        raise ClipError("no frame rate is known; fill the column fps, or pass --fps")
+    return rate
 
 
 def read_sheet(path: Path, columns: Sequence[str]) -> list[Row]:
@@ -63,7 +85,7 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Row]:
     """
     wanted = [plain_name(column) for column in columns]
     first_lines: list[str] = []
-    for lines in _sheets(path):
+    for lines in read_lines(path).values():
         for index, (_, line) in enumerate(lines[:_HEADER_SEARCH_ROWS]):
             names = [plain_name(cell) for cell in line]
             if set(wanted) <= set(names):
@@ -87,49 +109,94 @@ def subject_number(text: str, prefix: str) -> int | None:
     return int(digits) if digits.isdecimal() and len(digits) < 10 else None
 
 
-def find_sheet(root: Path, patterns: Sequence[str], dataset: str) -> Path:
-    """The annotation sheet: the first pattern that matches a file in `root`, or up to two folders below.
+def find_sheet(found: Discovery, patterns: Sequence[str], chosen: Path | None = None) -> Path:
+    """The annotation sheet, and a note in `found` that names it and the others that lie there.
 
-    Of several that match one pattern, the last by name is taken: sheets carry their date there.
+    Taken is the file that the user has `chosen`, else the first of `patterns` (names without suffix, in any case)
+    that matches in the root, up to two folders below it, or beside it. Of several that match, the one with the
+    latest version or date in its name is taken.
 
     Raises:
         UsageError: there is none.
     """
-    for pattern in patterns:
-        for place in ("", "*/", "*/*/"):
-            # '~$name.xlsx' is the lock file of a sheet that is open in Excel
-            found = sorted(
-                path for path in root.glob(place + pattern) if path.is_file() and not path.name.startswith(("~$", "."))
-            )
-            if found:
-                return found[-1]
-    raise UsageError(
-        f"no annotation sheet ({' or '.join(patterns)}) in {root}; the {dataset} release comes with one: copy it there"
-    )
+    sheets = {
+        path: path.stem.lower()
+        for place in ("*", "*/*", "*/*/*", "../*")
+        for path in sorted(found.root.glob(place))
+        # '~$name.xlsx' is the lock file of a sheet that is open in Excel
+        if path.suffix.lower() in SHEET_SUFFIXES and not path.name.startswith(("~$", ".")) and path.is_file()
+    }
+    matching = [[path for path in sheets if fnmatchcase(sheets[path], pattern.lower())] for pattern in patterns]
+    every = [path for paths in matching for path in sorted(paths, key=_version, reverse=True)]
+    if chosen is None and not every:
+        raise UsageError(
+            f"no annotation sheet ({' or '.join(patterns)}, .xlsx or .csv) in {found.root}; {found.dataset} comes with "
+            "one: copy it there, or pass --sheet FILE"
+        )
+    sheet = chosen or every[0]
+    others = sorted({path.name for path in every} - {sheet.name})
+    inside = sheet.relative_to(found.root) if sheet.is_relative_to(found.root) else sheet.name
+    found.notes.append(f"annotation from {inside}" + (f" (not read: {', '.join(others)})" if others else ""))
+    return sheet
+
+
+def _version(path: Path) -> tuple[bool, list[int], int]:
+    """Newest last: an old .xls first, then by the numbers in the name; a short name before `…_backup`."""
+    numbers = [int(number) for number in re.findall(r"[0-9]+", path.stem)]
+    return path.suffix.lower() != ".xls", numbers, -len(path.name)
 
 
 _Line = tuple[int, tuple[Any, ...]]
 """The number of a line in the sheet, from 1, and its cells."""
 
 
-def _sheets(path: Path) -> list[list[_Line]]:
-    """The lines of each sheet that are not empty; a million formatted but empty ones cost no memory."""
+def read_lines(path: Path) -> dict[str, list[_Line]]:
+    """Sheet name → its lines that are not empty; a million formatted but empty ones cost no memory.
+
+    A CSV file counts as one sheet with its name.
+
+    Raises:
+        UsageError: the file cannot be read; the message says how to convert an old .xls.
+    """
+    if path.suffix.lower() == ".csv":
+        return {path.stem: [(n, tuple(line)) for n, line in enumerate(_csv_lines(path), 1) if _holds(tuple(line))]}
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        book = load_workbook(path, read_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about styles that other writers leave out
+            book = load_workbook(path, read_only=True)
         try:
-            return [
-                [(number, line) for number, line in enumerate(sheet.iter_rows(values_only=True), 1) if _holds(line)]
-                for sheet in book.worksheets
-            ]
+            lines = {}
+            for sheet in book.worksheets:
+                sheet.reset_dimensions()  # streaming writers leave a wrong tag, which openpyxl would believe
+                rows = enumerate(sheet.iter_rows(values_only=True), 1)
+                lines[sheet.title] = [(number, line) for number, line in rows if _holds(line)]
+            return lines
         finally:
             book.close()
     except (InvalidFileException, zipfile.BadZipFile, SyntaxError, KeyError, OSError, ValueError) as error:
         # SyntaxError is what the XML parser raises
-        old = " (an old .xls file: open it and save it as .xlsx)" if path.suffix.lower() == ".xls" else ""
-        raise UsageError(f"{path} cannot be read as an Excel sheet{old}: {error}") from error
+        if isinstance(error, InvalidFileException | zipfile.BadZipFile):
+            raise UsageError(
+                f"{path} is no .xlsx file (an old .xls, whatever its name?); save it as .xlsx in a spreadsheet "
+                f"program, or: soffice --headless --convert-to xlsx '{path.name}'"
+            ) from error
+        raise UsageError(f"{path} cannot be read as an Excel sheet: {error}") from error
+
+
+def _csv_lines(path: Path) -> list[list[str]]:
+    """The lines of a CSV export; comma, semicolon or tab, whichever there are most of.
+
+    Raises:
+        UsageError: it is no UTF-8 text or no CSV.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        return list(csv.reader(text.splitlines(), delimiter=max(",;\t", key=text.count)))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"{path} cannot be read as CSV in UTF-8: {error}; save it as 'CSV UTF-8'") from error
 
 
 def _holds(line: tuple[Any, ...]) -> bool:

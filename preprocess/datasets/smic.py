@@ -13,16 +13,14 @@ No apex is annotated in any. Released under a licence agreement by the Universit
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 from data_cache.errors import UsageError
 from preprocess.datasets.base import Anomaly, Discovery, find_root
-from preprocess.datasets.collect import Listed, collect
-from preprocess.datasets.folders import Layout, find_layout
+from preprocess.datasets.collect import Facts, Listed, collect
+from preprocess.datasets.folders import Layout, find_layout, index_folders
 from preprocess.datasets.sheet import find_sheet, is_unknown, read_sheet, subject_number
 
-Camera = Literal["hs", "vis", "nir"]
-FPS: dict[Camera, float] = {"hs": 100.0, "vis": 25.0, "nir": 25.0}
+FPS = {"hs": 100.0, "vis": 25.0, "nir": 25.0}
 EMOTIONS = {"ne": "negative", "po": "positive", "sur": "surprise"}
 """Class by the token in a clip's name."""
 SHEET_COLUMNS = ("Subject", "Filename", "OnsetF", "OffsetF")
@@ -35,7 +33,7 @@ LONG_FOLDERS = tuple(
 _CLIP_NAME = re.compile(r"s(\d+)_(ne|po|sur)_\d+", re.IGNORECASE)
 
 
-def smic(root: Path, *, corrected: bool = True, camera: Camera = "hs") -> Discovery:
+def smic(root: Path, *, corrected: bool = True, camera: str = "hs", sheet: Path | None = None) -> Discovery:
     """Find the clips of one camera of SMIC below `root`.
 
     The data set is called smic for the HS camera, which protocols mean, and smic-vis or smic-nir
@@ -44,20 +42,25 @@ def smic(root: Path, *, corrected: bool = True, camera: Camera = "hs") -> Discov
     Args:
         root: the folder as delivered.
         corrected: whether to apply the known corrections of the annotation.
-        camera: which recordings.
+        camera: which recordings: hs, vis or nir.
+        sheet: of long videos, the sheet to read.
 
     Raises:
-        UsageError: the folder, its frames or its sheet are missing.
+        UsageError: the folder, its frames or its sheet are missing, or the folder is another camera's.
     """
+    if camera not in FPS:
+        raise UsageError(f"no camera {camera!r}; SMIC has {', '.join(FPS)}")
     find_root(root, "smic")
     found = Discovery("smic" if camera == "hs" else f"smic-{camera}", root)
     name = camera.upper()
     short = find_layout(root, [folder.format(name) for folder in SHORT_FOLDERS], "s[0-9]*/micro/*/*")
     long = find_layout(root, [folder.format(name) for folder in LONG_FOLDERS], "s[0-9]*/s[0-9]*_*_*")
     if short is not None:
-        collect(found, _from_folders(found, short), FPS[camera], corrected)
+        _check_camera(root, short, camera)
+        collect(found, _from_folders(found, short), Facts(FPS[camera]), corrected)
     elif long is not None:
-        collect(found, _from_sheet(found, long, name), FPS[camera], corrected)
+        _check_camera(root, long, camera)
+        collect(found, _from_sheet(found, long, name, sheet), Facts(FPS[camera]), corrected)
     else:
         raise UsageError(
             f"no SMIC {name} frames in {root}: expected SMIC_all_cropped/{name}/s1/micro/negative/s1_ne_01/… "
@@ -67,10 +70,18 @@ def smic(root: Path, *, corrected: bool = True, camera: Camera = "hs") -> Discov
     return found
 
 
+def _check_camera(root: Path, layout: Layout, camera: str) -> None:
+    """Refuse a folder whose name says another camera: its frame rate and its data set would be wrong."""
+    names = "/".join([root.absolute().name, *layout.folder.relative_to(root).parts]).lower()
+    named = set(re.findall(r"(?<![a-z])(hs|vis|nir)(?![a-z])", names))
+    if named and camera not in named:
+        raise UsageError(f"{layout.folder} is {'/'.join(sorted(named))} by its name; pass --camera {min(named)}")
+
+
 def _from_folders(found: Discovery, layout: Layout) -> Iterator[Listed]:
     found.cropped = layout.cropped
     found.notes = [layout.describe(found.root), "classes and intervals from the folders; SMIC annotates no apex"]
-    folders = sorted(path for path in layout.folder.glob("s[0-9]*/micro/*/*") if path.is_dir())
+    folders = index_folders(layout.folder, "s[0-9]*/micro/*/*").values()
     for count, path in enumerate(folders, 1):
         subject, emotion, fault = _subject(path.parts[-4]), _emotion(path.name), _name_fault(path.name)
         for by_name, by_place in ((emotion, path.parts[-2].lower()), (_owner(path.name), subject)):
@@ -79,11 +90,10 @@ def _from_folders(found: Discovery, layout: Layout) -> Iterator[Listed]:
         yield Listed(count, subject, path.name, path, emotion, whole=True, fault=fault)
 
 
-def _from_sheet(found: Discovery, layout: Layout, camera: str) -> Iterator[Listed]:
+def _from_sheet(found: Discovery, layout: Layout, camera: str, chosen: Path | None) -> Iterator[Listed]:
     """Up to three micro-expressions of a row; the second and third of a video are called clip_2 and clip_3."""
-    sheet = find_sheet(found.root, (f"SMIC-{camera}-E_annotation*.xls*", f"SMIC*{camera}*annotation*.xls*"), "smic")
-    found.cropped = layout.cropped
-    found.notes = [layout.describe(found.root), f"annotation from {sheet.relative_to(found.root)}"]
+    found.cropped, found.notes = layout.cropped, [layout.describe(found.root)]
+    sheet = find_sheet(found, (f"SMIC-{camera}-E_annotation*", f"SMIC*{camera}*annotation*"), chosen)
     folders = {
         (_subject(path.parent.name), path.name): path for path in layout.folder.glob("s[0-9]*/*") if path.is_dir()
     }

@@ -4,7 +4,7 @@ Lengths are in units of half the distance between the eyes; the origin lies betw
 to the right and y downwards. Faces are symmetric, so parts are drawn once for each `side` (−1, +1).
 """
 
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import cv2
 import numpy as np
@@ -43,13 +43,9 @@ class Portrait:
 
 
 def draw_portrait(person: Identity, size: int, light: tuple[float, float], window: Window) -> Portrait:
-    """The neutral face of `person`, as large as fills size×size.
+    """The neutral face of `person`, which fills size×size pixels, in `light` from (x, y), each −1..1.
 
-    Args:
-        person: the face.
-        size: side in pixels of the square that the face fills.
-        light: direction of the light (x, y), each −1..1.
-        window: what to draw; that square alone, or more of the scene.
+    `window` is what to draw: that square alone, or more of the scene.
     """
     canvas = _Canvas(person, size * SUPERSAMPLING, window)
     canvas.background(light[0])
@@ -65,8 +61,7 @@ def draw_portrait(person: Identity, size: int, light: tuple[float, float], windo
     if person.glasses:
         canvas.glasses()
     image = cv2.GaussianBlur(np.clip(canvas.image, 0, 255), (0, 0), 0.45 * SUPERSAMPLING)
-    scale = canvas.unit / SUPERSAMPLING
-    return Portrait(image, window, scale, (size / 2, size * canvas.EYE_LINE))
+    return Portrait(image, window, canvas.unit / SUPERSAMPLING, (size / 2, size * canvas.EYE_LINE))
 
 
 class _Canvas:
@@ -77,15 +72,12 @@ class _Canvas:
     def __init__(self, person: Identity, pixels: int, window: Window) -> None:
         self.person = person
         self.unit = person.eye_distance / 2 * pixels
-        left, top, width, height = (
-            SUPERSAMPLING * part for part in (window.left, window.top, window.width, window.height)
-        )
+        left, top, width, height = (SUPERSAMPLING * part for part in astuple(window))
         rows, columns = np.mgrid[top : top + height, left : left + width].astype(np.float32)
         self.x = (columns - pixels / 2) / self.unit
         self.y = (rows - pixels * self.EYE_LINE) / self.unit
         self.image = np.zeros((height, width, 3), np.float32)
         self.rng = np.random.default_rng(person.texture_seed)
-        self.brightness = 1.0
 
     def inside(self, distance: np.ndarray, softness: float = 0.04) -> np.ndarray:
         """1 where the signed `distance` is negative, 0 where positive, with a soft edge."""
@@ -112,15 +104,6 @@ class _Canvas:
         alpha = mask[..., None]
         self.image = (self.image * (1 - alpha) + alpha * np.asarray(colour, np.float32)).astype(np.float32)
 
-    def darken(self, mask: np.ndarray) -> None:
-        """Multiply the image by 1 − mask."""
-        self.image *= 1 - mask[..., None]
-
-    def jaw_line(self) -> np.ndarray:
-        """Half the width of the face at each height."""
-        narrowing = 1 - (1 - self.person.jaw) * np.clip((self.y - 0.6) / 2, 0, 1) ** 1.5
-        return np.asarray(self.person.face_width * 0.86 * np.where(self.y > 0.6, narrowing, 1))
-
     def background(self, light_x: float) -> None:
         """A grey wall, the hair behind the head, the neck, and shoulders where they are in the picture."""
         person = self.person
@@ -129,16 +112,15 @@ class _Canvas:
         self.blend(self.inside(head - 1) * self.inside(self.y - 1.6, 0.08), person.hair)
         neck = np.hypot(self.x / (person.face_width * 0.55), (self.y - 3.6) / 1.6)
         self.blend(self.inside(neck - 1, 0.05), person.skin * 0.72)
-        shoulders = np.hypot(self.x / 4.6, (self.y - 7.2) / 3.4)
-        self.blend(self.inside(shoulders - 1, 0.02), 60 + person.iris * 0.5)
+        self.blend(self.inside(np.hypot(self.x / 4.6, (self.y - 7.2) / 3.4) - 1, 0.02), 60 + person.iris * 0.5)
 
     def skin(self, light: tuple[float, float]) -> None:
         """The face itself: shading by light and relief, texture at three grains, freckles."""
-        person, y = self.person, self.y
-        width, height = self.jaw_line(), person.face_height
-        self.face = self.inside(
-            (np.abs(self.x) / width) ** 2.3 + (np.abs(y - 0.35) / (height * 0.86)) ** 2.3 - 1, 0.035
-        )
+        person, y, height = self.person, self.y, self.person.face_height
+        narrowing = np.where(y > 0.6, 1 - (1 - person.jaw) * np.clip((y - 0.6) / 2, 0, 1) ** 1.5, 1)
+        width = person.face_width * 0.86 * narrowing  # half of it, at each height
+        oval = (np.abs(self.x) / width) ** 2.3 + (np.abs(y - 0.35) / (height * 0.86)) ** 2.3
+        self.face = self.inside(oval - 1, 0.035)
         depth = 1 - (self.x / (width * 1.15)) ** 2 - ((y - 0.35) / (height * 1.05)) ** 2
         facing = 0.85 * np.sqrt(np.clip(depth, 0.05, 1)) + 0.5 * light[0] * self.x / width
         shade = 0.62 + 0.42 * np.clip(facing + 0.5 * light[1] * (y - 0.35) / height, 0, 1.3) + self._relief()
@@ -148,8 +130,8 @@ class _Canvas:
         self.blend(self.face, person.skin * (shade + texture)[..., None] * tint)
         for _ in range(person.freckles):
             x, y0 = self.rng.uniform(-1.5, 1.5), self.rng.uniform(-0.2, 2.2)
-            strength, width0, height0 = self.rng.uniform(0.05, 0.25), *self.rng.uniform(0.015, 0.04, 2)
-            self.darken(strength * self.bump(x, y0, width0, height0))
+            strength, extent = self.rng.uniform(0.05, 0.25), self.rng.uniform(0.015, 0.04, 2)
+            self.image *= 1 - strength * self.bump(x, y0, *extent)[..., None]
 
     def _relief(self) -> np.ndarray:
         """Light and shade of nose, forehead, cheeks, sockets, folds and chin."""
@@ -161,16 +143,14 @@ class _Canvas:
         for side in (-1, 1):
             relief += 0.06 * self.bump(side * 1.15, 0.75, 0.45, 0.35) - 0.10 * self.bump(side * 0.38, 0.1, 0.14, 0.35)
             relief -= 0.12 * self.bump(side, -0.28, 0.42, 0.14) + 0.06 * self.bump(side, 0.38, 0.4, 0.1)
-            fold = side * self.x - (0.55 + 0.35 * (self.y - 0.95))
-            relief -= 0.07 * self.line(fold, 0.07) * beside_mouth
+            relief -= 0.07 * self.line(side * self.x - (0.55 + 0.35 * (self.y - 0.95)), 0.07) * beside_mouth
         return relief
 
     def eye(self, side: int) -> None:
         """White, iris, pupil, highlight, lash line and lid fold."""
         half, across = self.person.eye, side * self.x - 1
         lid = 0.5 * half * (1 - (across / (half * 1.25)) ** 2)
-        within = np.abs(across) < half * 1.25
-        opening = self.inside(np.maximum(-(self.y + lid), self.y - 0.75 * lid), 0.03) * within
+        opening = self.inside(np.maximum(-(self.y + lid), self.y - 0.75 * lid), 0.03) * (np.abs(across) < half * 1.25)
         self.blend(opening, np.array([215, 210, 205], np.float32) * self.brightness)
         radius = np.hypot(across, self.y + 0.02)
         self.blend(opening * self.inside(radius - half * 0.48, 0.02), self.person.iris)
@@ -192,12 +172,10 @@ class _Canvas:
     def nostril(self, side: int) -> None:
         """A nostril and the wing of the nose."""
         person = self.person
-        self.blend(
-            0.75 * self.bump(side * person.nose_width * 0.5, person.nose_length, 0.10, 0.055),
-            person.skin * 0.25,
-        )
+        hole = self.bump(side * person.nose_width * 0.5, person.nose_length, 0.10, 0.055)
+        self.blend(0.75 * hole, person.skin * 0.25)
         wing = np.hypot(side * self.x - person.nose_width * 0.62, self.y - person.nose_length + 0.1) - 0.22
-        self.darken(0.12 * self.line(wing, 0.04) * (side * self.x > person.nose_width * 0.6))
+        self.image *= 1 - (0.12 * self.line(wing, 0.04) * (side * self.x > person.nose_width * 0.6))[..., None]
 
     def mouth(self) -> None:
         """Upper lip with its bow, lower lip, and the line between them."""

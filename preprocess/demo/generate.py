@@ -6,7 +6,7 @@ import logging
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ import numpy as np
 from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
 from data_cache.files.atomic import write_bytes, write_json
+from preprocess.datasets.base import BOX_FILE
 from preprocess.demo.face import Window
 from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import Camera, film
-from preprocess.faces.boxes import BOX_FILE
 from preprocess.workers.fanout import fan_out
 
 log = logging.getLogger(__name__)
@@ -33,17 +33,8 @@ CLASSES: dict[str, tuple[tuple[str, ...], ...]] = {
     "others": (("15",), ("4", "7")),
 }
 SHEET = "CASME2-coding-20140508.xlsx"
-HEADER = (
-    "Subject",
-    "Filename",
-    None,
-    "OnsetFrame",
-    "ApexFrame",
-    "OffsetFrame",
-    None,
-    "Action Units",
-    "Estimated Emotion",
-)
+_TITLES = "Subject,Filename,,OnsetFrame,ApexFrame,OffsetFrame,,Action Units,Estimated Emotion"
+HEADER = tuple(title or None for title in _TITLES.split(","))
 FRAMES = {False: ("Cropped", "reg_img{}.jpg"), True: ("CASME2_RAW_selected", "img{}.jpg")}
 """Whether scenes are raw → the folder of frames and their names, as in the official release."""
 MARKER = "demo-set.json"
@@ -74,14 +65,6 @@ class _Task:
 Row = tuple[Any, ...]
 
 
-@dataclass(frozen=True)
-class _Made:
-    """A finished clip: its line of the sheet, and where the face is in its frames."""
-
-    row: Row
-    window: Window
-
-
 def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     """Make the demo set in `folder`, unless it is there already.
 
@@ -90,26 +73,28 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     """
     marker = folder / MARKER
     settings = asdict(demo)
-    if marker.exists() and json.loads(marker.read_text()) == settings:
-        log.info(f"{folder}: the demo set is already there")
-        return
-    if folder.exists() and any(folder.iterdir()) and not marker.exists():
-        raise UsageError(f"{folder} is not empty and holds no demo set; name another folder with --root")
     if marker.exists():
+        if json.loads(marker.read_text()) == settings:
+            log.info(f"{folder}: the demo set is already there")
+            return
         marker.unlink()
+    elif folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty and holds no demo set; name another folder with --root")
     for frames, _ in FRAMES.values():
         shutil.rmtree(folder / frames, ignore_errors=True)
     (folder / BOX_FILE).unlink(missing_ok=True)
     tasks = list(_tasks(folder, demo))
-    made: list[_Made] = []
+    made: list[tuple[Row, Window]] = []
     with progress("drawing the demo set", len(tasks), "clips") as advance:
         for clip in fan_out(_make_clip, tasks, jobs):
             made.append(clip)
             advance(1, "")
-    made.sort(key=lambda clip: clip.row[:2])
-    _write_sheet(folder / SHEET, [clip.row for clip in made])
-    if demo.raw:
-        _write_boxes(folder / BOX_FILE, made, demo.camera.size)
+    made.sort(key=lambda clip: clip[0][:2])
+    _write_sheet(folder / SHEET, [row for row, _ in made])
+    if demo.raw:  # the CSV for `--faces csv`: the square that the cropped variant shows
+        size = demo.camera.size
+        lines = [f"sub{row[0]},{row[1]},{-view.left},{-view.top},{size},{size}" for row, view in made]
+        write_bytes(folder / BOX_FILE, "\n".join(["subject,clip,x,y,width,height", *lines, ""]).encode())
     write_json(marker, settings)
 
 
@@ -121,8 +106,8 @@ def _tasks(folder: Path, demo: DemoSet) -> Iterator[_Task]:
             yield _Task(demo, folder, subject, episode, emotions[index])
 
 
-def _make_clip(task: _Task) -> _Made:
-    """Film one clip and write its frames."""
+def _make_clip(task: _Task) -> tuple[Row, Window]:
+    """Film one clip and write its frames; its line of the sheet, and where the face is in its frames."""
     cv2.setNumThreads(1)
     demo = task.demo
     person = draw_identity(np.random.default_rng([demo.seed, task.subject, 0]))
@@ -137,13 +122,12 @@ def _make_clip(task: _Task) -> _Made:
     folder = task.folder / frames / f"sub{task.subject + 1:02d}" / name
     folder.mkdir(parents=True)
     for number, frame in enumerate(filmed.frames, onset):
-        encoded = cv2.imencode(
-            ".jpg", cv2.cvtColor(frame, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, demo.quality]
-        )[1]
+        image = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
+        encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, demo.quality])[1]
         (folder / frame_name.format(number)).write_bytes(encoded.tobytes())
     apex, offset = onset + filmed.apex, onset + len(filmed.frames) - 1
     row = (f"{task.subject + 1:02d}", name, None, onset, apex, offset, None, "+".join(units), task.emotion)
-    return _Made(row, window)
+    return row, window
 
 
 def _window(demo: DemoSet, rng: np.random.Generator) -> Window:
@@ -156,13 +140,6 @@ def _window(demo: DemoSet, rng: np.random.Generator) -> Window:
     return Window(-int(left), -int(top), width, height)
 
 
-def _write_boxes(path: Path, made: Sequence[_Made], size: int) -> None:
-    """The CSV for `--faces csv`: the square that the cropped variant shows."""
-    lines = ["subject,clip,x,y,width,height"]
-    lines += [f"sub{clip.row[0]},{clip.row[1]},{-clip.window.left},{-clip.window.top},{size},{size}" for clip in made]
-    write_bytes(path, ("\n".join(lines) + "\n").encode())
-
-
 def _write_sheet(path: Path, rows: list[Row]) -> None:
     """The annotation sheet; the same bytes every time, which a spreadsheet library does not give by itself."""
     from openpyxl import Workbook
@@ -171,9 +148,8 @@ def _write_sheet(path: Path, rows: list[Row]) -> None:
     sheet = book.active
     for row in [HEADER, *rows]:
         sheet.append(row)
-    buffer = io.BytesIO()
+    buffer, frozen = io.BytesIO(), io.BytesIO()
     book.save(buffer)
-    frozen = io.BytesIO()
     with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(frozen, "w", zipfile.ZIP_DEFLATED) as target:
         for entry in source.infolist():
             data = source.read(entry)

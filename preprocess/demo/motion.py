@@ -64,14 +64,9 @@ def film(
     rng: np.random.Generator,
     window: Window | None = None,
 ) -> FilmedClip:
-    """Film `person` while the given action units rise and fall once, 0.16 to 0.28 s in all.
+    """Film `person` while `action_units` (of `ACTION_UNITS`) rise and fall once, 0.16 to 0.28 s in all.
 
-    Args:
-        person: the face.
-        action_units: which of `ACTION_UNITS` move.
-        camera: how it is filmed.
-        rng: decides everything else.
-        window: what is in the picture; by default the face alone, size×size.
+    `window` is what is in the picture; by default the face alone, size×size. `rng` decides everything else.
     """
     window = window or Window(0, 0, camera.size, camera.size)
     light = (rng.uniform(-0.8, 0.8), rng.uniform(-0.7, 0.1))
@@ -135,20 +130,17 @@ class _Pose:
         rows, columns = np.mgrid[0 : window.height, 0 : window.width].astype(np.float32)
         x = columns + window.left - self.centre[0] - self.shift[0] - self.drift[0, t]
         y = rows + window.top - self.centre[1] - self.shift[1] - self.drift[1, t]
-        cos, sin = np.cos(self.roll + self.drift[2, t]), np.sin(self.roll + self.drift[2, t])
-        scale = 1 + self.drift[3, t]
-        return (
-            ((cos * x + sin * y) / scale + self.centre[0]).astype(np.float32),
-            ((cos * y - sin * x) / scale + self.centre[1]).astype(np.float32),
-        )
+        roll, scale = self.roll + self.drift[2, t], 1 + self.drift[3, t]
+        cos, sin = np.cos(roll), np.sin(roll)
+        turned = (cos * x + sin * y) / scale + self.centre[0], (cos * y - sin * x) / scale + self.centre[1]
+        return turned[0].astype(np.float32), turned[1].astype(np.float32)
 
 
 class _Disturbance:
     """Resting expression, blink, tremor, flicker and sensor noise: all that has no class."""
 
     def __init__(self, units: Sequence[str], camera: Camera, n_frames: int, rng: np.random.Generator) -> None:
-        self.units = units
-        self.camera = camera
+        self.units, self.camera = units, camera
         self.resting = {unit: rng.uniform(-camera.resting, camera.resting) for unit in units if unit != BLINK}
         t = np.arange(n_frames)
         blinks, moment = rng.uniform() < 0.25, rng.uniform(0, n_frames)
@@ -177,9 +169,6 @@ class _Disturbance:
 def _warp(portrait: Portrait, field: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Sample the portrait at (x, y) moved back by the displacement there."""
     moved = [cv2.remap(component, x, y, cv2.INTER_LINEAR) for component in field]
-    corner = portrait.window.left, portrait.window.top
-    source_x, source_y = (
-        (place - shift - start + 0.5) * SUPERSAMPLING - 0.5
-        for place, shift, start in zip((x, y), moved, corner, strict=True)
-    )
+    source_x = (x - moved[0] - portrait.window.left + 0.5) * SUPERSAMPLING - 0.5
+    source_y = (y - moved[1] - portrait.window.top + 0.5) * SUPERSAMPLING - 0.5
     return np.asarray(cv2.remap(portrait.image, source_x, source_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))

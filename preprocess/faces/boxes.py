@@ -17,9 +17,6 @@ from preprocess.clip import ClipError, FaceBox, median_box
 from preprocess.datasets.base import Discovery
 from preprocess.datasets.manifest import read_csv
 
-BOX_FILE = "face_boxes.csv"
-"""Looked for in the data set's folder when no other file is named."""
-
 REQUIRED = ("subject", "clip")
 BOX = ("x", "y", "width", "height")
 EYES = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")

@@ -1,5 +1,6 @@
 """Which crop a clip gets, by the recipe: none, its box from a CSV file, or what the detector finds."""
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -8,12 +9,14 @@ import numpy as np
 
 from data_cache.errors import UsageError
 from preprocess.clip import Clip, ClipError
-from preprocess.datasets.base import Discovery
-from preprocess.faces.boxes import BOX_FILE, with_boxes
+from preprocess.datasets.base import BOX_FILE, Discovery
+from preprocess.faces.boxes import with_boxes
 from preprocess.faces.crop import square_around
 from preprocess.faces.detect import FIRST_FRAMES, find_face, load_detector
 from preprocess.frames.read import read_frames
 from preprocess.recipe import Recipe
+
+log = logging.getLogger(__name__)
 
 Crop = Callable[[np.ndarray], np.ndarray]
 
@@ -39,6 +42,11 @@ def resolve_face_mode(found: Discovery, mode: str | None, boxes: Path | None) ->
         load_detector()  # say now that it is missing, not once per clip
         note = "faces found by the detector of dlib in the first frames of each clip"
         return replace(found, notes=[*found.notes, note]), faces
+    if found.wide and found.cropped:
+        log.warning(
+            f"{len(found.wide)} clips have frames wider than high, as whole scenes are (such as "
+            f"{next(iter(found.wide))}, {next(iter(found.wide.values()))}); --faces auto (or csv) cuts the faces out"
+        )
     return found, faces
 
 
@@ -66,8 +74,8 @@ def _detected(clip: Clip, recipe: Recipe) -> Crop | None:
     face = find_face([image for _, image in read_frames(clip.frames, range(count))])
     if face is None:
         raise ClipError(
-            f"no face was found in its first {count} frames; give it a box with --faces csv, or leave it out "
-            "with --allow-missing"
+            f"no face was found in its first {count} frames; give it a box with --faces csv, leave it out with "
+            "--allow-missing, or, if its frames are crops already, take --faces none"
         )
     return square_around(face, recipe.face_margin)
 

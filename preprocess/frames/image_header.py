@@ -60,10 +60,6 @@ class ImageHeader:
 def check_image(data: Bytes, path: Path) -> ImageHeader:
     """The header of an image that is worth decoding.
 
-    Args:
-        data: the whole file.
-        path: its name, for messages.
-
     Raises:
         ClipError: no image of a known kind, damaged, truncated, or of more than 64 megapixels.
     """

@@ -60,7 +60,6 @@ def probe(path: Path, last: int | None = None) -> VideoHeader:
     `last` is given and lies within the stated length: `read_span` says so if that is wrong too.
 
     Args:
-        path: the video file.
         last: the last frame that is needed, counted from 0.
 
     Raises:

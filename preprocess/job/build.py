@@ -34,14 +34,7 @@ __all__ = ["BuildOptions", "build"]
 
 @dataclass(frozen=True)
 class _Job:
-    """What there is to do.
-
-    Attributes:
-        found: the clips, in natural order.
-        sources: clip key → identity of its files and annotation.
-        recipes: cache → its recipe, for the caches that are to be made.
-        options: how to do it.
-    """
+    """What there is to do."""
 
     found: Discovery
     sources: Mapping[str, str]
@@ -111,7 +104,7 @@ def _make(job: _Job) -> None:
     for line in [*notes, *(f"corrected {line}" for line in job.found.corrections)]:
         log.info(line)
     failures = {**job.found.failures, **_run(job, missing)}
-    made_by = provenance(job.found.root.resolve(), notes, job.found.corrections)
+    made_by = provenance(job.found.root, notes, job.found.corrections, failures)
     for path, recipe in job.recipes.items():
         with progress(f"writing {path.name}", len(job.sources), "clips") as advance:
             clips = merge_parts(

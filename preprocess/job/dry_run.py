@@ -19,10 +19,7 @@ def print_forecast(found: Discovery, states: Mapping[Path, str], tasks: Sequence
     """Print the forecast to stdout.
 
     Args:
-        found: the clips.
         states: cache → what `state_of` says of it.
-        tasks: what is left to do.
-        jobs: worker processes.
     """
     typer.echo(f"{found.dataset}: {len(found.clips)} clips, {len(found.failures)} that cannot be used")
     for key, reason in sorted(found.failures.items()):

@@ -27,10 +27,7 @@ class BuildOptions:
     )
     fail_fast: bool = option(False, "stop at the first clip that cannot be used", panel=_RUN, flag="--fail-fast")
     hash_sources: bool = option(
-        False,
-        "identify source files by content instead of size and date",
-        panel=_RUN,
-        flag="--hash-sources",
+        False, "identify source files by content instead of size and date", panel=_RUN, flag="--hash-sources"
     )
     scheduler: str | None = option(
         None,
@@ -39,10 +36,7 @@ class BuildOptions:
         panel=_RUN,
     )
     dry_run: bool = option(
-        False,
-        "only tell what would be done: clips, disk space, time. Writes nothing",
-        panel=_RUN,
-        flag="--dry-run",
+        False, "only tell what would be done: clips, disk space, time. Writes nothing", panel=_RUN, flag="--dry-run"
     )
     log_file: Path | None = option(  # noqa: RUF009 - makes a field, as elsewhere
         None, "append one line of JSON per clip to this file", panel=_RUN

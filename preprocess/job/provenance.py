@@ -2,8 +2,9 @@
 
 import hashlib
 import platform
+import re
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import astuple
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -66,17 +67,24 @@ def source_digest(clip: Clip, root: Path, hash_contents: bool = False) -> str:
     return digest([annotation, span, [_identity(path, root, hash_contents) for path in files]])
 
 
-def provenance(root: Path, notes: Sequence[str], corrections: Sequence[str]) -> dict[str, object]:
-    """The `provenance` attribute of caches made from the data set in `root`."""
+def provenance(
+    root: Path, notes: Sequence[str], corrections: Sequence[str], failures: Mapping[str, str]
+) -> dict[str, object]:
+    """The `provenance` attribute of caches made from the data set in `root`; it names no folder of this machine."""
+    places = sorted(
+        {f"{path}/" for path in (root.resolve(), root.absolute(), root) if path.name}, key=len, reverse=True
+    )
+    below = re.compile("|".join(map(re.escape, places)) or "$.")
     return {
         "tool": f"motion-prompt-tuning {__version__}",
         "command": typed_command(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "host": platform.node(),
-        "source_folder": root.name,
+        "source_folder": root.resolve().name,
         "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
         "notes": list(notes),
         "corrections": list(corrections),
+        "omitted": {key: below.sub("", reason) for key, reason in sorted(failures.items())},
     }
 
 

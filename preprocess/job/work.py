@@ -43,12 +43,7 @@ class ClipResult:
     """What comes back from a worker; pixels stay on the disk.
 
     Attributes:
-        clip: key of the clip.
-        failure: why it cannot be used, or None.
         sha256: of the pixels in each shard.
-        host: where it was done.
-        pid: by which process.
-        seconds: how long it took.
     """
 
     clip: str

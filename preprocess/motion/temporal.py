@@ -49,7 +49,6 @@ def temporal_plan(n_frames: int, fps: float, recipe: Recipe, apex_index: int | N
     Args:
         n_frames: N, onset to offset inclusive, at least 1.
         fps: native frame rate in Hz.
-        recipe: the settings.
         apex_index: index of the apex among the N frames; needed for `--rank-pool-span onset-apex`.
     """
     T = recipe.frames

@@ -24,9 +24,7 @@ def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Pat
     """Draw clips into `folder` as `<subject>__<clip>.png` and a movie of the same name.
 
     Args:
-        found: the data set.
         wanted: clips as subject/clip, or subjects for all of theirs; none for the first six.
-        recipe: how to render.
         folder: where the pictures go; it is made.
         movie: avif, gif or none.
 

@@ -29,9 +29,6 @@ class Scene:
     """All that is drawn of one clip.
 
     Attributes:
-        clip: the clip.
-        recipe: how it was rendered.
-        plan: its temporal matrices.
         original: (T, S, S, 3) uint8 RGB, the standardised frames.
         apex: (S, S, 3) uint8 RGB, the native apex frame; None where no apex is known inside the clip.
         rendered: dynamic image and magnified motion.

@@ -21,7 +21,6 @@ class Executor(Protocol):
 
         Args:
             work: a module-level function.
-            tasks: its arguments.
             stop: once set, no new task begins; those in hand are still finished and yielded.
         """
         ...
@@ -83,7 +82,6 @@ def fan_out(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) ->
 
     Args:
         work: a module-level function; it runs in worker processes when `jobs` exceeds 1.
-        tasks: its arguments.
         jobs: worker processes; −1 takes every core.
 
     Raises:

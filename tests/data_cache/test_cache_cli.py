@@ -171,3 +171,12 @@ def test_preview_shows_the_clips_asked_for(command: Command, cache: Path, tmp_pa
     wrong = command("mpt-cache", "preview", cache, "sub02/EP07")
     assert wrong.code == 2 and "no clip is called 'sub02/EP07'" in wrong.err and "sub02/EP0" in wrong.err
     assert command("mpt-cache", "preview", cache, "-o", "x.jpg").code == 2
+
+
+def test_a_fingerprint_of_another_set_is_one_line(command: Command, make_cache: MakeCache, tmp_path: Path) -> None:
+    for name in ("casme2", "samm"):
+        make_cache(tmp_path / f"{name}.h5", {name: 4}, dataset=name)
+    assert command("mpt-cache", "export", "samm.h5", "-o", "m.json").code == 0
+    done = command("mpt-cache", "verify", "casme2.h5", "--against", "m.json", "--json")
+    assert done.code != 0
+    assert [problem["where"] for problem in json.loads(done.out)["problems"]] == ["dataset"]

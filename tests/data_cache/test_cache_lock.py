@@ -91,10 +91,7 @@ def write_holder(path: Path, **changes: object) -> None:
 def test_a_holder_on_another_machine_is_believed(tmp_path: Path) -> None:
     path = tmp_path / "c.h5"
     write_holder(path, host="node7", pid=4711)
-    with (
-        pytest.raises(Locked, match=r"process 4711 on node7 .*c\.h5\.lock"),
-        writer_lock(path),
-    ):
+    with pytest.raises(Locked, match=r"process 4711 on node7 .*c\.h5\.lock"), writer_lock(path):
         pass
 
 

@@ -207,3 +207,14 @@ def test_an_interrupted_merge_leaves_the_old_file(
     assert copied == ["a/EP00", "a/EP01"], "no clip was copied after the interrupt"
     assert (tmp_path / "c.h5").read_bytes() == before and validate(tmp_path / "c.h5") == []
     assert not list(tmp_path.glob("*.tmp-*")) and signal.getsignal(number) is handler
+
+
+def test_a_merged_cache_says_what_all_its_parts_say(make_cache: MakeCache, tmp_path: Path) -> None:
+    for name, omitted in (("a", {"b/EP00": "gone", "c/EP00": "never there"}), ("b", {"a/EP00": "gone"})):
+        make_cache(tmp_path / f"{name}-clips.h5", {name: 1})
+        said = {"tool": name, "corrections": [f"{name}: offset"], "notes": ["both"], "omitted": omitted}
+        merge([tmp_path / f"{name}-clips.h5"], tmp_path / f"{name}.h5", provenance=said)
+    merge([tmp_path / "a.h5", tmp_path / "b.h5"], tmp_path / "c.h5")
+    made = CacheReader(tmp_path / "c.h5").attributes.provenance
+    assert made["omitted"] == {"c/EP00": "never there"}
+    assert (made["corrections"], made["notes"]) == (["a: offset", "b: offset"], ["both"])

@@ -10,8 +10,12 @@ Label = tuple[str, str, str]
 
 
 def full_table(dataset: str) -> list[Label]:
-    """A table with the class and subject structure of a full release; all names but three are made up."""
-    return {"casme2": _full_casme2, "samm": _full_samm, "smic": _full_smic}[dataset]()
+    """A table with the class and subject structure of a full release; most names are made up.
+
+    Of CASME II, the version of its sheet may follow: "casme2 2019".
+    """
+    name, _, sheet = dataset.partition(" ")
+    return _full_casme2(sheet) if name == "casme2" else _FULL[name]()
 
 
 def _spread(fixed: Sequence[tuple[str, str, int]], rest: dict[str, int], subjects: Sequence[str]) -> list[Label]:
@@ -22,11 +26,15 @@ def _spread(fixed: Sequence[tuple[str, str, int]], rest: dict[str, int], subject
     return [(subject, f"X{number:03d}", emotion) for number, (subject, emotion) in enumerate(table)]
 
 
-def _full_casme2() -> list[Label]:
+def _full_casme2(sheet: str) -> list[Label]:
+    """By the sheet of 2014; of 2019, which has three labels of its own; or as private lists, with a row more: 247."""
     fixed = [("sub10", "others", 10), ("sub18", "others", 3), ("sub22", "repression", 2)]
     subjects = [f"sub{number:02d}" for number in range(1, 27) if number not in (10, 18, 22)]
-    rest = {"others": 86, "disgust": 61, "happiness": 32, "repression": 25, "surprise": 25, "sadness": 7, "fear": 2}
-    named = [("sub04", "EP12_01f", "disgust"), ("sub05", "EP09_05f", "disgust"), ("sub24", "EP02_07", "disgust")]
+    rest = {"others": 86, "disgust": 61, "happiness": 32, "repression": 25, "surprise": 25, "sadness": 4, "fear": 2}
+    label = "surprise" if sheet == "2019" else "sadness"
+    named = [("sub04", "EP12_01f", "disgust"), ("sub05", "EP09_05f", "disgust")]
+    named += [("sub24", clip, label) for clip in ("EP07_01", "EP07_04f", "EP10_03")]
+    named += [("sub24", "EP02_07", "disgust")] if sheet == "247" else []
     return [*_spread(fixed, rest, subjects), *named]
 
 
@@ -47,8 +55,47 @@ def _full_smic() -> list[Label]:
     return [(subject, f"{subject}_{SMIC_TOKENS[emotion]}_{clip[1:]}", emotion) for subject, clip, emotion in table]
 
 
+def _full_casme3() -> list[Label]:
+    """94 subjects, six of whom show others alone; a clip's name is its video and its onset."""
+    fixed = [(f"spNO.{number}", "others", 1) for number in range(301, 307)]
+    rest = {"disgust": 250, "surprise": 187, "others": 155, "fear": 86, "anger": 64, "sadness": 57, "happiness": 55}
+    table = _spread(fixed, rest, [f"spNO.{number}" for number in range(1, 89)])
+    return [(subject, f"a_{11 + 20 * int(clip[1:])}", emotion) for subject, clip, emotion in table]
+
+
+def _full_casme_sq() -> list[Label]:
+    rest = {"negative": 21, "others": 19, "surprise": 9, "positive": 8}
+    subjects = [f"s{number}" for number in (15, 16, 19, 20, 21, 22, 23, 24, 25, 26, 27, 29, 30, 31)]
+    return [(subject, f"anger1_{clip[1:]}", emotion) for subject, clip, emotion in _spread([], rest, subjects)]
+
+
+def _full_dfme() -> list[Label]:
+    names = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
+    parts = {
+        "training": (range(1, 177), (161, 100, 548, 265, 206, 278, 298)),
+        "testA": (range(201, 243), (39, 34, 129, 62, 63, 46, 101)),
+        "testB": (range(301, 342), (41, 37, 58, 38, 42, 35, 48)),
+    }
+    return [
+        (f"{part}-sub{subject}", f"sub{subject}_{clip[1:]}", emotion)
+        for part, (people, counts) in parts.items()
+        for subject, clip, emotion in _spread([], dict(zip(names, counts, strict=True)), [f"{n:04d}" for n in people])
+    ]
+
+
+_FULL = {"samm": _full_samm, "smic": _full_smic, "casme3": _full_casme3, "casme-sq": _full_casme_sq, "dfme": _full_dfme}
+
+
 def full_expressions(dataset: str) -> list[Expression]:
-    """The full table with intervals of 16 frames, as small as a sound copy can be."""
+    """The full table with intervals of 16 frames, as small as a good copy can be; of 2 in the large sets."""
+    if dataset == "casme3":
+        onsets = [int(clip.partition("_")[2]) for _, clip, _ in full_table(dataset)]
+        return [
+            Expression(subject, clip, onset, onset, onset + 1, emotion)
+            for (subject, clip, emotion), onset in zip(full_table(dataset), onsets, strict=True)
+        ]
+    if dataset == "dfme":
+        return [Expression(subject, clip, 0, 0, 1, emotion) for subject, clip, emotion in full_table(dataset)]
     return [
         Expression(subject, clip, 11, None if dataset == "smic" else 15, 26, emotion)
         for subject, clip, emotion in full_table(dataset)

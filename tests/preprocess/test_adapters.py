@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import more_sets as more
 import numpy as np
 import official_sets as official
 import pytest
@@ -16,7 +17,10 @@ from data_cache.errors import UsageError
 from preprocess.clip import VideoSpan
 from preprocess.datasets.base import Discovery
 from preprocess.datasets.casme2 import casme2
+from preprocess.datasets.casme3 import casme3
+from preprocess.datasets.casme_sq import casme_sq
 from preprocess.datasets.demo import demo
+from preprocess.datasets.dfme import dfme
 from preprocess.datasets.manifest import manifest
 from preprocess.datasets.samm import samm
 from preprocess.datasets.smic import smic
@@ -77,6 +81,14 @@ CASES = [
     Case("smic raw", partial(official.smic_tree, frames="SMIC_all_raw/HS", name="image{:06d}.bmp"), smic, 100, False),
     Case("smic nir", smic_nir, partial(smic, camera="nir"), 25, False),
     Case("smic long", official.smic_long_tree, smic, 100, False),
+    Case("casme3 videos", more.casme3_tree, casme3, 30, False),
+    Case("casme3 clips", partial(more.casme3_tree, frames="Part_A_ME_clip/Part_A_ME_clip/frame"), casme3, 30, False),
+    Case("casme3 split", partial(more.casme3_tree, frames="part_A_split/part_A"), casme3, 30, False),
+    Case("casme3 part c", more.casme3_c_tree, partial(casme3, part="c"), 30, False),
+    Case("dfme", more.dfme_tree, dfme, 300, False),
+    Case("casme-sq", more.casme_sq_tree, casme_sq, 30, True),
+    Case("casme-sq clips", partial(more.casme_sq_tree, frames="selectedpic/selectedpic"), casme_sq, 30, False),
+    Case("casme-sq long", partial(more.casme_sq_tree, frames="rawpic/rawpic"), casme_sq, 30, False),
     Case("manifest folders", manifest_of_folders, lambda root: manifest(root / "own.csv"), 90, True),
     Case("manifest videos", manifest_of_videos, lambda root: manifest(root / "own.csv"), 30, True),
 ]

@@ -4,26 +4,31 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import cv2
+import more_sets as more
 import numpy as np
 import official_sets as official
 import pytest
+from commands import Command
 from full_sets import full_expressions
 from official_sets import Expression
 
 from preprocess.check.anomalies import Report, check
 from preprocess.datasets.casme2 import casme2
+from preprocess.datasets.casme3 import casme3
+from preprocess.datasets.casme_sq import casme_sq
+from preprocess.datasets.dfme import dfme
 from preprocess.datasets.samm import samm
 from preprocess.datasets.smic import smic
-
-Command = Callable[..., Any]
 
 BUILD: dict[str, tuple[Callable[[Path, Sequence[Expression]], object], Callable]] = {
     "casme2": (official.casme2_tree, casme2),
     "samm": (official.samm_tree, samm),
     "smic": (official.smic_tree, smic),
+    "casme3": (more.casme3_tree, casme3),
+    "casme-sq": (more.casme_sq_tree, casme_sq),
+    "dfme": (more.dfme_tree, dfme),
 }
 
 
@@ -31,7 +36,8 @@ BUILD: dict[str, tuple[Callable[[Path, Sequence[Expression]], object], Callable]
 def light_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     """One encoded picture for all frames: a full release has thousands."""
     pictures = {
-        suffix: cv2.imencode(suffix, np.full((6, 5, 3), 90, np.uint8))[1].tobytes() for suffix in (".jpg", ".bmp")
+        suffix: cv2.imencode(suffix, np.full((6, 5, 3), 90, np.uint8))[1].tobytes()
+        for suffix in (".jpg", ".bmp", ".png")
     }
 
     def write_frames(folder: Path, names: Callable[[int], str], numbers: Sequence[int], grey: bool = False) -> None:
@@ -40,11 +46,12 @@ def light_frames(monkeypatch: pytest.MonkeyPatch) -> None:
             path = folder / names(number)
             path.write_bytes(pictures[path.suffix])
 
-    monkeypatch.setattr(official, "write_frames", write_frames)
+    for module in (official, more):
+        monkeypatch.setattr(module, "write_frames", write_frames)
 
 
 def report_of(dataset: str, root: Path, expressions: Sequence[Expression], protocol: str | None = None) -> Report:
-    build, find = BUILD[dataset]
+    build, find = BUILD[dataset.split()[0]]
     build(root, expressions)
     return check(find(root), protocol)
 
@@ -53,7 +60,19 @@ def unexpected(report: Report) -> list[tuple[str, str]]:
     return [(anomaly.key, anomaly.kind) for anomaly in report.anomalies if anomaly.unexpected]
 
 
-@pytest.mark.parametrize(("dataset", "clips", "subjects"), [("casme2", 256, 26), ("samm", 159, 29), ("smic", 164, 16)])
+@pytest.mark.parametrize(
+    ("dataset", "clips", "subjects"),
+    [
+        ("casme2 2014", 255, 26),
+        ("casme2 2019", 255, 26),
+        ("casme2 247", 256, 26),
+        ("samm", 159, 29),
+        ("smic", 164, 16),
+        ("casme3", 860, 94),
+        ("casme-sq", 57, 14),
+        ("dfme", 2629, 259),
+    ],
+)
 def test_a_full_release_gives_nothing_unexpected(dataset: str, clips: int, subjects: int, tmp_path: Path) -> None:
     report = report_of(dataset, tmp_path, full_expressions(dataset))
     assert unexpected(report) == []
@@ -74,7 +93,7 @@ def test_the_command_prints_and_ends_well_or_with_three(tmp_path: Path, command:
     assert "surprise: 42" in done.out
 
 
-@pytest.mark.parametrize("dataset", ["casme2", "samm", "smic", "manifest"])
+@pytest.mark.parametrize("dataset", ["casme2", "samm", "smic", "manifest", "dfme"])
 def test_people_and_programs_read_the_same_report(dataset: str, tmp_path: Path, command: Command) -> None:
     where: tuple[object, ...] = (dataset, "--root", tmp_path)
     if dataset == "manifest":
@@ -96,11 +115,40 @@ def test_people_and_programs_read_the_same_report(dataset: str, tmp_path: Path, 
     if dataset != "manifest":
         assert table["full set"] == table["found"]
         assert report["subjects"].get("036", {}) == {}  # of SAMM: a subject without a clip of these classes
-    assert report["cropped"] == (dataset != "samm")
+    assert report["cropped"] == (dataset not in ("samm", "dfme"))
     for subject, counts in report["subjects"].items():
         assert table[subject][-1] == str(sum(counts.values()))
-    for anomaly in report["anomalies"]:
-        assert f"{anomaly['key']}: {anomaly['found']}" in shown.out
+    for kind in {anomaly["kind"] for anomaly in report["anomalies"]}:
+        first = next(anomaly for anomaly in report["anomalies"] if anomaly["kind"] == kind)
+        assert f"{first['key']}: {first['found']}" in shown.out
+
+
+@pytest.mark.parametrize(("protocol", "clips", "subjects"), [("casme3-4", 860, 94), ("casme3-3", 699, 88)])
+def test_classes_of_casme3_come_out(protocol: str, clips: int, subjects: int, tmp_path: Path) -> None:
+    report = report_of("casme3", tmp_path, full_expressions("casme3"), protocol)
+    assert unexpected(report) == []
+    assert sum(counts["clips"] or 0 for counts in report.classes.values()) == clips
+    assert sum(bool(counts) for counts in report.subjects.values()) == subjects
+
+
+def test_the_parts_of_dfme_that_are_there_are_counted(tmp_path: Path) -> None:
+    rows = [row for row in full_expressions("dfme") if row.subject.startswith("testB")]
+    report = report_of("dfme", tmp_path, rows)
+    assert unexpected(report) == [] and report.clips == 299
+
+
+def test_many_equal_lines_are_shown_as_a_few(tmp_path: Path, command: Command) -> None:
+    expressions = full_expressions("smic")
+    official.smic_tree(tmp_path, [replace(each, offset=24) for each in expressions])
+    done = command("mpt-preprocess", "check", "smic", "--root", tmp_path)
+    assert done.code == 0
+    assert done.out.count("14 frames") == 6 and "… and 159 more" in done.out
+
+
+def test_a_build_compares_counts_as_a_check_does(tmp_path: Path, command: Command) -> None:
+    official.smic_tree(tmp_path / "set", full_expressions("smic")[:-1])
+    done = command("mpt-preprocess", "smic", "--root", tmp_path / "set", "--dry-run")
+    assert done.code == 0 and "surprise: 42 clips, smic-3 has 43" in done.err
 
 
 def test_another_protocol_counts_otherwise(tmp_path: Path) -> None:
@@ -208,7 +256,7 @@ def test_a_manifest_has_no_full_set_to_compare_with(tmp_path: Path, command: Com
 def test_an_unknown_set_or_camera_is_a_usage_error(tmp_path: Path, command: Command) -> None:
     done = command("mpt-preprocess", "check", "casme4")
     assert done.code == 2
-    assert "choose one of casme2, samm, smic, demo" in done.err
+    assert "casme2, samm, smic" in done.err
     done = command("mpt-preprocess", "check", "smic", "--root", tmp_path, "--camera", "uv")
     assert done.code == 2
     assert "SMIC has hs, vis, nir" in done.err

@@ -158,6 +158,7 @@ def test_a_clip_with_missing_frames_is_named_and_no_half_file_is_left(
     reader = CacheReader("data_cache/casme2.h5")
     assert len(reader) == 9
     assert list(reader.attributes.provenance["omitted"]) == ["sub01/EP01_02f"]
+    assert str(tmp_path) not in str(reader.attributes.provenance["omitted"])  # no folder of this machine
 
 
 def test_finished_clips_are_not_computed_again(

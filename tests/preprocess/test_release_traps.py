@@ -1,5 +1,7 @@
 """What public code stumbles over in the releases: names, numbers, sheets and layouts, one test for each trap."""
 
+import re
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +56,42 @@ def test_every_long_layout_of_smic_is_found(folder: str, name: str, tmp_path: Pa
     (built / "HS_long/SMIC-HS-E").rename(tmp_path / "set" / folder)
     (built / "SMIC-HS-E_annotation_2019.xlsx").rename(tmp_path / "set" / name)
     assert keys(smic(tmp_path / "set")) == {each.key for each in expected}
+
+
+@pytest.mark.parametrize(
+    ("build", "adapter", "frames"),
+    [
+        (official.casme2_tree, casme2, "CASME2_preprocessed_Li Xiaobai/Cropped"),
+        (official.casme2_tree, casme2, "CASME2_preprocessed_Li Xiaobai/CASME2_preprocessed_Li Xiaobai/cropped"),
+        (official.casme2_tree, casme2, "Casme2_Raw_Selected"),
+        (official.samm_tree, samm, "Delivery 2021"),
+        (official.samm_tree, samm, "Delivery 2021/Samm"),
+        (official.smic_tree, smic, "SMIC/SMIC_all_cropped/HS"),
+        (official.smic_tree, smic, "smic_all_cropped/hs"),
+    ],
+)
+def test_frames_are_found_deeper_and_in_any_case(
+    build: Callable[..., list[Expression]], adapter: Callable[[Path], Discovery], frames: str, tmp_path: Path
+) -> None:
+    expected = build(tmp_path, frames=frames)
+    assert keys(adapter(tmp_path)) == {each.key for each in expected}
+
+
+def test_classes_of_smic_in_another_case(tmp_path: Path) -> None:
+    expected = official.smic_tree(tmp_path)
+    for folder in (tmp_path / "SMIC_all_cropped/HS").glob("*/micro"):
+        for emotion in list(folder.iterdir()):
+            emotion.rename(emotion.with_name(emotion.name.title()))
+        folder.rename(folder.with_name("Micro"))
+    assert keys(smic(tmp_path)) == {each.key for each in expected}
+
+
+def test_clips_of_the_sheet_in_another_case_than_their_folders(tmp_path: Path) -> None:
+    expected = official.casme2_tree(tmp_path)
+    for folder in list((tmp_path / "Cropped").glob("*/*")):
+        folder.rename(folder.with_name(folder.name.lower()))
+    found = casme2(tmp_path)
+    assert keys(found) == {each.key for each in expected} and found.anomalies == []
 
 
 def test_the_crops_come_before_the_scenes(tmp_path: Path) -> None:
@@ -120,10 +158,93 @@ def test_objective_classes_are_not_taken_for_the_coding(tmp_path: Path) -> None:
     official.write_sheet(
         tmp_path / "CASME2-ObjectiveClasses.xlsx", [("Subject", "Filename", "Objective Class"), (1, "EP02_01f", 3)]
     )
-    assert "annotation from CASME2-coding-20140508.xlsx" in casme2(tmp_path).notes
+    assert casme2(tmp_path).notes[1].startswith("annotation from CASME2-coding-20140508.xlsx")
     (tmp_path / "CASME2-coding-20140508.xlsx").unlink()
     with pytest.raises(UsageError, match="CASME2-ObjectiveClasses"):
         casme2(tmp_path)
+
+
+def test_a_sheet_may_be_chosen_and_a_backup_is_not(tmp_path: Path) -> None:
+    official.casme2_tree(tmp_path, official.CASME2[:2])
+    whole = next(tmp_path.glob("*.xlsx"))
+    official.casme2_tree(tmp_path, official.CASME2[:3], sheet="CASME2-coding-20140508_backup.xlsx")
+    assert len(casme2(tmp_path).clips) == 2
+    assert len(casme2(tmp_path, sheet=whole.with_stem(f"{whole.stem}_backup")).clips) == 3
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_a_sheet_exported_as_csv(delimiter: str, tmp_path: Path) -> None:
+    expected = official.casme2_tree(tmp_path)
+    next(tmp_path.glob("*.xlsx")).unlink()
+    rows = [official.CASME2_HEADER, *official.casme2_rows(expected)]
+    lines = [delimiter.join("" if cell is None else str(cell) for cell in row) for row in rows]
+    (tmp_path / "CASME2-coding-20140508.csv").write_text("\n".join(lines), encoding="utf-8-sig")
+    found = casme2(tmp_path)
+    assert keys(found) == {each.key for each in expected}
+    assert next(clip for clip in found.clips if clip.key == "sub04/EP12_01f").apex is None
+
+
+def test_a_wrong_dimension_tag_hides_no_row(tmp_path: Path) -> None:
+    expected = official.casme2_tree(tmp_path)
+    sheet = next(tmp_path.glob("*.xlsx"))
+    with zipfile.ZipFile(sheet) as book:
+        parts = {name: book.read(name) for name in book.namelist()}
+    name = "xl/worksheets/sheet1.xml"
+    parts[name] = re.sub(rb'<dimension ref="[^"]*"', b'<dimension ref="A1"', parts[name])
+    with zipfile.ZipFile(sheet, "w") as book:
+        for part, content in parts.items():
+            book.writestr(part, content)
+    assert keys(casme2(tmp_path)) == {each.key for each in expected}
+
+
+def test_a_second_download_of_a_frame_is_named(tmp_path: Path) -> None:
+    official.smic_tree(tmp_path)
+    folder = tmp_path / "SMIC_all_cropped/HS/s1/micro/negative/s1_ne_01"
+    (folder / "reg_image559742 (1).bmp").write_bytes((folder / "reg_image559742.bmp").read_bytes())
+    assert "reg_image559742 (1).bmp" in smic(tmp_path).failures["s1/s1_ne_01"]
+
+
+def test_numbers_in_brackets_are_numbers_where_nothing_was_copied(tmp_path: Path) -> None:
+    for number in (1, 2, 3):
+        (tmp_path / f"frame ({number}).jpg").write_bytes(b"")
+    assert sorted(numbered_frames(tmp_path)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("folder", "camera"), [("VIS", "hs"), ("HS", "vis"), ("SMIC_all_raw/NIR", "hs")])
+def test_a_folder_of_another_camera_is_refused(folder: str, camera: str, tmp_path: Path) -> None:
+    official.smic_tree(tmp_path, frames=folder)
+    for root in (tmp_path, tmp_path / folder):
+        with pytest.raises(UsageError, match=f"--camera {folder[-3:].strip('/').lower()}"):
+            smic(root, camera=camera)
+
+
+def test_an_apex_below_zero_is_unknown(tmp_path: Path) -> None:
+    official.samm_tree(tmp_path, [replace(official.SAMM[0], apex=-1)])
+    (clip,) = (found := samm(tmp_path)).clips
+    assert clip.apex is None and [anomaly.kind for anomaly in found.anomalies] == ["apex below 0"]
+
+
+def test_both_spellings_of_other_are_read_as_one(tmp_path: Path) -> None:
+    official.samm_tree(tmp_path, [replace(each, emotion="others") for each in official.SAMM[:2]])
+    found = samm(tmp_path)
+    assert {clip.emotion for clip in found.clips} == {"other"}
+    assert any("'Others'" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("frames", ["Cropped", "CASME2-RAW"])
+def test_the_row_that_no_official_sheet_has_is_added_on_demand(frames: str, tmp_path: Path) -> None:
+    official.casme2_tree(tmp_path, official.CASME2[:-1], frames=frames)
+    folder = tmp_path / frames / "sub24/EP02_07"
+    official.write_frames(folder, ("img{}.jpg" if "RAW" in frames else "reg_img{}.jpg").format, range(61, 107))
+    found = casme2(tmp_path)
+    assert "sub24/EP02_07" not in keys(found) and any("--supplement" in note for note in found.notes)
+    found = casme2(tmp_path, supplement=True)
+    clip = next(clip for clip in found.clips if clip.key == "sub24/EP02_07")
+    assert (clip.emotion, clip.onset, clip.apex, clip.offset) == ("disgust", 61, 91, 106)
+    assert found.corrections[0].startswith("sub24/EP02_07")
+    official.casme2_tree(tmp_path, official.CASME2, frames=frames)  # a list that has the row is left alone
+    found = casme2(tmp_path, supplement=True)
+    assert found.corrections == [] and len(keys(found)) == len(official.CASME2)
 
 
 def test_a_sheet_open_in_a_spreadsheet_program_is_no_second_one(tmp_path: Path) -> None:
@@ -186,15 +307,18 @@ def test_an_interval_that_tables_disagree_on_is_not_guessed(
     assert f"it holds frames {frames[0]} to {frames[1]}" in found.failures[key]
 
 
-def test_sadness_of_sub24_stays_sadness(tmp_path: Path) -> None:
-    """One code base calls three of its clips surprise, which makes 249 of 247."""
-    clips = [Expression("sub24", clip, 11, 14, 26, "sadness") for clip in ("EP07_01", "EP07_04f", "EP10_03")]
+@pytest.mark.parametrize("emotion", ["sadness", "surprise"])
+def test_the_labels_of_2014_hold_whichever_sheet_is_there(emotion: str, tmp_path: Path) -> None:
+    """The sheet of 2019 calls three clips of sub24 surprise, that of 2014 sadness; the cache stores what is read."""
+    clips = [Expression("sub24", clip, 11, 14, 26, emotion) for clip in ("EP07_01", "EP07_04f", "EP10_03")]
     official.casme2_tree(tmp_path, clips)
-    read = casme2(tmp_path).clips
-    assert {clip.emotion for clip in read} == {"sadness"}
-    table = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in read]
+    found = casme2(tmp_path)
+    assert {clip.emotion for clip in found.clips} == {emotion}
+    assert any("2019" in note for note in found.notes[2:]) == (emotion == "surprise")
+    table = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in found.clips]
     for name in ("casme2-5", "casme2-3", "megc2019"):
         assert apply_protocol(PROTOCOLS[name], table).labels == [-1, -1, -1]
+    assert apply_protocol(PROTOCOLS["casme2-5-2019"], table).counts["surprise"] == 3
 
 
 def test_fear_and_sadness_are_negative_in_samm_but_unused_in_casme2() -> None:

@@ -37,7 +37,7 @@ def test_the_table_of_protocols_is_the_one_in_force() -> None:
                 sum(part.subjects for part in protocol.composition.values()),
             )
             classes = ", ".join(f"{name} {count}" for name, count in protocol.expected.items())
-            assert f"| {protocol.name} | {clips} | {subjects} | {classes}" in PAGE
+            assert f"| {protocol.name} | {clips} | {subjects or '–'} | {classes}" in PAGE
 
 
 def test_the_example_of_a_protocol_is_one(tmp_path: Path) -> None:
@@ -61,46 +61,55 @@ def test_the_example_of_a_manifest_is_one(tmp_path: Path) -> None:
     assert set(found.failures) == {"p01/long_2", "p02/whole"}  # whose videos are not here
 
 
-def run_recipe(index: int, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder)
-    exec(compile(blocks("python")[index], "docs/datasets.md", "exec"), {})
+RECIPES: dict[str, tuple[str, tuple[str, ...], list[tuple[object, ...]], dict[str, str], float]] = {
+    "mmew": (
+        "MMEW_Micro_Exp.xlsx",
+        (
+            "Subject",
+            "Filename",
+            "OnsetFrame",
+            "ApexFrame",
+            "OffsetFrame",
+            "Action Units",
+            "Estimated Emotion",
+            "remarks",
+        ),
+        [(13, "S13-07-001", 1, 4, 9, "4", "others", None), (3, "S03-01-002", 1, "/", 8, 12, "happiness", None)],
+        {"13/S13-07-001": "MMEW_Final/Micro_Expression/repression/S13-07-001/{}.jpg"}
+        | {"3/S03-01-002": "MMEW_Final/Micro_Expression/happiness/S03-01-002/{}.jpg"},
+        90,
+    ),
+    "casme": (
+        "CASME-coded-20190721.xlsx",
+        ("Subject", "Filename", None, "OnsetF", "ApexF1", "ApexF2", "OffsetF", None, "Onset", "Total", "AU", "Emotion"),
+        [(1, "EP01_5", None, 1, 4, "\\", 9, None, 50, 90, 12, "happiness")],
+        {"1/EP01_5": "Cropped/sub01/EP01_5/reg_EP01_5-{:03d}.jpg"},
+        60,
+    ),
+    "4dme": (
+        "4DME_Labelling_Micro_release v1.xlsx",
+        ("sub_ID", "fold_name", "Emotion", "Onset", "Apex", "Offset", "AUs"),
+        [("S1", "clip 2", "Surprise+Positive", 1, 4, 9, "1+2(k)")],
+        {"S1/clip 2": "gray_micro/S1/clip 2/{}.jpg"},
+        60,
+    ),
+}
 
 
-def test_the_recipe_for_casme3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    header = ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Objective class", "emotion")
-    rows = [
-        ("spNO.1", "A", "166", "170", "175", "4+7", "II", "Disgust"),  # case-mixed letter, numbers as text
-        ("spNO.1", "a", 201, 204, 210, 12, "I", "others"),  # a second one in the same video
-        ("spNO.40", "e", 50, 52, 0, None, "I", "Others"),  # no offset
-    ]
-    write_sheet(tmp_path / "cas(me)3_part_A_ME_label_JpgIndex_v2.xlsx", [header, *rows])
-    write_frames(tmp_path / "part_A/spNO.1/a/color", "{}.jpg".format, range(160, 220))
-    write_frames(tmp_path / "part_A/spNO.40/e/color", "{}.jpg".format, range(40, 60))
-    run_recipe(0, tmp_path, monkeypatch)
-    found = manifest(tmp_path / "casme3.csv")
-    read = [(clip.key, clip.onset, clip.apex, clip.offset, clip.emotion, clip.fps) for clip in found.clips]
-    assert read == [
-        ("spNO.1/a_166", 166, 170, 175, "disgust", 30.0),
-        ("spNO.1/a_201", 201, 204, 210, "others", 30.0),
-    ]
-    assert list(found.failures) == ["spNO.40/e_50"]
-
-
-def test_the_recipe_for_dfme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    header = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Emotion", "Fps", "AU")
-    rows = [
-        ("sub0003", "sub0003_01", 3, 9, 15, "Surprise", 500, "1+2"),
-        ("sub0004", "sub0004_07", 1, 4, 8, "Anger", 300, "4"),
-    ]
-    write_sheet(tmp_path / "training.xlsx", [header, *rows])
-    for row in rows:
-        write_frames(tmp_path / "DFME_train" / row[1], "{:05d}.png".format, range(1, 20))
-    run_recipe(1, tmp_path, monkeypatch)
-    found = manifest(tmp_path / "dfme.csv")
-    assert [(clip.key, clip.fps, clip.emotion, clip.action_units) for clip in found.clips] == [
-        ("sub0003/sub0003_01", 500.0, "surprise", "1+2"),
-        ("sub0004/sub0004_07", 300.0, "anger", "4"),
-    ]
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_recipe_for_other_sets(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sheet, header, rows, frames, fps = RECIPES[name]
+    write_sheet(tmp_path / sheet, [header, *rows])  # type: ignore[list-item]
+    for pattern in frames.values():
+        path = Path(pattern)
+        write_frames(tmp_path / path.parent, path.name.format, range(1, 12))
+    monkeypatch.chdir(tmp_path)
+    (recipe,) = blocks("python")
+    exec(compile(recipe.replace('NAME = "mmew"', f"NAME = {name!r}"), "docs/datasets.md", "exec"), {})
+    found = manifest(tmp_path / f"{name}.csv")
+    assert found.failures == {}
+    assert {clip.key for clip in found.clips} == set(frames)
+    assert {(clip.onset, clip.fps) for clip in found.clips} == {(1, fps)}
 
 
 def test_the_page_names_options_that_exist() -> None:

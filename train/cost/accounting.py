@@ -91,15 +91,7 @@ def account_lines(counted: Account) -> Sequence[tuple[str, str]]:
 
 
 def bytes_per_fold(config: TrainConfig, backbone: Backbone, shape: Shape, trained: int, device: torch.device) -> int:
-    """Estimated peak memory of one fold: activations of its batch, and its weights with Adam state.
-
-    Args:
-        config: the settings.
-        backbone: the ViT.
-        shape: of the data.
-        trained: number of trained parameters per fold.
-        device: where it trains.
-    """
+    """Estimated peak memory of one fold: activations of its batch, and its weights with Adam state."""
     tokens = backbone.vit.patch_embed.num_patches + backbone.prefix + config.prompts
     values = _BLOCK_VALUES * tokens * backbone.dim * backbone.depth
     if config.prompt == "motion":

@@ -14,16 +14,9 @@ class RunPlan:
     """A run before it starts.
 
     Attributes:
-        protocol: name of the protocol.
-        classes: clips per class.
-        subjects: folds.
-        clips: labelled clips.
         steps: optimiser steps of the longest fold.
-        at_once: folds trained together.
-        device: where.
         fold_bytes: estimated memory of one fold.
         free_bytes: free memory of the device.
-        account: parameters and multiply–adds.
     """
 
     protocol: str

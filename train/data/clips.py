@@ -98,7 +98,6 @@ class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
     Motion is (T, n, 768), cut into patches, or (T, H, W, 3) with `whole_frames`, or None.
 
     Args:
-        clips: all clips of the run.
         image: "dynamic", or "onset" for the onset frame, the first motion frame where the recipe keeps it.
         needs_motion: whether the model looks at the motion sequence.
         whole_frames: leave frames whole, because they are still to be changed.

@@ -32,12 +32,7 @@ class Request:
 
 
 class Stream:
-    """Serves the inputs of steps; the base of both modes.
-
-    Args:
-        pixels: how to read clips.
-        device: where inputs are needed.
-    """
+    """Serves the inputs of steps; the base of both modes."""
 
     def __init__(self, pixels: ClipPixels, device: torch.device) -> None:
         self.pixels, self.device = pixels, device

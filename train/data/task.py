@@ -18,14 +18,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Task:
-    """What is to be learned.
-
-    Attributes:
-        clips: all clips of the caches.
-        protocol: name of the protocol.
-        labelling: class of each clip.
-        folds: one per subject.
-    """
+    """What is to be learned."""
 
     clips: ClipSet
     protocol: str
@@ -55,7 +48,7 @@ def make_task(caches: Sequence[Path], protocol_name: str | None) -> Task:
     folds = loso_folds(clips.datasets, clips.subjects, labelling.labels)
     for reason, count in labelling.left_out.items():
         log.info(f"left out, {count} clips: {reason}")
-    for difference in count_differences(protocol, labelling.counts):
+    for difference in count_differences(protocol, labelling.counts, set(clips.keys)):
         log.info(f"note: {difference}")
     if folds.unused_subjects:
         log.info(f"subjects without a clip of these classes: {', '.join(folds.unused_subjects)}")

@@ -76,11 +76,7 @@ class Backbone(nn.Module):
         """
         block = self.vit.blocks[layer]
         attention, y = block.attn, block.norm1(x)
-        weight, bias, width = (
-            attention.qkv.weight,
-            attention.qkv.bias,
-            attention.num_heads * attention.head_dim,
-        )
+        weight, bias, width = (attention.qkv.weight, attention.qkv.bias, attention.num_heads * attention.head_dim)
         query = F.linear(y[:, :1], weight[:width], None if bias is None else bias[:width])
         rest = F.linear(y, weight[width:], None if bias is None else bias[width:])
         heads = (attention.num_heads, attention.head_dim)

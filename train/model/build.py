@@ -40,11 +40,7 @@ def assemble_model(config: TrainConfig, backbone: Backbone, shape: Shape, folds:
     prompts = PROMPTS[config.prompt](config, backbone, shape, folds)
     groups = tuple(
         name
-        for name, present in (
-            ("class", backbone.has_class_token),
-            ("visual", True),
-            ("motion", prompts.count > 0),
-        )
+        for name, present in (("class", backbone.has_class_token), ("visual", True), ("motion", prompts.count > 0))
         if present
     )
     adapter = ADAPTERS[config.adapter](config, backbone, groups, folds)

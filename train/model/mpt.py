@@ -31,11 +31,9 @@ class MPT(nn.Module):
     """The whole model for F folds: logits (F, B, classes).
 
     Args:
-        backbone: the shared ViT.
         prompts: a module such as MotionPrompt.
         adapter: a module such as GroupAdapter.
         folds: F.
-        classes: number of classes.
         adapter_position: "block" adapts a block's output (eq. 13 to 16), "ffn" that of its feed-forward
             layer before it is added (Houlsby et al.).
         shortcut: compute only the class token in the last block where that is exact.

@@ -95,12 +95,8 @@ def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_ro
     The first seed of all rows comes before the second of any, so that a table is there early.
 
     Args:
-        name: of the study.
         caches: one, or one per α.
-        runs: folder of all runs.
         prefix: start of the names of the study's runs.
-        run_row: does the work.
-        seeds: runs per row.
 
     Returns:
         The index: a JSON file with an entry per row.
@@ -135,8 +131,6 @@ def study_table(name: str, runs: Path, prefix: str | None) -> tuple[Table, list[
     """The table of a study, and the rows that are not there with the reason.
 
     Args:
-        name: of the study.
-        runs: folder of all runs.
         prefix: start of the names of the study's runs; by default that of the only index there is.
 
     Raises:

@@ -45,8 +45,7 @@ def predict(
         Path | None, typer.Option(help="CSV of boxes (docs/datasets.md); a clip that is not from a CSV is new/<name>.")
     ] = None,
     weights: Annotated[
-        str | None,
-        typer.Option(help="File with the backbone's weights.", show_default="as in training"),
+        str | None, typer.Option(help="File with the backbone's weights.", show_default="as in training")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; auto takes a GPU where there is one.")] = "auto",
     gradcam: Annotated[bool, typer.Option("--gradcam", help="Also draw Grad-CAM maps of the predicted class.")] = False,
@@ -55,8 +54,7 @@ def predict(
         bool, typer.Option("--magnified", help="Also draw a contact sheet and a movie, original beside magnified.")
     ] = False,
     output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="Folder to write to.", show_default="predictions/<INPUT>"),
+        Path | None, typer.Option("--output", "-o", help="Folder to write to.", show_default="predictions/<INPUT>")
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     version: Version = None,

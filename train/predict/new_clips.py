@@ -22,13 +22,7 @@ NO_SUBJECT, NO_EMOTION = "new", "unlabelled"
 
 @dataclass(frozen=True)
 class FrameRange:
-    """Which frames of a folder or video are the clip, and how fast they were taken; None: all, as the file says.
-
-    Attributes:
-        onset: first frame.
-        offset: last frame.
-        fps: frames per second.
-    """
+    """Which frames of a folder or video are the clip, and how fast they were taken; None: all, as the file says."""
 
     onset: int | None = None
     offset: int | None = None
@@ -66,10 +60,7 @@ class NewClips:
     """New clips and the files that `mpt-preprocess` reads them by, in a folder of their own.
 
     Args:
-        folder: where to keep those files.
         source: a folder of frames, a video, a CSV of clips, or a cache.
-        frames: see `FrameRange`.
-        faces: see `Faces`.
         recipe: of the caches that the model was trained on.
 
     Raises:

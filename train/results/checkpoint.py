@@ -26,8 +26,6 @@ class CheckpointCard:
 
     Attributes:
         settings: the `TrainConfig` as JSON.
-        classes: class names in index order.
-        frames: T.
         size: side of the images in pixels.
         recipe: with which the caches were made.
         backbone_digest: hash of the frozen weights that it belongs to.
@@ -63,8 +61,6 @@ class Trained:
     Attributes:
         model: one fold per name.
         names: folds of the run, or "final".
-        config: the settings.
-        card: what the checkpoints belong to.
     """
 
     model: MPT
@@ -128,9 +124,7 @@ def load_trained(run: RunFolder, names: Sequence[str], device: torch.device, wei
     """Load the checkpoints called `names`.
 
     Args:
-        run: the run.
         names: folds, or "final".
-        device: where to.
         weights: file with the backbone's weights, if they are not where they were in training.
 
     Raises:

@@ -125,7 +125,6 @@ def bootstrap_interval(
     Args:
         matrices: (subjects, …), from `subject_matrices`.
         measure: the sum (…) → values by name.
-        draws: how many times.
     """
     rng = np.random.default_rng(0)
     drawn = [measure(matrices[rng.integers(len(matrices), size=len(matrices))].sum(0)) for _ in range(draws)]

@@ -42,16 +42,12 @@ class FoldResult:
 
     Attributes:
         name: `dataset__subject`.
-        dataset: data set of the subject.
-        subject: the subject left out.
         clips: names of the tested clips.
         true: their classes.
         logits: (clips, classes), after the final epoch.
         epoch_predictions: (epochs, clips) predicted classes after every epoch.
         loss: training loss of every epoch.
         accuracy: training accuracy of every epoch.
-        train_clips: number of training clips.
-        seed: the fold's seed.
         seconds: wall time of its group divided by the folds in it.
         traces: arrays with one row per clip: `features` (clips, D), and `mu` and `sigma` (clips, m) in
             frames, where there are motion prompts.
@@ -109,11 +105,7 @@ class Run:
 
 
 class RunFolder:
-    """A run on disk.
-
-    Args:
-        path: its folder.
-    """
+    """A run on disk."""
 
     def __init__(self, path: Path) -> None:
         self.path = path

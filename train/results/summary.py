@@ -55,12 +55,7 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str]) -> dict[str, 
 
 
 def combine_seeds(summaries: Sequence[dict[str, Any]], names: Sequence[str]) -> dict[str, Any]:
-    """What the final epochs of several seeds have in common.
-
-    Args:
-        summaries: of at least two finished runs that differ in their seed only.
-        names: of their folders.
-    """
+    """What the final epochs of several seeds have in common."""
     values = {metric: [float(summary["final_epoch"][metric]) for summary in summaries] for metric in METRICS}
     return {
         "runs": list(names),

@@ -1,0 +1,166 @@
+"""CAS(ME)³, DFME and CAS(ME)²: what is published about their faults, one test for each."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import more_sets as more
+import pytest
+from builds import SMALL
+from commands import Command
+from official_sets import Expression, clips_of, write_frames
+
+from data_cache import CacheReader
+from data_cache.errors import UsageError
+from preprocess.check import check
+from preprocess.datasets.casme3 import casme3
+from preprocess.datasets.casme_sq import casme_sq
+from preprocess.datasets.dfme import dfme
+from preprocess.datasets.find import find
+
+
+def faulty_casme3(root: Path, held: Expression, **stated: Any) -> None:
+    """Frames of `held`, and a sheet that states something else; the folder is named by the sheet's onset."""
+    row = replace(held, **stated)
+    row = replace(row, clip=f"{held.clip.split('_')[0]}_{row.onset}")
+    folder = root / "Part_A_ME_clip/frame" / f"{row.subject}_{row.clip}"
+    write_frames(folder, "{}.jpg".format, range(held.onset, held.offset + 1))
+    more.write_book(root / more.CASME3_SHEET, {"label": [more.CASME3_HEADER, *more.casme3_rows([row])]})
+
+
+def test_an_onset_on_which_three_sources_agree_is_corrected(tmp_path: Path) -> None:
+    held = Expression("spNO.216", "d_2647", 2647, 2668, 2694, "disgust")
+    faulty_casme3(tmp_path, held, onset=3647)
+    (clip,) = (found := casme3(tmp_path)).clips
+    assert (clip.clip, clip.onset, clip.apex, len(clip.frames)) == ("d_3647", 2647, 2668, 48)
+    assert len(found.corrections) == 1
+    assert list(casme3(tmp_path, corrected=False).failures) == ["spNO.216/d_3647"]
+
+
+def test_an_apex_on_which_none_agree_is_unknown(tmp_path: Path) -> None:
+    more.casme3_tree(tmp_path, [Expression("spNO.149", "d_112", 112, 83, 130, "surprise")])
+    (clip,) = casme3(tmp_path).clips
+    assert (clip.onset, clip.apex) == (112, None)
+
+
+def test_frames_counted_from_one_begin_at_one(tmp_path: Path) -> None:
+    held = Expression("spNO.216", "e_1", 1, 1, 9, "others")
+    faulty_casme3(tmp_path, held, onset=0, apex=0)
+    (clip,) = (found := casme3(tmp_path)).clips
+    assert (clip.clip, clip.onset, len(clip.frames)) == ("e_0", 1, 9)
+    assert not any(anomaly.unexpected for anomaly in check(found).anomalies if anomaly.kind == "apex outside")
+
+
+def test_a_sheet_that_is_right_is_left_alone(tmp_path: Path) -> None:
+    clips = [
+        Expression("spNO.216", "d_2647", 2647, 2668, 2694, "disgust"),
+        Expression("spNO.216", "d_3647", 3647, 3650, 3660, "disgust"),
+    ]
+    more.casme3_tree(tmp_path, clips)
+    found = casme3(tmp_path)
+    assert [clip.onset for clip in found.clips] == [2647, 3647] and found.corrections == []
+
+
+def test_rows_without_an_offset_fail_and_are_known(tmp_path: Path) -> None:
+    more.casme3_tree(tmp_path, [*more.CASME3, Expression("spNO.40", "e_1812", 1812, 1820, 0, "others")])
+    found = casme3(tmp_path)
+    assert list(found.failures) == ["spNO.40/e_1812"] and found.lost == {"spNO.40/e_1812": "others"}
+    report = check(found)
+    assert [anomaly.unexpected for anomaly in report.anomalies if anomaly.kind == "unusable"] == [False]
+
+
+def test_missing_frames_are_normal_here_and_said(tmp_path: Path, command: Command) -> None:
+    more.casme3_tree(tmp_path / "set", [Expression("spNO.1", "a_1", 1, 12, 30, "disgust")])
+    for number in (*range(1, 8), 10):
+        (tmp_path / f"set/part_A/spNO.1/a/color/{number}.jpg").unlink()
+    (clip,) = (found := casme3(tmp_path / "set")).clips
+    assert (clip.onset, clip.offset, len(clip.frames)) == (1, 30, 22)
+    assert clip.apex_index is not None and clip.frames[clip.apex_index].name == "12.jpg"  # type: ignore[index]
+    (said,) = [anomaly for anomaly in found.anomalies if anomaly.kind == "frames missing"]
+    assert "8 of 30" in said.found and "1–7, 10" in said.found and not said.unexpected
+    done = command("mpt-preprocess", "casme3", "--root", tmp_path / "set", "-o", "a.h5", "--faces", "none", *SMALL)
+    assert done.code == 0, done.err
+    clips = CacheReader("a.h5").clips
+    assert (clips.keys, clips.n_frames.tolist(), clips.onset.tolist()) == (["spNO.1/a_1"], [22], [1])
+
+
+def test_a_clip_without_any_of_its_frames_fails_even_here(tmp_path: Path) -> None:
+    more.casme3_tree(tmp_path, [Expression("spNO.1", "a_1", 1, 5, 9, "disgust")])
+    for path in (tmp_path / "part_A/spNO.1/a/color").iterdir():
+        path.rename(path.with_stem(f"9{path.stem}"))
+    assert "9 of 9" in casme3(tmp_path).failures["spNO.1/a_1"]
+
+
+def test_the_newest_sheet_is_read_and_the_others_are_named(tmp_path: Path) -> None:
+    more.casme3_tree(tmp_path, more.CASME3[:1])
+    newer = "cas(me)3_part_A_ME_label_JpgIndex_v2_20250903.xlsx"
+    more.casme3_tree(tmp_path, sheet=newer)
+    (tmp_path / "cas(me)3_part_A_ME_label_JpgIndex_v1.xls").write_bytes(b"old")
+    found = casme3(tmp_path)
+    assert len(found.clips) == len(more.CASME3)
+    assert found.notes[1].startswith(f"annotation from {newer}") and more.CASME3_SHEET in found.notes[1]
+    assert len(casme3(tmp_path, sheet=tmp_path / more.CASME3_SHEET).clips) == 1
+
+
+def test_spellings_of_labels_are_said(tmp_path: Path) -> None:
+    more.casme3_tree(tmp_path)
+    notes = " ".join(casme3(tmp_path).notes)
+    assert "'sad' is read as 'sadness' in 1 rows" in notes and "'happy'" in notes
+
+
+def test_the_exception_list_is_reported(tmp_path: Path) -> None:
+    more.casme3_tree(tmp_path, [Expression("spNO.155", "d_5", 5, 9, 14, "disgust")])
+    assert [anomaly.kind for anomaly in casme3(tmp_path).anomalies] == ["face hidden"]
+
+
+def test_part_c_is_a_set_of_its_own(tmp_path: Path) -> None:
+    expected = more.casme3_c_tree(tmp_path)
+    found = casme3(tmp_path, part="c")
+    assert (found.dataset, set(clips_of(found))) == ("casme3-c", {each.key for each in expected})
+    with pytest.raises(UsageError, match="'b'"):
+        casme3(tmp_path, part="b")
+    with pytest.raises(UsageError, match="--part"):
+        find("casme2", tmp_path, part="c")
+
+
+def test_dfme_has_a_frame_rate_in_every_row(tmp_path: Path) -> None:
+    more.dfme_tree(tmp_path, rates=(500, 300.0, "200"))
+    assert [clip.fps for clip in dfme(tmp_path).clips] == [500, 300, 200, 500]
+    more.dfme_tree(tmp_path / "bad", rates=(500, None))
+    assert list(dfme(tmp_path / "bad").failures) == ["training-sub0004/sub0004_07", "testB-sub0201/sub0201_01"]
+
+
+def test_dfme_may_come_without_its_test_parts(tmp_path: Path) -> None:
+    more.dfme_tree(tmp_path, more.DFME[:2])
+    found = dfme(tmp_path)
+    assert {clip.subject.partition("-")[0] for clip in found.clips} == {"training"}
+    assert {"testA is not there", "testB is not there"} <= set(found.notes)
+
+
+def test_a_frame_with_two_suffixes_is_a_frame(tmp_path: Path) -> None:
+    more.casme_sq_tree(tmp_path)
+    frame = tmp_path / "cropped/cropped/15/anger1_1/img560.jpg"
+    frame.rename(frame.with_name("img560.jpg.jpg"))
+    assert casme_sq(tmp_path).failures == {}
+
+
+def test_a_clip_without_crops_fails_alone(tmp_path: Path) -> None:
+    more.casme_sq_tree(tmp_path)
+    for path in (folder := tmp_path / "cropped/cropped/15/happy5_2").iterdir():
+        path.unlink()
+    folder.rmdir()
+    found = casme_sq(tmp_path)
+    assert list(found.failures) == ["s15/happy5_2"] and len(found.clips) == 2
+
+
+@pytest.mark.parametrize("adapter", [casme3, casme_sq, dfme])
+def test_a_folder_without_frames_or_sheet_is_refused(adapter: Callable[[Path], Any], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        adapter(tmp_path)
+    tree = {casme3: more.casme3_tree, casme_sq: more.casme_sq_tree, dfme: more.dfme_tree}[adapter]
+    tree(tmp_path)  # type: ignore[operator]
+    for path in tmp_path.glob("*.xlsx"):
+        path.unlink()
+    with pytest.raises(UsageError, match="no annotation sheet"):
+        adapter(tmp_path)
