@@ -146,8 +146,8 @@ def test_the_fingerprint_tells_nothing_of_its_maker(command: Command, tmp_path: 
 
 def test_an_export_overwrites_nothing(command: Command, cache: Path) -> None:
     before = cache.read_bytes()
-    for output in (".", "casme2.h5"):
-        done = command("mpt-cache", "export", cache, "-o", output)
+    for output, *force in ((".", "--force"), ("casme2.h5",)):
+        done = command("mpt-cache", "export", cache, "-o", output, *force)
         assert done.code == 2 and output in done.err and cache.read_bytes() == before
 
 
