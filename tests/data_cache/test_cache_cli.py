@@ -144,6 +144,13 @@ def test_the_fingerprint_tells_nothing_of_its_maker(command: Command, tmp_path: 
     assert "opencv" in text
 
 
+def test_an_export_overwrites_nothing(command: Command, cache: Path) -> None:
+    before = cache.read_bytes()
+    for output, *force in ((".", "--force"), ("casme2.h5",)):
+        done = command("mpt-cache", "export", cache, "-o", output, *force)
+        assert done.code == 2 and output in done.err and cache.read_bytes() == before
+
+
 def test_a_damaged_cache_is_never_handed_on(command: Command, cache: Path, tmp_path: Path) -> None:
     with h5py.File(cache, "r+") as file:
         file["clips/sha256"][1] = "0" * 64

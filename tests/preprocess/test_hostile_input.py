@@ -121,26 +121,15 @@ def test_each_gets_its_line_and_the_rest_goes_through(tmp_path: Path, command: C
     before = everything_below(tmp_path)
     done = command("mpt-preprocess", "casme2", "--root", root, "-o", output / "casme2.h5", "--allow-missing", *SMALL)
     stderr = done.err
-    assert done.code == 3
-    assert "Traceback" not in stderr
+    assert done.code == 3 and "Traceback" not in stderr
     for key, message in expected.items():
         (line,) = [line for line in stderr.splitlines() if line.startswith(f"  {key}: ")]
         assert message in line
-    for message in (message for _, message in ROWS.values()):
-        assert message in stderr
+    assert all(message in stderr for _, message in ROWS.values())
     assert f"{len(DAMAGE) + len(ROWS)} of {len(DAMAGE) + len(ROWS) + 2} clips cannot be used" in stderr
     assert CacheReader(output / "casme2.h5").clips.keys == [clip.key for clip in GOOD]
     after = {name: status for name, status in everything_below(tmp_path).items() if not name.startswith("out")}
     assert after == before
-
-
-def test_without_the_word_to_go_on_no_cache_is_written(tmp_path: Path, command: Command) -> None:
-    hostile_set(tmp_path / "set")
-    output = tmp_path / "out/casme2.h5"
-    done = command("mpt-preprocess", "casme2", "--root", tmp_path / "set", "-o", output, *SMALL)
-    assert done.code == 3
-    assert "No cache was written" in done.err
-    assert not output.exists()
 
 
 def test_check_lists_them_all(tmp_path: Path, command: Command) -> None:
@@ -187,10 +176,7 @@ def test_a_preview_stays_in_its_folder(tmp_path: Path, command: Command) -> None
 def test_a_hostile_manifest_is_one_line(content: bytes, message: str, tmp_path: Path, command: Command) -> None:
     (tmp_path / "own.csv").write_bytes(content)
     done = command("mpt-preprocess", "manifest", tmp_path / "own.csv", "-o", tmp_path / "own.h5")
-    assert done.code == 2
-    stderr = done.err
-    assert message in stderr
-    assert len(stderr.splitlines()) == 1
+    assert done.code == 2 and message in done.err and len(done.err.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -229,6 +215,5 @@ def test_a_hostile_row_fails_alone(row: str, message: str, tmp_path: Path, comma
     (tmp_path / "own.csv").write_text(table, encoding="utf-8")
     output = tmp_path / "own.h5"
     done = command("mpt-preprocess", "manifest", tmp_path / "own.csv", "-o", output, "--allow-missing", *SMALL)
-    assert done.code == 3
-    assert message in done.err
+    assert done.code == 3 and message in done.err
     assert CacheReader(output).clips.keys == ["good/one"]

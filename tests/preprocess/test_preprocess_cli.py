@@ -73,9 +73,8 @@ def test_root_comes_from_the_environment_or_the_usual_folder(
 
 def test_any_number_of_jobs_gives_the_same_content(command: Command, official: Path) -> None:
     for jobs in (1, 2):
-        assert (
-            command("mpt-preprocess", "casme2", "--root", official, *FAST[:4], "-j", jobs, "-o", f"{jobs}.h5").code == 0
-        )
+        arguments = ("casme2", "--root", official, *FAST[:4], "-j", jobs, "-o", f"{jobs}.h5")
+        assert command("mpt-preprocess", *arguments).code == 0
     assert CacheReader("1.h5").content_digest == CacheReader("2.h5").content_digest
 
 

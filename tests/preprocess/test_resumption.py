@@ -4,28 +4,9 @@ import os
 import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from builds import SIZE, receipts, same_content, shards_in
 from commands import Command, WriteFrames
-
-from data_cache.read.reader import CacheReader
-
-
-def test_a_rebuild_does_not_disturb_a_reader(
-    command: Command, drawn_set: Path, uninterrupted: Path, tmp_path: Path
-) -> None:
-    arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", 1, "-o", "c.h5")
-    assert command("mpt-preprocess", *arguments).code == 0
-    reader = CacheReader(tmp_path / "c.h5")
-    halfway = [reader.motion(row) for row in range(10)]
-    assert command("mpt-preprocess", *arguments, "--alpha", 5, "--force").code == 0
-    with CacheReader(uninterrupted) as reference:
-        for row in range(20):
-            expected = reference.motion(row)
-            assert np.array_equal(reader.motion(row), expected)
-            assert row >= 10 or np.array_equal(halfway[row], expected)
-    assert CacheReader(tmp_path / "c.h5").attributes.recipe["alpha"] == 5
 
 
 def test_a_dry_run_writes_nothing(command: Command, drawn_set: Path, tmp_path: Path) -> None:
