@@ -177,6 +177,6 @@ def test_preview_shows_the_clips_asked_for(command: Command, cache: Path, tmp_pa
     two = cv2.imread("two.png")
     assert two.shape[1] == all_five.shape[1] and two.shape[0] < 0.6 * all_five.shape[0]
     assert len(np.unique(two)) > 50
-    wrong = command("mpt-cache", "preview", cache, "sub02/EP07")
+    wrong = command("mpt-cache", "preview", cache, "sub02/EP07", "-o", "none.png")
     assert wrong.code == 2 and "no clip is called 'sub02/EP07'" in wrong.err and "sub02/EP0" in wrong.err
     assert command("mpt-cache", "preview", cache, "-o", "x.jpg").code == 2
