@@ -3,13 +3,15 @@
 import glob
 import json
 import os
-import platform
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from data_cache.errors import NoSpace, is_disk_full
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
 
 
 def write_bytes(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
@@ -24,7 +26,7 @@ def write_bytes(path: Path, data: bytes | memoryview, *, durable: bool = True) -
         NoSpace: the disk (or the quota) is full; nothing is left behind.
     """
     with replacing(path, durable=durable) as temporary:
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        descriptor = os.open(temporary, _NEW, 0o666)
         try:
             view = memoryview(data)
             while view:
@@ -63,10 +65,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         NoSpace: the block or the rename ran out of disk space.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The host is in the name because two nodes that share a folder may have equal process ids.
-    temporary = path.with_name(f"{path.name}.tmp-{platform.node()}-{os.getpid()}")
+    temporary = path.with_name(f"{path.name}.tmp-{secrets.token_hex(8)}")  # nobody can plant a link there
     try:
-        temporary.unlink(missing_ok=True)  # of an earlier process with this number, or a link that was planted
         yield temporary
         temporary.replace(path)
         if durable:

@@ -180,3 +180,10 @@ def test_preview_shows_the_clips_asked_for(command: Command, cache: Path, tmp_pa
     wrong = command("mpt-cache", "preview", cache, "sub02/EP07", "-o", "none.png")
     assert wrong.code == 2 and "no clip is called 'sub02/EP07'" in wrong.err and "sub02/EP0" in wrong.err
     assert command("mpt-cache", "preview", cache, "-o", "x.jpg").code == 2
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".json", "file/f.json"])
+def test_what_the_system_refuses_is_one_line(command: Command, cache: Path, name: str) -> None:
+    Path("file").touch()
+    done = command("mpt-cache", "export", cache, "-o", name)
+    assert done.code == 2 and len(done.err.splitlines()) == 1 and name[:4] in done.err, done.err
