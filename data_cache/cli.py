@@ -29,10 +29,12 @@ def main_options(version: Version = None) -> None:
 def info(cache: Cache, json_output: AsJson = False) -> None:
     """Show what is in a cache, how it was made, and who may see it."""
     from data_cache.read.reader import CacheReader
+    from data_cache.read.validate import require_valid
     from data_cache.sharing.download import local_copy
     from data_cache.sharing.info import describe, print_description
 
     with CacheReader(local_copy(cache)) as reader:
+        require_valid(reader, pixels=False)
         described = describe(reader)
     if json_output:
         _print_json(described)
@@ -74,7 +76,7 @@ def verify(
     if not json_output:
         checked = "structure and annotation of " if quick else ""
         same = f", the same as {against}" if against else ""
-        typer.echo(f"{path}: OK, {checked}{verdict.clips} clips verified{same}")
+        typer.echo(visible(f"{path}: OK, {checked}{verdict.clips} clips verified{same}"))
 
 
 @app.command(epilog=example("mpt-cache merge first.h5 second.h5 -o data_cache/casme2.h5"))
@@ -96,7 +98,7 @@ def merge(
     require_space(output, sum(reader.path.stat().st_size for reader in readers), "the merged caches")
     with writer_lock(output), progress(f"writing {output.name}", clips, "clips") as advance:
         merge_caches(readers, output, on_clip=lambda key: advance(1, ""))
-    typer.echo(f"{output}: {clips} clips")
+    typer.echo(visible(f"{output}: {clips} clips"))
 
 
 @app.command(epilog=example("mpt-cache export data_cache/casme2.h5"))
@@ -121,7 +123,7 @@ def export(
         _refuse_existing(made, force)
         require_valid(reader)
         write_bytes(made, json_bytes(make_fingerprint(reader), indent=1))
-    typer.echo(str(made))
+    typer.echo(visible(str(made)))
     say("no image is in it; it holds the annotation of the data set, which its licence covers")
 
 
@@ -137,17 +139,21 @@ def preview(
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help="Magnified frames shown of each clip.")] = 6,
     most: Annotated[int, typer.Option("--most", min=1, max=100, help="Clips shown at most.")] = 8,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Draw a contact sheet: the dynamic image and some magnified frames of each clip."""
     from data_cache.read.reader import CacheReader
+    from data_cache.read.validate import require_valid
     from data_cache.sharing.download import local_copy
     from data_cache.sharing.preview import choose_clips, contact_sheet
 
     path = local_copy(cache)
+    made = output or path.with_suffix(".png")
     with CacheReader(path) as reader:
-        made = output or path.with_suffix(".png")
+        _refuse_existing(made, force)
+        require_valid(reader, pixels=False)
         contact_sheet(reader, choose_clips(reader.clips.keys, clips or [], most), frames, made)
-        typer.echo(str(made))
+        typer.echo(visible(str(made)))
         say(reader.attributes.licence_notice)
 
 
@@ -161,7 +167,9 @@ def _refuse_existing(output: Path, force: bool) -> None:
 def _print_json(value: Any) -> None:
     import json
 
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    # JSON leaves some control characters as they are
+    typer.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
 
 
 def main() -> None:

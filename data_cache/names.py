@@ -1,8 +1,14 @@
 """Names of data sets, subjects and clips: which are plain, how any is shown, and in which order they come."""
 
 import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 MOST_NAME_BYTES = 64
+_FORMULA = re.compile(r"=|[+@-].*[(|!]")  # what a spreadsheet would run; -1, + and @home are only text
+_CJK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC",
+              "Microsoft YaHei", "SimHei", "Arial Unicode MS")  # fmt: skip
 
 
 def name_problem(what: str, name: str, most: int = MOST_NAME_BYTES) -> str | None:
@@ -11,7 +17,7 @@ def name_problem(what: str, name: str, most: int = MOST_NAME_BYTES) -> str | Non
     Args:
         most: bytes of UTF-8 that it may take.
     """
-    if not name:
+    if not name.strip():
         return f"{what} is empty; complete the annotation"
     if name in (".", "..") or "/" in name or "\\" in name:
         return f"{what} {name[:80]!r} is a path, expected a plain name; correct it"
@@ -20,7 +26,7 @@ def name_problem(what: str, name: str, most: int = MOST_NAME_BYTES) -> str | Non
 
 def text_problem(what: str, text: str, most: int = MOST_NAME_BYTES) -> str | None:
     """Why `text` is no plain text of a cache, or None: control characters, a spreadsheet's formula, too long."""
-    if text.startswith("=") or not text.isprintable():
+    if _FORMULA.match(text) or not text.isprintable():
         return f"{what} {text[:80]!r} is a formula or holds control characters; correct it"
     if len(text.encode()) > most:
         return f"{what} {text[:40]!r}… is longer than {most} bytes; shorten it"
@@ -32,6 +38,18 @@ def visible(text: str) -> str:
     return "".join(
         character if character.isprintable() or character in "\n\t\xa0" else repr(character)[1:-1] for character in text
     )
+
+
+@contextmanager
+def figure_fonts() -> Iterator[None]:
+    """Within, figures show Chinese, Japanese and Korean names where a font for them is installed; no word elsewhere."""
+    from matplotlib import font_manager, rc_context
+
+    installed = {font.name for font in font_manager.fontManager.ttflist}
+    families = ["DejaVu Sans", *(name for name in _CJK_FONTS if name in installed)]
+    with rc_context({"font.family": families}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")
+        yield
 
 
 def natural_key(text: str) -> list[tuple[int, int | str]]:

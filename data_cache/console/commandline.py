@@ -15,7 +15,7 @@ import typer
 
 from data_cache import __version__
 from data_cache.console.interrupt import ignore_interrupts
-from data_cache.errors import Interrupted, MptError, NoSpace, is_disk_full, typed_command
+from data_cache.errors import Interrupted, MptError, NoSpace, UsageError, is_disk_full, typed_command
 from data_cache.names import visible
 
 _QUIET_INTERVAL = 30.0  # seconds between progress lines where stderr is no terminal
@@ -67,7 +67,12 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         raise
     except OSError as error:
         if not is_disk_full(error):
-            raise
+            if error.filename is None:
+                raise
+            say(
+                f"{program}: {error.filename}: {error.strerror or error}; check the path and its rights, then try again"
+            )
+            sys.exit(UsageError.exit_code)
         say(f"{program}: disk full ({error}); free some space and run the same command again")
         sys.exit(NoSpace.exit_code)
     sys.exit(0)

@@ -3,7 +3,7 @@
 import glob
 import json
 import os
-import platform
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,10 +51,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         NoSpace: the block or the rename ran out of disk space.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The host is in the name because two nodes that share a folder may have equal process ids.
-    temporary = path.with_name(f"{path.name}.tmp-{platform.node()}-{os.getpid()}")
+    temporary = path.with_name(f"{path.name}.tmp-{secrets.token_hex(8)}")  # nobody can plant a link there
     try:
-        temporary.unlink(missing_ok=True)  # of an earlier process with this number, or a link that was planted
         yield temporary
         temporary.replace(path)
         if durable:

@@ -102,7 +102,7 @@ def lock_path(path: Path) -> Path:
 def read_holder(file: Path) -> Holder | None:
     """Who holds a lock file; None where there is none, or nothing readable is in it."""
     try:
-        holder = Holder(**json.loads(file.read_text()))
+        holder = Holder(**json.loads(file.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError, RecursionError):
         return None
     return holder if isinstance(holder.pid, int) and isinstance(holder.birth, int | float) else None
@@ -127,7 +127,7 @@ def _acquire(file: Path, path: Path, me: Holder) -> FileLock:
                 raise Locked(f"{path} is being written by {earlier}; wait for it, or, if it has ended, delete {file}")
             log.info(f"taking over {file.name} of {earlier}, which has ended")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
-        with os.fdopen(os.open(file, flags, 0o644), "w", encoding="utf-8") as held:
+        with os.fdopen(os.open(file, flags, 0o666), "w", encoding="utf-8") as held:
             json.dump(asdict(me), held, indent=2)
     except BaseException:
         lock.release()

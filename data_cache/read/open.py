@@ -26,6 +26,11 @@ _FILTERS = (h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32)
 _MOST_ROWS_IN_A_CHUNK = 65_536  # of a column; MPT writes 1024
 _MOST_NAME_BYTES = 128  # what a field of the format holds; data sets are read with 64
 _MOST_DEFLATION = 1_100  # zlib makes at most 1032 bytes of one
+_MOST_CLIP_BYTES = 2**31
+_MOST_TEXT = 2**24  # characters of an attribute
+_MOST_NESTING = 32
+_MOST_SHOWN = 400  # characters of what a file says
+_PROVENANCE = {"notes": list, "corrections": list, "omitted": dict, "versions": dict}
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,9 @@ def _refusing(path: Path) -> Iterator[None]:
         raise
     except Exception as error:  # MemoryError, OverflowError, RecursionError, UnicodeDecodeError, … are among them
         what = " ".join(str(error).split()) or type(error).__name__
-        raise InvalidFile(f"{path} is damaged: {what}; copy it again, or make it anew with mpt-preprocess") from error
+        raise InvalidFile(
+            f"{path} is damaged: {what[:_MOST_SHOWN]}; copy it again, or make it anew with mpt-preprocess"
+        ) from error
 
 
 def _why_unreadable(path: Path, message: str) -> str:
@@ -147,7 +154,7 @@ def _check_is_cache(file: h5py.File, path: Path) -> None:
 
 def _read_attributes(file: h5py.File, path: Path) -> CacheAttributes:
     texts = {name: read_attribute(file, name) for name in ATTRIBUTES if name != "complete"}
-    missing = [name for name, value in texts.items() if not isinstance(value, str)]
+    missing = [name for name, value in texts.items() if not isinstance(value, str) or len(value) > _MOST_TEXT]
     if missing:
         raise InvalidFile(f"{path} lacks the text attributes {', '.join(missing)}; make it anew with mpt-preprocess")
     recipe = _json_object("recipe", texts["recipe"])
@@ -155,25 +162,45 @@ def _read_attributes(file: h5py.File, path: Path) -> CacheAttributes:
         if type(recipe.get(name)) is not int or recipe[name] < 1:
             raise ValueError(f"its recipe has {name} {recipe.get(name)!r}, expected a whole number of 1 or more")
     _must_be_plain(name_problem("its attribute dataset", texts["dataset"], _MOST_NAME_BYTES))
+    provenance = _json_object("provenance", texts["provenance"])
+    for name, kind in _PROVENANCE.items():
+        if not isinstance(provenance.get(name, kind()), kind):
+            raise ValueError(f"its provenance has {name} that are no {kind.__name__}")
     return CacheAttributes(
         dataset=texts["dataset"],
         recipe=recipe,
         recipe_digest=texts["recipe_digest"],
         source_digest=texts["source_digest"],
-        provenance=_json_object("provenance", texts["provenance"]),
+        provenance=provenance,
         licence_notice=texts["licence_notice"],
     )
 
 
 def _json_object(name: str, text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_without_repetition)
         canonical_json(value)  # neither NaN nor an infinity
+        _check_nesting(value)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"its {name} is no JSON ({error})") from error
     if not isinstance(value, dict):
         raise ValueError(f"its {name} is no JSON object")
     return value
+
+
+def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON; programs disagree on which of two values of one name counts."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return made
+
+
+def _check_nesting(value: Any, depth: int = 0) -> None:
+    if depth > _MOST_NESTING:
+        raise ValueError("it is nested too deeply")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _check_nesting(part, depth + 1)
 
 
 def _open_field(file: h5py.File, field: Field) -> h5d.DatasetID:
@@ -208,6 +235,9 @@ def _check_sizes(fields: Mapping[Field, h5d.DatasetID], attributes: CacheAttribu
     clips = lengths[FIELDS[0].path]
     if len(set(lengths.values())) != 1 or clips < 1:
         raise ValueError(f"it holds no clip, or its fields differ in length: {lengths}")
+    clip_bytes = sum(prod(field.clip_shape(attributes.frames, attributes.size)) for field in fields if field.is_image)
+    if clip_bytes > _MOST_CLIP_BYTES:
+        raise ValueError(f"a clip of it would take {clip_bytes} bytes, allowed are {_MOST_CLIP_BYTES}")
     for field, dataset in fields.items():
         expected = (clips, *field.clip_shape(attributes.frames, attributes.size))
         if dataset.shape != expected:
@@ -242,6 +272,12 @@ def _read_table(fields: Mapping[Field, h5d.DatasetID]) -> ClipTable:
             _must_be_plain(name_problem(f"a {name}", value, _MOST_NAME_BYTES))
     for value in set(columns["emotion"]):
         _must_be_plain(text_problem("an emotion", value))
+    for value in set(columns["sha256"]):
+        if not re.fullmatch("[0-9a-f]{64}", value):
+            raise ValueError(f"/clips/sha256 holds {value!r}, which is no SHA-256")
+    for name in ("fps", "clipped_fraction"):
+        if not np.isfinite(columns[name]).all():
+            raise ValueError(f"/clips/{name} holds a number that is not finite")
     return ClipTable(**columns)
 
 

@@ -204,7 +204,7 @@ def _note_path(target: Path) -> Path:
 
 def _note(target: Path) -> dict[str, Any]:
     try:
-        note = json.loads(_note_path(target).read_text())
+        note = json.loads(_note_path(target).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return note if isinstance(note, dict) else {}

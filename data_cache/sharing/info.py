@@ -65,5 +65,5 @@ def print_description(described: dict[str, Any]) -> None:
         if value:
             table.add_row(name, visible(str(value)))
     console = Console(highlight=False, markup=False)
-    console.print(described["path"], style="bold")
+    console.print(visible(described["path"]), style="bold")
     console.print(table)

@@ -10,6 +10,7 @@ import numpy as np
 
 from data_cache.errors import UsageError
 from data_cache.files.atomic import write_bytes
+from data_cache.names import figure_fonts
 from data_cache.read.reader import CacheReader
 
 _INCHES = 1.15  # side of one picture on the sheet
@@ -39,6 +40,7 @@ def choose_clips(keys: Sequence[str], patterns: Sequence[str], most: int) -> lis
     return list(rows)[:most]
 
 
+@figure_fonts()
 def contact_sheet(reader: CacheReader, rows: Sequence[int], frames: int, output: Path) -> None:
     """Write a PNG with one line per clip: its dynamic image, then `frames` of its motion frames.
 
@@ -62,7 +64,7 @@ def contact_sheet(reader: CacheReader, rows: Sequence[int], frames: int, output:
             for spine in axes.spines.values():
                 spine.set_visible(False)
         label = f"{reader.clips.key(row)}\n{reader.clips.emotion[row] or '(no label)'}"
-        grid[line, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7)
+        grid[line, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7, parse_math=False)
     for axes, title in zip(grid[0], ["dynamic image", *(f"frame {t + 1}" for t in chosen)], strict=True):
         axes.set_title(title, fontsize=7)
     buffer = io.BytesIO()

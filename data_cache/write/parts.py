@@ -11,7 +11,9 @@ from pathlib import Path
 from data_cache.digest import digest
 from data_cache.errors import ClipsFailed, grouped
 from data_cache.files.atomic import remove_leftovers
-from data_cache.read.validate import errors_in, validate
+from data_cache.files.checksum import file_sha256, sidecar_path, write_sidecar
+from data_cache.files.lock import lock_path
+from data_cache.read.validate import errors_in, require_valid, validate
 from data_cache.write.shards import merge
 
 
@@ -64,6 +66,20 @@ def merge_parts(
     merge(wanted, cache, source_digest=source_digest, provenance=said, on_clip=on_clip)
     shutil.rmtree(parts_folder(cache), ignore_errors=True)
     return len(wanted)
+
+
+def finish(cache: Path) -> None:
+    """Do what a killed process left undone after its cache had appeared; the caller holds the cache's `writer_lock`."""
+    remove_leftovers(cache)
+    shutil.rmtree(parts_folder(cache), ignore_errors=True)
+    if not sidecar_path(cache).exists():
+        require_valid(cache)
+        write_sidecar(cache, file_sha256(cache))
+
+
+def is_unfinished(cache: Path) -> bool:
+    """Whether `finish` has something to do."""
+    return parts_folder(cache).exists() or lock_path(cache).exists() or not sidecar_path(cache).exists()
 
 
 def failure_report(failures: Mapping[str, str], clips: int, written: Sequence[Path] | None) -> str:

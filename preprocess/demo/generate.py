@@ -73,13 +73,12 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     """
     marker = folder / MARKER
     settings = asdict(demo)
-    if marker.exists():
-        if json.loads(marker.read_text()) == settings:
-            log.info(f"{folder}: the demo set is already there")
-            return
-        marker.unlink()
-    elif folder.exists() and any(folder.iterdir()):
+    if marker.exists() and _read(marker) == settings:
+        log.info(f"{folder}: the demo set is already there")
+        return
+    if folder.exists() and any(folder.iterdir()) and not marker.exists():
         raise UsageError(f"{folder} is not empty and holds no demo set; name another folder with --root")
+    write_json(marker, {"complete": False})  # first, so that an interrupted drawing can be begun again
     for frames, _ in FRAMES.values():
         shutil.rmtree(folder / frames, ignore_errors=True)
     (folder / BOX_FILE).unlink(missing_ok=True)
@@ -96,6 +95,14 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
         lines = [f"sub{row[0]},{row[1]},{-view.left},{-view.top},{size},{size}" for row, view in made]
         write_bytes(folder / BOX_FILE, "\n".join(["subject,clip,x,y,width,height", *lines, ""]).encode())
     write_json(marker, settings)
+
+
+def _read(marker: Path) -> Any:
+    """What a marker says; None where it is damaged."""
+    try:
+        return json.loads(marker.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        return None
 
 
 def _tasks(folder: Path, demo: DemoSet) -> Iterator[_Task]:

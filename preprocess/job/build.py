@@ -16,7 +16,15 @@ from data_cache.files.lock import writer_lock
 from data_cache.files.space import readable, require_space
 from data_cache.names import natural_key
 from data_cache.schema import CacheAttributes, cache_bytes
-from data_cache.write.parts import failure_report, is_complete, merge_parts, parts_folder, shard_path
+from data_cache.write.parts import (
+    failure_report,
+    finish,
+    is_complete,
+    is_unfinished,
+    merge_parts,
+    parts_folder,
+    shard_path,
+)
 from preprocess.clip import VideoSpan
 from preprocess.datasets.base import Discovery
 from preprocess.job.dry_run import print_forecast
@@ -85,6 +93,9 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
     for path, state in states.items():
         if state == UP_TO_DATE:
             log.info(f"{path} is {state}")
+            if is_unfinished(path):
+                with writer_lock(path):
+                    finish(path)
         elif state != ABSENT and not options.force:
             raise StaleFile(f"{path} is stale: {state}. Add --force to make it anew, or -o for another file")
     if not job.recipes:

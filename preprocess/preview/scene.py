@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from data_cache.names import figure_fonts
 from preprocess.clip import Clip
 from preprocess.faces.choose import crop_for
 from preprocess.frames.read import read_frames
@@ -90,6 +91,7 @@ def make_scene(clip: Clip, recipe: Recipe) -> Scene:
     return Scene(clip, recipe, plan, quantise(standard)[0], apex, render(standard, plan, recipe))
 
 
+@figure_fonts()
 def write_sheet(scene: Scene, path: Path) -> None:
     """Write the contact sheet as PNG: onset, apex, offset and dynamic image; below, magnified frames."""
     from matplotlib.figure import Figure
@@ -101,7 +103,7 @@ def write_sheet(scene: Scene, path: Path) -> None:
     rows = -(-len(pictures) // COLUMNS)
     side = 2.4  # inches
     figure = Figure(figsize=(COLUMNS * side, rows * (side + 0.3) + 0.6), dpi=110, layout="constrained")
-    figure.suptitle(scene.title(), fontsize=11)
+    figure.suptitle(scene.title(), fontsize=11, parse_math=False)
     axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
     for axis in axes:
         axis.set_axis_off()

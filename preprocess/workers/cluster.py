@@ -133,13 +133,13 @@ def look_around(hellos: Mapping[Path, str], source: Path, version: str) -> str:
         return f"{host} has motion-prompt-tuning {__version__}, and {version} is asked for"
     for hello, text in hellos.items():
         try:
-            if hello.read_text() != text:
+            if hello.read_text(encoding="utf-8") != text:
                 return f"{host} sees another folder {hello.parent}"
         except OSError as error:
             return f"{host} cannot see {hello.parent} ({error.strerror})"
         probe = hello.with_name(f"{hello.name}-{uuid4().hex}")
         try:
-            probe.write_text("")
+            probe.write_text("", encoding="utf-8")
             probe.unlink()
         except OSError as error:
             return f"{host} cannot write to {hello.parent} ({error.strerror})"

@@ -49,11 +49,13 @@ class Processes:
         import joblib
         from joblib.externals.loky.process_executor import TerminatedWorkerError
 
-        with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
-            parallel = joblib.Parallel(n_jobs=self.workers, return_as="generator_unordered", pre_dispatch="2*n_jobs")
-            with children_ignore_interrupts():  # the workers start here
-                results = parallel(joblib.delayed(_in_worker)(work, task) for task in _until(stop, tasks))
         try:
+            with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+                parallel = joblib.Parallel(
+                    n_jobs=self.workers, return_as="generator_unordered", pre_dispatch="2*n_jobs"
+                )
+                with children_ignore_interrupts():  # the workers start here, and may die here
+                    results = parallel(joblib.delayed(_in_worker)(work, task) for task in _until(stop, tasks))
             yield from results
         except TerminatedWorkerError as error:
             if stop.is_set():  # SIGTERM went to the workers too

@@ -168,7 +168,7 @@ def test_preview_shows_the_clips_asked_for(command: Command, cache: Path, tmp_pa
     two = cv2.imread("two.png")
     assert two.shape[1] == all_five.shape[1] and two.shape[0] < 0.6 * all_five.shape[0]
     assert len(np.unique(two)) > 50
-    wrong = command("mpt-cache", "preview", cache, "sub02/EP07")
+    wrong = command("mpt-cache", "preview", cache, "sub02/EP07", "-o", "none.png")
     assert wrong.code == 2 and "no clip is called 'sub02/EP07'" in wrong.err and "sub02/EP0" in wrong.err
     assert command("mpt-cache", "preview", cache, "-o", "x.jpg").code == 2
 
@@ -180,3 +180,10 @@ def test_a_fingerprint_of_another_set_is_one_line(command: Command, make_cache: 
     done = command("mpt-cache", "verify", "casme2.h5", "--against", "m.json", "--json")
     assert done.code != 0
     assert [problem["where"] for problem in json.loads(done.out)["problems"]] == ["dataset"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".json", "file/f.json"])
+def test_what_the_system_refuses_is_one_line(command: Command, cache: Path, name: str) -> None:
+    Path("file").touch()
+    done = command("mpt-cache", "export", cache, "-o", name)
+    assert done.code == 2 and len(done.err.splitlines()) == 1 and name[:4] in done.err, done.err

@@ -72,6 +72,19 @@ def test_a_finished_set_is_not_drawn_again(tiny: Path) -> None:
     assert before == {path: path.stat().st_mtime_ns for path in tiny.rglob("*")}
 
 
+@pytest.mark.parametrize("marker", ['{"complete": false}', "", "[" * 60_000])
+def test_an_interrupted_drawing_is_finished_by_the_same_command(tiny: Path, tmp_path: Path, marker: str) -> None:
+    def interrupt(*_: object) -> object:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("preprocess.demo.generate._make_clip", interrupt)
+        generate(tmp_path, TINY, jobs=1)
+    (tmp_path / "demo-set.json").write_text(marker, encoding="utf-8")
+    generate(tmp_path, TINY, jobs=1)
+    assert fingerprint(tmp_path) == fingerprint(tiny)
+
+
 def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("dear")
     with pytest.raises(UsageError, match="not empty"):

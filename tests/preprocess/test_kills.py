@@ -52,6 +52,22 @@ def test_killed_while_merging(
     assert not list(tmp_path.glob("*.tmp-*"))
 
 
+def test_what_a_kill_in_the_final_clean_up_left_is_finished_by_the_same_command(
+    command: Command, drawn_set: Path, tmp_path: Path
+) -> None:
+    arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", 1, "-o", "c.h5")
+    assert command("mpt-preprocess", *arguments).code == 0
+    checksum = (tmp_path / "c.h5.sha256").read_bytes()
+    (tmp_path / "c.h5.sha256").unlink()
+    (tmp_path / "c.h5.parts").mkdir()
+    for name in ("c.h5.parts/a.h5", "c.h5.tmp-1", "c.h5.lock"):
+        (tmp_path / name).touch()
+    done = command("mpt-preprocess", *arguments)
+    assert done.code == 0 and "up to date" in done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["c.h5", "c.h5.sha256"]
+    assert (tmp_path / "c.h5.sha256").read_bytes() == checksum
+
+
 @pytest.mark.slow
 def test_thirty_kills_at_random_moments(spawn: Spawn, command: Command, tmp_path: Path) -> None:
     """The demo set in full, both cores, the whole process group killed; whatever is left is whole or absent."""

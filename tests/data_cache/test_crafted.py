@@ -1,0 +1,87 @@
+"""A crafted cache reads nothing and writes nothing outside itself, and is refused in one line with exit code 4."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from crafted import CRAFTED, SENTINEL, craft
+
+from data_cache.errors import InvalidFile
+from data_cache.read.reader import CacheReader
+from train.data.clips import open_clips
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def secret(tmp_path: Path) -> Path:
+    """A private file; HDF5, so that links can lead into it, with text that raw storage would show."""
+    path = tmp_path / "victim" / "secret.h5"
+    path.parent.mkdir()
+    with h5py.File(path, "w", userblock_size=4096) as file:
+        file["data"] = np.array([SENTINEL.encode()] * 9, "S64")
+        file["clips/subject"] = np.array([SENTINEL.encode()] * 9, "S64")
+    data = path.read_bytes()
+    path.write_bytes((SENTINEL.encode() * 300)[:4096] + data[4096:])
+    return path
+
+
+def tree(folder: Path) -> dict[str, bytes | None]:
+    return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(CRAFTED) >= 80
+
+
+@pytest.mark.parametrize("kind", CRAFTED)
+def test_it_reaches_nothing(command: Command, copy: Path, secret: Path, kind: str) -> None:
+    craft(copy, CRAFTED[kind], secret)
+    (copy.parent / "work").mkdir()
+    before = tree(copy.parent)
+    for arguments in (
+        ("verify", copy),
+        ("verify", "--json", copy),
+        ("info", copy),
+        ("info", "--json", copy),
+        ("merge", copy, "-o", "work/m.h5"),
+        ("export", copy, "-o", "work/f.json"),
+        ("preview", copy, "-o", "work/p.png"),
+    ):
+        done = command("mpt-cache", *arguments)
+        said = done.out + done.err
+        assert done.code == 4, f"{arguments}: {done.code} {said}"
+        assert len(done.err.strip().splitlines()) == 1 and "Traceback" not in said, said
+        assert SENTINEL not in said and "\x1b" not in said and "\x9b" not in said
+        assert len(done.out.splitlines()) <= (30 if "--json" in arguments else 3) and len(said) < 3000, said
+    with pytest.raises(InvalidFile):
+        open_clips([copy])
+    try:  # what is wrong in the annotation alone is for `verify` to list
+        CacheReader(copy).close()
+    except InvalidFile as error:
+        assert "\n" not in str(error) and SENTINEL not in str(error)
+    assert tree(copy.parent) == before
+
+
+def test_training_and_prediction_enter_by_the_same_gate(command: Command, copy: Path, secret: Path) -> None:
+    craft(copy, CRAFTED["subject external"], secret)
+    before = tree(copy.parent)
+    for arguments in (("mpt-train", "--cache", copy), ("mpt-train", "--cache", copy, "--dry-run")):
+        done = command(*arguments)
+        assert done.code == 4 and SENTINEL not in done.out + done.err, done.err
+    assert tree(copy.parent) == before
+
+
+def test_chinese_and_mathematical_names_are_text_in_a_figure(
+    command: Command, make_cache: Callable[..., Path], tmp_path: Path
+) -> None:
+    make_cache(
+        tmp_path / "c.h5", {"被试一": 1, "$a$b^{$": 1}, dataset="微表情", emotions=("厌恶",) * 5, size=16, frames=2
+    )
+    done = command("mpt-cache", "preview", "c.h5")
+    assert done.code == 0 and "Traceback" not in done.err, done.err
+    refused = command("mpt-cache", "preview", "c.h5")
+    assert refused.code == 2 and "--force" in refused.err
