@@ -7,9 +7,8 @@ import numpy as np
 
 from data_cache.schema import ClipRecord
 from preprocess.clip import Clip, ClipError
-from preprocess.faces.choose import Crop, crop_for
-from preprocess.frames.read import read_frames
-from preprocess.frames.resize import resize
+from preprocess.faces.crop import Crop, crop_for
+from preprocess.frames.read import read_frames, resize
 from preprocess.motion.magnify import render
 from preprocess.motion.temporal import TemporalPlan, temporal_plan
 from preprocess.recipe import Recipe

@@ -1,16 +1,31 @@
 """One crop for a whole clip: a square around the face, turned upright, never frame by frame.
 
+The recipe says where the face comes from: a CSV file of boxes or the detector; or frames are used whole.
+
 Landmarks found per frame jitter by about as much as a micro-expression moves, so following them
 would add motion of its own. The transform is a similarity (shift, turn, one scale) that is fixed
 for the clip; the scale is left to the resizing that follows, which averages where it shrinks.
 """
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 
-from preprocess.clip import ClipError, FaceBox
+from data_cache.errors import UsageError
+from preprocess.clip import Clip, ClipError, FaceBox
+from preprocess.datasets.base import BOX_FILE, Discovery
+from preprocess.faces.boxes import with_boxes
+from preprocess.faces.detect import FIRST_FRAMES, find_face, load_detector
+from preprocess.frames.read import read_frames
+from preprocess.recipe import Recipe
+
+Crop = Callable[[np.ndarray], np.ndarray]
+
+log = logging.getLogger(__name__)
 
 LEAST_SIDE = 16
 MOST_OVERHANG = 2.0
@@ -83,3 +98,65 @@ def square_around(box: FaceBox, margin: float) -> FaceCrop:
             f"{LEAST_SIDE}×{LEAST_SIDE} inside the frame"
         )
     return FaceCrop(x, y, round(side), box.roll)
+
+
+def resolve_face_mode(found: Discovery, mode: str | None, boxes: Path | None) -> tuple[Discovery, str]:
+    """How the faces of these clips are cropped, and the clips with their boxes where that is by a CSV file.
+
+    Where the user names no `mode`, a file of boxes is used when one is named, cropped frames are used as
+    they are, and whole scenes go by the boxes that lie beside them or, without any, to the detector.
+
+    Raises:
+        UsageError: the boxes or the detector cannot be had, or boxes were named for another mode.
+    """
+    beside = found.root / BOX_FILE
+    has_boxes = boxes is not None or (beside.is_file() and not found.cropped)
+    usual = "csv" if has_boxes else "none" if found.cropped else "auto"
+    faces = mode or usual
+    if boxes and faces != "csv":
+        raise UsageError(f"--face-boxes goes with --faces csv, not with --faces {faces}")
+    if faces == "csv":
+        return with_boxes(found, boxes or beside), faces
+    if faces == "auto":
+        load_detector()  # say now that it is missing, not once per clip
+        note = "faces found by the detector of dlib in the first frames of each clip"
+        return replace(found, notes=[*found.notes, note]), faces
+    if found.wide and found.cropped:
+        log.warning(
+            f"{len(found.wide)} clips have frames wider than high, as whole scenes are (such as "
+            f"{next(iter(found.wide))}, {next(iter(found.wide.values()))}); --faces auto (or csv) cuts the faces out"
+        )
+    return found, faces
+
+
+def crop_for(clip: Clip, recipe: Recipe) -> Crop | None:
+    """The crop of a clip, None where whole frames are used.
+
+    Raises:
+        ClipError: no face was found, or its box is unusable.
+    """
+    return _CHOICES[recipe.faces](clip, recipe)
+
+
+def _whole(_clip: Clip, _recipe: Recipe) -> Crop | None:
+    return None
+
+
+def _boxed(clip: Clip, recipe: Recipe) -> Crop | None:
+    if clip.face is None:
+        raise ClipError("no face box is known for it; pass --face-boxes FILE")
+    return square_around(clip.face, recipe.face_margin)
+
+
+def _detected(clip: Clip, recipe: Recipe) -> Crop | None:
+    count = min(FIRST_FRAMES, len(clip.frames))
+    face = find_face([image for _, image in read_frames(clip.frames, range(count))])
+    if face is None:
+        raise ClipError(
+            f"no face was found in its first {count} frames; give it a box with --faces csv, leave it out with "
+            "--allow-missing, or, if its frames are crops already, take --faces none"
+        )
+    return square_around(face, recipe.face_margin)
+
+
+_CHOICES: Mapping[str, Callable[[Clip, Recipe], Crop | None]] = {"none": _whole, "csv": _boxed, "auto": _detected}

@@ -1,6 +1,7 @@
 """The whole job: clips to shards, shards to a cache; what was done before is not done again."""
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
@@ -8,12 +9,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+import typer
+
 from data_cache.console.commandline import progress
 from data_cache.console.interrupt import stop_request
 from data_cache.digest import digest
 from data_cache.errors import ClipsFailed, Interrupted, InvalidFile, StaleFile, typed_command
 from data_cache.files.lock import writer_lock
-from data_cache.files.space import readable, require_space
+from data_cache.files.space import free_bytes, readable, require_space
 from data_cache.names import natural_key
 from data_cache.schema import CacheAttributes, cache_bytes
 from data_cache.write.parts import (
@@ -25,12 +28,12 @@ from data_cache.write.parts import (
     parts_folder,
     shard_path,
 )
-from preprocess.clip import VideoSpan
+from preprocess.clip import ClipError, VideoSpan
 from preprocess.datasets.base import Discovery
-from preprocess.job.dry_run import print_forecast
 from preprocess.job.options import BuildOptions
 from preprocess.job.provenance import ABSENT, UP_TO_DATE, lowered_bands, provenance, source_digest, state_of
 from preprocess.job.work import ResultLog, Task, make_shards
+from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
 from preprocess.workers.cluster import DaskCluster
 from preprocess.workers.fanout import Executor, available_jobs, local
@@ -88,7 +91,7 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
     states = {path: _state(path, recipe, job) for path, recipe in targets.items()}
     job = replace(job, recipes={path: recipe for path, recipe in targets.items() if states[path] != UP_TO_DATE})
     if options.dry_run:
-        print_forecast(found, states, _missing(job), options.jobs)
+        _print_forecast(job, states, _missing(job))
         return
     for path, state in states.items():
         if state == UP_TO_DATE:
@@ -111,7 +114,8 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
 def _make(job: _Job) -> None:
     notes = job.found.notes + lowered_bands(job.found.clips, next(iter(job.recipes.values())))
     missing = _missing(job)
-    _require_space(job, missing)
+    shards, needed = _space(job, missing)
+    require_space(next(iter(job.recipes)), needed, f"{shards} shards and the cache")
     for line in [*notes, *(f"corrected {line}" for line in job.found.corrections)]:
         log.info(line)
     failures = {**job.found.failures, **_run(job, missing)}
@@ -174,12 +178,45 @@ def _missing(job: _Job) -> list[Task]:
     ]
 
 
-def _require_space(job: _Job, missing: Sequence[Task]) -> None:
+def _space(job: _Job, missing: Sequence[Task]) -> tuple[int, int]:
+    """How many shards are to be made, and the bytes of these and of the caches."""
     recipe = next(iter(job.recipes.values()))
     shards = sum(len(task.shards) for task in missing)
-    needed = shards * cache_bytes(1, recipe.frames, recipe.size)
-    needed += len(job.recipes) * cache_bytes(len(job.sources), recipe.frames, recipe.size)
-    require_space(next(iter(job.recipes)), needed, f"{shards} shards and the cache")
+    caches = len(job.recipes) * cache_bytes(len(job.sources), recipe.frames, recipe.size)
+    return shards, shards * cache_bytes(1, recipe.frames, recipe.size) + caches
+
+
+def _print_forecast(job: _Job, states: Mapping[Path, str], tasks: Sequence[Task]) -> None:
+    """Print what a build would do to stdout: clips, disk space, time; `states` is cache → what `state_of` says."""
+    found = job.found
+    typer.echo(f"{found.dataset}: {len(found.clips)} clips, {len(found.failures)} that cannot be used")
+    for key, reason in sorted(found.failures.items()):
+        typer.echo(f"  {key}: {reason}")
+    for path, state in states.items():
+        typer.echo(f"{path}: {state}")
+    if not tasks:
+        typer.echo("every shard is there; only the merge is left, if anything")
+        return
+    shards, needed = _space(job, tasks)
+    typer.echo(f"to do: {len(tasks)} clips, {shards} shards")
+    typer.echo(f"disk: {readable(needed)} needed (shards and cache), {readable(free_bytes(next(iter(states))))} free")
+    seconds = _seconds_per_clip(tasks)
+    if seconds is not None:
+        workers = min(available_jobs(job.options.jobs), len(tasks))
+        typer.echo(f"time: about {seconds * len(tasks) / workers:.2g} s with {workers} workers here")
+
+
+def _seconds_per_clip(tasks: Sequence[Task], tries: int = 3) -> float | None:
+    """Seconds of work per clip, measured on a few of them; the first one, which warms up, does not count."""
+    times = []
+    for task in [tasks[0], *tasks[:: max(1, len(tasks) // tries)][:tries]]:
+        started = time.perf_counter()
+        try:
+            process_clip(task.clip, task.recipes)
+        except (ClipError, ValueError):
+            continue
+        times.append(time.perf_counter() - started)
+    return sum(times[1:]) / len(times[1:]) if len(times) > 1 else None
 
 
 def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:

@@ -9,9 +9,8 @@ from PIL import Image
 
 from data_cache.names import figure_fonts
 from preprocess.clip import Clip
-from preprocess.faces.choose import crop_for
-from preprocess.frames.read import read_frames
-from preprocess.frames.resize import resize
+from preprocess.faces.crop import crop_for
+from preprocess.frames.read import read_frames, resize
 from preprocess.motion.magnify import Rendered, quantise, render
 from preprocess.motion.temporal import TemporalPlan
 from preprocess.pipeline import plan_for, standardise

@@ -22,9 +22,8 @@ from preprocess.datasets.casme2 import casme2
 from preprocess.demo.face import Window
 from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import Camera, film
-from preprocess.faces import choose
-from preprocess.faces.choose import crop_for, resolve_face_mode
-from preprocess.faces.crop import square_around
+from preprocess.faces import crop
+from preprocess.faces.crop import crop_for, resolve_face_mode, square_around
 from preprocess.frames.read import read_frames
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
@@ -42,7 +41,7 @@ def test_cropped_frames_are_used_as_they_are(tmp_path: Path) -> None:
 
 
 def test_whole_scenes_go_by_boxes_or_to_the_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(choose, "load_detector", lambda: None)
+    monkeypatch.setattr(crop, "load_detector", lambda: None)
     raw_clip(tmp_path)
     assert mode_of(tmp_path, None) == "auto"
     (tmp_path / "face_boxes.csv").write_text("subject,clip,x,y,width,height\nsub01,EP02_01f,1,1,18,18\n")
@@ -83,7 +82,7 @@ def test_a_clip_is_cropped_alike_in_every_frame(tmp_path: Path, monkeypatch: pyt
         seen.append(len(frames))
         return FaceBox(20, 14, 32, 32)
 
-    monkeypatch.setattr(choose, "find_face", found)
+    monkeypatch.setattr(crop, "find_face", found)
     recipe = Recipe(frames=12, size=32, levels=2, alpha=0, faces="auto")
     motion = process_clip(clip, [recipe, recipe.with_alpha(5)])[0].motion
     places = [centroid(frame[..., 0])[0] for frame in motion]
@@ -93,7 +92,7 @@ def test_a_clip_is_cropped_alike_in_every_frame(tmp_path: Path, monkeypatch: pyt
 
 def test_where_nothing_is_found_the_clip_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = raw_clip(tmp_path)
-    monkeypatch.setattr(choose, "find_face", lambda frames: None)
+    monkeypatch.setattr(crop, "find_face", lambda frames: None)
     with pytest.raises(ClipError, match="no face was found in its first 8 frames; give it a box"):
         crop_for(clip, replace(TINY, faces="auto"))
     with pytest.raises(ClipError, match="no face box is known"):

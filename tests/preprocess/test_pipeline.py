@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from videos import write_video
 
 from preprocess.clip import Clip, ClipError, VideoSpan
-from preprocess.frames.read import read_image
-from preprocess.frames.resize import area_matrix, resize
+from preprocess.frames.read import area_matrix, read_image, resize
 from preprocess.pipeline import plan_for, process_clip, standardise
 from preprocess.recipe import Recipe
 
