@@ -239,8 +239,8 @@ class RunFolder:
     def _read_fold(self, path: Path, classes: list[str]) -> FoldResult:
         table = path.with_suffix(".csv")
         try:
-            record = json.loads(path.read_text())
-            with table.open(newline="") as file:
+            record = json.loads(path.read_text(encoding="utf-8"))
+            with table.open(newline="", encoding="utf-8") as file:
                 rows = list(csv.DictReader(file))
             return FoldResult(
                 name=path.stem,
@@ -263,7 +263,7 @@ class RunFolder:
 
     def _read_json(self, name: str) -> dict[str, Any]:
         try:
-            value = json.loads((self.path / name).read_text())
+            value = json.loads((self.path / name).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise InvalidFile(f"{self.path / name} is missing or damaged ({error})") from error
         if not isinstance(value, dict):
