@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -31,7 +32,15 @@ from data_cache.write.parts import (
 from preprocess.clip import ClipError, VideoSpan
 from preprocess.datasets.base import Discovery
 from preprocess.job.options import BuildOptions
-from preprocess.job.provenance import ABSENT, UP_TO_DATE, lowered_bands, provenance, source_digest, state_of
+from preprocess.job.provenance import (
+    ABSENT,
+    UP_TO_DATE,
+    file_identities,
+    lowered_bands,
+    provenance,
+    source_digest,
+    state_of,
+)
 from preprocess.job.work import ResultLog, Task, make_shards
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
@@ -48,6 +57,7 @@ class _Job:
     """What there is to do."""
 
     found: Discovery
+    seen: Mapping[str, tuple[list[Any], ...]]
     sources: Mapping[str, str]
     recipes: Mapping[Path, Recipe]
     options: BuildOptions
@@ -86,8 +96,9 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
         Interrupted: after Ctrl-C, once the clips in hand were finished.
     """
     found = replace(found, clips=sorted(found.clips, key=lambda clip: natural_key(clip.key)))
-    sources = {clip.key: source_digest(clip, found.root, options.hash_sources) for clip in found.clips}
-    job = _Job(found, sources, targets, options)
+    seen = {clip.key: file_identities(clip, options.hash_sources) for clip in found.clips}
+    sources = {clip.key: source_digest(clip, found.root, seen[clip.key]) for clip in found.clips}
+    job = _Job(found, seen, sources, targets, options)
     states = {path: _state(path, recipe, job) for path, recipe in targets.items()}
     job = replace(job, recipes={path: recipe for path, recipe in targets.items() if states[path] != UP_TO_DATE})
     if options.dry_run:
@@ -169,6 +180,8 @@ def _missing(job: _Job) -> list[Task]:
     return [
         Task(
             clip=clip,
+            seen=job.seen[clip.key],
+            hash_sources=job.options.hash_sources,
             recipes=tuple(job.recipes[path] for path in left[clip.key]),
             shards=tuple(job.shards[path][clip.key] for path in left[clip.key]),
             attributes=tuple(replace(attributes[path], source_digest=job.sources[clip.key]) for path in left[clip.key]),

@@ -5,6 +5,7 @@ import platform
 import re
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import astuple
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -42,16 +43,30 @@ def state_of(path: Path, recipe: Recipe, source_digest: str) -> str:
     return "; ".join(changed) or UP_TO_DATE
 
 
-def source_digest(clip: Clip, root: Path, hash_contents: bool = False) -> str:
-    """SHA-256 over the annotation of a clip and the identity of its files: when it changes, the shard is stale.
+def file_identities(clip: Clip, hash_contents: bool = False) -> tuple[list[Any], ...]:
+    """What tells a file of the clip from another: size and modification time in ns, or the SHA-256 of its content.
 
-    A file is identified by its path below `root`, size and modification time, or, with
-    `hash_contents`, by its content, which survives copying the data set to another machine.
+    The content survives copying the data set to another machine.
     """
-    if isinstance(clip.frames, VideoSpan):
-        files, span = [clip.frames.path], [clip.frames.first, clip.frames.last]
-    else:
-        files, span = list(clip.frames), []
+    return tuple(_identity(path, hash_contents) for path in _files(clip))
+
+
+def replaced_file(clip: Clip, seen: Sequence[list[Any]], hash_contents: bool) -> Path | None:
+    """The first file of the clip that is gone, or no longer the one of the identities `seen`."""
+    for path, before in zip(_files(clip), seen, strict=True):
+        with suppress(OSError):
+            if _identity(path, hash_contents) == before:
+                continue
+        return path
+    return None
+
+
+def source_digest(clip: Clip, root: Path, seen: Sequence[list[Any]]) -> str:
+    """SHA-256 over the annotation of a clip, the names of its files below `root` and their identities `seen`.
+
+    When it changes, the shard is stale.
+    """
+    span = [clip.frames.first, clip.frames.last] if isinstance(clip.frames, VideoSpan) else []
     annotation: list[Any] = [
         clip.dataset,
         clip.subject,
@@ -64,7 +79,8 @@ def source_digest(clip: Clip, root: Path, hash_contents: bool = False) -> str:
     ]
     if clip.face is not None:
         annotation.append(list(astuple(clip.face)))
-    return digest([annotation, span, [_identity(path, root, hash_contents) for path in files]])
+    names = [path.relative_to(root) if path.is_relative_to(root) else path for path in _files(clip)]
+    return digest([annotation, span, [[name.as_posix(), *each] for name, each in zip(names, seen, strict=True)]])
 
 
 def provenance(
@@ -104,13 +120,16 @@ def lowered_bands(clips: Sequence[Clip], recipe: Recipe) -> list[str]:
     return [f"cut-offs lowered to fit the sampling rate in {len(lowered)} clips ({shown})"]
 
 
-def _identity(path: Path, root: Path, hash_contents: bool) -> list[Any]:
-    name = path.relative_to(root).as_posix() if path.is_relative_to(root) else path.as_posix()
+def _files(clip: Clip) -> Sequence[Path]:
+    return [clip.frames.path] if isinstance(clip.frames, VideoSpan) else clip.frames
+
+
+def _identity(path: Path, hash_contents: bool) -> list[Any]:
     if hash_contents:
         with path.open("rb") as file:
-            return [name, hashlib.file_digest(file, "sha256").hexdigest()]
+            return [hashlib.file_digest(file, "sha256").hexdigest()]
     status = path.stat()
-    return [name, status.st_size, status.st_mtime_ns]
+    return [status.st_size, status.st_mtime_ns]
 
 
 def _version(package: str) -> str:

@@ -13,15 +13,23 @@ from data_cache.files.atomic import json_bytes
 from data_cache.schema import CacheAttributes
 from data_cache.write.shards import write_shard
 from preprocess.clip import Clip, ClipError, VideoSpan
+from preprocess.job.provenance import replaced_file
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
 
 
 @dataclass(frozen=True)
 class Task:
-    """One clip and the shards to make of it, one per recipe."""
+    """One clip and the shards to make of it, one per recipe.
+
+    Attributes:
+        seen: the identities of the clip's files when the data set was scanned.
+        hash_sources: whether these are of their contents.
+    """
 
     clip: Clip
+    seen: tuple[list[Any], ...]
+    hash_sources: bool
     recipes: tuple[Recipe, ...]
     shards: tuple[Path, ...]
     attributes: tuple[CacheAttributes, ...]
@@ -68,9 +76,13 @@ def make_shards(task: Task) -> ClipResult:
     hashes: list[str] = []
     failure = None
     try:
-        for record, path, attributes in zip(
-            process_clip(task.clip, task.recipes), task.shards, task.attributes, strict=True
-        ):
+        records = process_clip(task.clip, task.recipes)
+        if replaced := replaced_file(task.clip, task.seen, task.hash_sources):
+            raise ClipError(
+                f"{replaced} is not the file that was there when the data set was scanned; run the same command again "
+                "(with --hash-sources if machines have copies of their own)"
+            )
+        for record, path, attributes in zip(records, task.shards, task.attributes, strict=True):
             write_shard(path, record, attributes)
             hashes.append(record.sha256)
     except (ClipError, ValueError) as error:

@@ -25,7 +25,7 @@ from preprocess.datasets.manifest import manifest
 from preprocess.datasets.samm import samm
 from preprocess.datasets.smic import smic
 from preprocess.frames.read import read_frames
-from preprocess.job.provenance import source_digest
+from preprocess.job.provenance import file_identities, source_digest
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
 
@@ -128,7 +128,7 @@ def test_every_adapter_gives_the_frames_in_order(case: Case, tmp_path: Path) -> 
 def test_every_clip_goes_through_the_pipeline_and_has_an_identity(case: Case, tmp_path: Path) -> None:
     case.build(tmp_path)
     found = case.find(tmp_path)
-    digests = {source_digest(clip, found.root) for clip in found.clips}
+    digests = {source_digest(clip, found.root, file_identities(clip)) for clip in found.clips}
     assert len(digests) == len(found.clips)
     record = process_clip(found.clips[0], [TINY])[0]
     assert record.motion.shape == (4, 16, 16, 3)

@@ -19,7 +19,7 @@ from data_cache.errors import UsageError
 from preprocess.clip import ClipError, FaceBox, median_box
 from preprocess.faces.boxes import read_boxes
 from preprocess.faces.crop import FaceCrop, square_around
-from preprocess.job.provenance import source_digest
+from preprocess.job.provenance import file_identities, source_digest
 from preprocess.recipe import Recipe
 
 NOISE = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
@@ -146,4 +146,4 @@ def test_clips_without_a_box_fail_and_the_others_go_on(tmp_path: Path, command: 
 def test_the_identity_of_a_clip_includes_its_box(tmp_path: Path) -> None:
     clip = raw_clip(tmp_path)
     boxed = [replace(clip, face=FaceBox(1, 1, 18, 18, roll)) for roll in (0, 1)]
-    assert len({source_digest(each, tmp_path) for each in (clip, *boxed)}) == 3
+    assert len({source_digest(each, tmp_path, file_identities(each)) for each in (clip, *boxed)}) == 3

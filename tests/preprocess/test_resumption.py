@@ -8,6 +8,8 @@ import pytest
 from builds import SIZE, receipts, same_content, shards_in
 from commands import Command, WriteFrames
 
+from data_cache.read.reader import CacheReader
+
 
 def test_a_dry_run_writes_nothing(command: Command, drawn_set: Path, tmp_path: Path) -> None:
     arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", 1)
@@ -69,3 +71,33 @@ def test_a_changed_source_makes_the_cache_stale_and_its_clip_alone_is_made_anew(
     assert stale.code == 5 and "the source files or their annotation changed" in stale.err
     Path("own.csv").write_text(Path("own.csv").read_text().replace("sad", "angry"))
     assert command("mpt-preprocess", *arguments).code == 5
+
+
+@pytest.mark.parametrize("identified", ["by size and date", "by content"])
+def test_a_frame_replaced_after_the_scan_is_not_cached_as_the_one_that_was_there(
+    command: Command, tmp_path: Path, write_frames: WriteFrames, monkeypatch: pytest.MonkeyPatch, identified: str
+) -> None:
+    for name in "abc":
+        write_frames(tmp_path / name, range(1, 9))
+    Path("own.csv").write_text(
+        "subject,clip,path,emotion,fps\n" + "".join(f"p,{name},{name},sad,100\n" for name in "abc")
+    )
+    arguments = ["manifest", "own.csv", "--size", 32, "--levels", 2, "-j", 1, "-o", "c.h5", "--allow-missing"]
+    arguments += ["--hash-sources"] if identified == "by content" else []
+    frame, gone = tmp_path / "b" / "reg_img1.jpg", tmp_path / "c" / "reg_img8.jpg"
+
+    def replace(*_: object) -> None:
+        status = frame.stat()
+        frame.write_bytes((tmp_path / "a" / "reg_img5.jpg").read_bytes())
+        if identified == "by content":
+            os.utime(frame, ns=(status.st_atime_ns, status.st_mtime_ns))
+        gone.unlink()
+
+    with monkeypatch.context() as patch:
+        patch.setattr("preprocess.job.build.require_space", replace)  # after the plan, before the work
+        done = command("mpt-preprocess", *arguments)
+    assert done.code == 3 and str(frame) in done.err and str(gone) in done.err, done.err
+    assert list(CacheReader(tmp_path / "c.h5").clips.keys) == ["p/a"]
+    write_frames(tmp_path / "c", range(1, 9))
+    assert command("mpt-preprocess", *arguments, "--force").code == 0
+    assert len(CacheReader(tmp_path / "c.h5")) == 3
