@@ -11,6 +11,8 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+from data_cache.names import without_secrets
+
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -70,10 +72,10 @@ def is_disk_full(error: BaseException) -> bool:
 
 
 def typed_command() -> str:
-    """What was typed, to be typed again."""
+    """What was typed, to be typed again; passwords and signatures in URLs are left out."""
     module = getattr(sys.modules["__main__"], "__spec__", None)
     program = ["python", "-m", module.name] if module else [Path(sys.argv[0]).name]
-    return shlex.join([*program, *sys.argv[1:]])
+    return shlex.join([*program, *map(without_secrets, sys.argv[1:])])
 
 
 def grouped(reasons: Iterable[tuple[str, str]], most: int = 5) -> list[str]:

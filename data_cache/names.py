@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 MOST_NAME_BYTES = 64
 _FORMULA = re.compile(r"=|[+@-].*[(|!]")  # what a spreadsheet would run; -1, + and @home are only text
+_URL = re.compile(r"([A-Za-z][\w+.-]*://)([^/?#\s]*@)?([^?#\s]*)([?#]\S+?(?=[)\]'\",;:.]*(?:\s|$)))?")
 _CJK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC",
               "Microsoft YaHei", "SimHei", "Arial Unicode MS")  # fmt: skip
 
@@ -31,6 +32,11 @@ def text_problem(what: str, text: str, most: int = MOST_NAME_BYTES) -> str | Non
     if len(text.encode()) > most:
         return f"{what} {text[:40]!r}… is longer than {most} bytes; shorten it"
     return None
+
+
+def without_secrets(text: str) -> str:
+    """Text whose URLs lack what may be a password or a signature: the user before the host, and the query."""
+    return _URL.sub(lambda url: f"{url[1]}{'…@' if url[2] else ''}{url[3]}{'?…' if url[4] else ''}", text)
 
 
 def visible(text: str) -> str:

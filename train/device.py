@@ -3,8 +3,6 @@
 import atexit
 import os
 import platform
-import shlex
-import sys
 import time
 from dataclasses import dataclass
 from datetime import timedelta
@@ -16,7 +14,7 @@ import psutil
 import torch
 
 from data_cache import __version__
-from data_cache.errors import UsageError
+from data_cache.errors import UsageError, typed_command
 
 _CGROUP = Path("/sys/fs/cgroup")
 _TIMEOUT = timedelta(days=7)
@@ -65,7 +63,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
     """What env.json holds: tool, command, time, host, device, versions."""
     return {
         "tool": f"motion-prompt-tuning {__version__}",
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": typed_command(),
         "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "host": platform.node(),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else f"{platform.machine()} CPU",

@@ -17,6 +17,7 @@ from data_cache.schema import FIELDS
 _SHOWN = 3
 _SUPERBLOCK = struct.Struct("<8s4B3Q")  # signature; version, two sizes, flags; base, extension, end of file
 _SUPERBLOCK_VERSIONS = (2, 3)
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -111,14 +112,21 @@ def _annotation(clips: ClipTable) -> Iterator[Problem]:
             yield Problem("warning", key, "has no emotion label")
 
 
-def _tail(path: Path) -> Iterator[Problem]:
-    """HDF5 knows where its data end and silently ignores whatever follows."""
+def stated_size(path: Path) -> int | None:
+    """Bytes that the HDF5 file at `path` has by its first ones, also where most have not arrived; None: unknown."""
     with path.open("rb") as file:
         superblock = file.read(_SUPERBLOCK.size)
-    if len(superblock) == _SUPERBLOCK.size and superblock[8] in _SUPERBLOCK_VERSIONS:
-        end, size = _SUPERBLOCK.unpack(superblock)[-1], path.stat().st_size
-        if size > end:
-            yield Problem("warning", str(path), f"has {size - end} bytes after its end, which nothing reads")
+    if len(superblock) < _SUPERBLOCK.size:
+        return None
+    signature, version, *_, end = _SUPERBLOCK.unpack(superblock)
+    return end if signature == _SIGNATURE and version in _SUPERBLOCK_VERSIONS else None
+
+
+def _tail(path: Path) -> Iterator[Problem]:
+    """HDF5 knows where its data end and silently ignores whatever follows."""
+    end, size = stated_size(path), path.stat().st_size
+    if end is not None and size > end:
+        yield Problem("warning", str(path), f"has {size - end} bytes after its end, which nothing reads")
 
 
 def _pixels(reader: CacheReader, on_clip: Callable[[str], None]) -> Iterator[Problem]:

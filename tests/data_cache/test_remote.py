@@ -5,8 +5,10 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -36,6 +38,7 @@ class Store:
         self.requests: list[str] = []
         self.cut_to: int | None = None  # end each body early, as a bad connection does
         self.forbidden = False
+        self.odd: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}  # name → what answers instead
         self.before_a_cache: Callable[[], None] = lambda: None  # happens before each body of a cache
 
 
@@ -63,6 +66,11 @@ def server(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
         def answer(self, body: bool) -> None:
             name = self.path.partition("?")[0].rpartition("/")[2]
             store.requests.append(f"{self.command} {name}")
+            if name in store.odd:
+                self.close_connection = True
+                with suppress(ConnectionError):  # the client may hang up
+                    store.odd[name](self)
+                return
             path = store.folder / name
             status = 403 if store.forbidden else 200 if name and path.is_file() else 404
             data = path.read_bytes() if status == 200 else b""
@@ -116,12 +124,12 @@ def test_a_changed_cache_is_copied_again(server: str, store: Store, make_cache: 
     assert after == CacheReader(store.folder / "demo.h5").content_digest != before
 
 
-def test_the_copy_serves_while_the_network_is_away(server: str, store: Store, capsys: Any) -> None:
+def test_the_copy_serves_while_the_network_is_away(server: str, store: Store, caplog: pytest.LogCaptureFixture) -> None:
     copy = local_copy(f"{server}/demo.h5")
     store.forbidden = True
-    capsys.readouterr()
-    assert local_copy(f"{server}/demo.h5") == copy
-    assert "Using the copy from 20" in capsys.readouterr().err
+    with caplog.at_level("INFO", "data_cache"):
+        assert local_copy(f"{server}/demo.h5") == copy
+    assert "Using the copy from 20" in caplog.text
 
 
 def test_s3_in_the_same_way(server: str, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -256,7 +264,119 @@ def test_what_cannot_be_reached_is_said_in_one_line(server: str, store: Store, t
     store.forbidden = True
     assert_refused(f"{server}/demo.h5", UsageError, "may not be read; check your credentials")
     assert_refused("http://127.0.0.1:1/demo.h5", UsageError, "cannot be reached")
-    assert_refused("gopher9://x/demo.h5", UsageError, "not supported")
+
+
+@pytest.mark.parametrize(
+    "url", ["gopher9://x/d.h5", "ftp://x/d.h5", "gs://x/d.h5", "github://a:b@x/d.h5", "http://[x/d.h5"]
+)
+def test_what_is_no_address_ends_in_one_line(command: Callable[..., Any], url: str) -> None:
+    done = command("mpt-cache", "info", url)
+    assert done.code == 2 and url.rpartition("@")[2] in done.err and done.err.count("\n") == 1
+
+
+def test_a_scheme_may_be_in_capital_letters(server: str) -> None:
+    assert local_copy(f"{server}/demo.h5".replace("http", "HTTP")).name == "demo.h5"
+
+
+@pytest.mark.parametrize("end", ["/..", "/a\\..\\..\\", "/.", ""])
+def test_no_address_names_a_file_outside_the_folder_of_its_copy(end: str) -> None:
+    name = download._name_of(f"http://127.0.0.1{end}")
+    assert name not in (".", "..") and "/" not in name and "\\" not in name
+
+
+def answer(client: BaseHTTPRequestHandler, status: int = 200, body: Iterable[bytes] = (), **headers: object) -> None:
+    client.send_response(status)
+    for name, value in headers.items():
+        client.send_header(name.replace("_", "-"), str(value))
+    client.end_headers()
+    for part in body if client.command == "GET" else ():
+        client.wfile.write(part)
+
+
+def test_a_download_may_take_long_if_it_is_never_silent(
+    server: str, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "SILENT_SECONDS", 1.0)
+    data = (store.folder / "demo.h5").read_bytes()
+    step = -(-len(data) // 8)
+
+    def slowly() -> Iterator[bytes]:
+        for start in range(0, len(data), step):
+            time.sleep(0.2)
+            yield data[start : start + step]
+
+    store.odd["slow.h5"] = lambda client: answer(client, body=slowly(), Content_Length=len(data))
+    assert local_copy(f"{server}/slow.h5").read_bytes() == data
+    assert download._Remote(f"{server}/slow.h5").files.client_kwargs["timeout"].total is None
+
+
+@pytest.mark.parametrize("answered", [False, True], ids=["before the headers", "after the first bytes"])
+def test_a_silent_server_is_given_up(
+    server: str, store: Store, monkeypatch: pytest.MonkeyPatch, answered: bool
+) -> None:
+    monkeypatch.setattr(download, "SILENT_SECONDS", 0.3)
+    over = threading.Event()
+
+    def silent(client: BaseHTTPRequestHandler) -> None:
+        if answered:
+            answer(client, body=[b"x" * 100], Content_Length=1000)
+        if not answered or client.command == "GET":
+            over.wait(20)
+
+    store.odd["silent.h5"] = silent
+    try:
+        assert_refused(f"{server}/silent.h5", UsageError, "silent for 0.3 s")
+    finally:
+        over.set()
+
+
+@pytest.mark.parametrize("kind", ["HDF5", "HTML", "HDF5 of a stated length", "more than HEAD says"])
+def test_no_more_is_read_than_the_file_can_have(server: str, store: Store, kind: str) -> None:
+    data = (store.folder / "demo.h5").read_bytes()
+    first = b"<html>" if kind == "HTML" else data
+    most, sent = 10**9, [0]
+
+    def endless() -> Iterator[bytes]:
+        yield first
+        while sent[0] < most:
+            sent[0] += 10**5
+            yield bytes(10**5)
+
+    def lying(client: BaseHTTPRequestHandler) -> None:
+        stated = {"HDF5 of a stated length": most + len(first), "more than HEAD says": len(data)}.get(kind)
+        known = stated is not None and (client.command == "HEAD" or stated > most)
+        answer(client, body=endless(), **({"Content_Length": stated} if known else {}))
+
+    store.odd["endless.h5"] = lying
+    assert_refused(f"{server}/endless.h5", InvalidFile, "goes on after")
+    assert sent[0] < most / 10
+    store.odd["demo.h5.sha256"] = lying
+    assert local_copy(f"{server}/demo.h5").read_bytes() == data, "an endless checksum file is none"
+
+
+@pytest.mark.parametrize(
+    ("status", "said"), [(410, "not there"), (429, "429"), (500, "500"), (503, "503"), (302, "file:///etc/passwd")]
+)
+def test_what_a_server_answers_is_said(server: str, store: Store, status: int, said: str) -> None:
+    store.odd["odd.h5"] = lambda client: answer(client, status, Content_Length=0, Location="file:///etc/passwd")
+    assert_refused(f"{server}/odd.h5", UsageError, said)
+
+
+def test_passwords_and_signatures_are_neither_stored_nor_printed(
+    command: Callable[..., Any], server: str, store: Store, make_cache: Callable[..., Path], tmp_path: Path
+) -> None:
+    make_cache(store.folder / "two.h5", {"s1": 3, "s2": 2})
+    url = server.replace("://", "://me:SECRET@") + "/two.h5?X-Amz-Signature=SECRET"
+    done = command("mpt-train", "--cache", url, *QUICK, "--name", "run")
+    assert done.code == 0, done.err
+    assert "GET two.h5.sha256" in store.requests, "the query belongs to the address of the checksum file too"
+    report = command("mpt-report", "runs/run")
+    gone = command("mpt-cache", "info", url.replace("two", "absent"))
+    assert gone.code == 2 and f"{server.partition('://')[2]}/absent.h5" in gone.err
+    assert "SECRET" not in done.err + done.out + report.err + report.out + gone.err
+    assert f"{server.partition('://')[2]}/two.h5" in RunFolder(Path("runs/run")).environment["command"]
+    holding = [path for path in tmp_path.rglob("*") if path.is_file() and b"SECRET" in path.read_bytes()]
+    assert holding == []
 
 
 def test_a_copy_that_does_not_fit(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
