@@ -10,6 +10,7 @@ import typer
 from data_cache.console.commandline import Version, example, make_app, run
 from data_cache.console.options import with_options
 from data_cache.errors import UsageError
+from data_cache.names import name_problem
 from train.config import Execution, TrainConfig, resolve
 from train.terminal import print_json, print_pairs, print_seeds, print_study, print_summary
 
@@ -73,8 +74,9 @@ def train(
 
     settings = resolve(find_preset(preset).settings, config, given)
     execution = Execution(**how)
-    if name is not None and (Path(name).name != name or name in (".", "..")):
-        raise UsageError(f"--name is {name!r}; expected a plain name, for runs go to runs/NAME")
+    problem = None if name is None else name_problem("--name", name, most=150)
+    if problem is not None:
+        raise UsageError(problem)
     from data_cache.sharing.download import local_copy
     from train.data.task import make_task
     from train.device import leads

@@ -13,7 +13,7 @@ from train.data.stream import Stream
 from train.data.task import Task
 from train.loop import EpochReport, FoldData, fit, predict
 from train.model.mpt import MPT
-from train.results.run_folder import FoldResult
+from train.results.fold_record import FoldResult
 from train.trace import trace_clips
 
 

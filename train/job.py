@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 
 from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
+from data_cache.files.checksum import file_sha256
 from train import final
 from train.config import Execution, TrainConfig
 from train.cost.accounting import bytes_per_fold, folds_at_once
@@ -25,6 +27,7 @@ from train.model.build import build_model
 from train.model.mpt import trained_parameters
 from train.model.weights import build_backbone, weights_digest
 from train.results.checkpoint import CheckpointCard, save_fold
+from train.results.fold_record import write_record
 from train.results.run_folder import RunFolder
 from train.results.summary import summarise
 from train.trace import write_overview
@@ -58,6 +61,9 @@ def train_run(
         StaleFile: the folder holds a run with other settings.
         UsageError: the choice of folds, the device or the weights cannot be used.
     """
+    if execution.final and config.tuning == "full":
+        raise UsageError("--final keeps prompts, adapters and head; it does not go with --tuning full")
+    chosen = choose_folds(task.folds.folds, execution)
     if execution.deterministic:
         make_deterministic()
     ranks = join_ranks()
@@ -73,11 +79,17 @@ def train_run(
         backbone_digest=weights_digest(backbone),
     )
     job = _Job(task, config, execution, folder, backbone, card, device, ranks)
-    environment = describe_environment(device) | {"caches": [str(r.path.resolve()) for r in task.clips.readers]}
-    if leads() and folder.start(_description(task, config, card), environment, overwrite):
+    with folder.locked() if leads() else nullcontext():  # other ranks of torchrun belong to the leader
+        return _run(job, chosen, overwrite)
+
+
+def _run(job: _Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] | None:
+    task, execution, folder, ranks = job.task, job.execution, job.folder, job.ranks
+    environment = describe_environment(job.device) | {"caches": [str(r.path.resolve()) for r in task.clips.readers]}
+    if leads() and folder.start(_description(task, job.config, job.card), environment, overwrite):
         log.info(f"{folder.path} is already finished")
     ranks.barrier()
-    mine = choose_folds(task.folds.folds, execution)[ranks.rank :: ranks.count]
+    mine = chosen[ranks.rank :: ranks.count]
     waiting = [fold for fold in mine if not folder.finished(fold.name)]
     if waiting:
         _train_folds(job, waiting)
@@ -89,7 +101,7 @@ def train_run(
     if leads() and not folder.is_finished:
         folder.write_summary(summarise(folder.read_folds(), task.labelling.classes))
     ranks.barrier()
-    if leads() and execution.final and not folder.checkpoint(final.NAME).exists():
+    if leads() and execution.final and not (folder.path / "MODEL_CARD.md").exists():
         _train_final_model(job)
     ranks.barrier()
     return folder.summary
@@ -136,11 +148,13 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
             if job.execution.compile:
                 model.compile()
             results = train_group(task, group, config, model, stream, after_epoch)
+            overview = job.folder.path / "overview.safetensors"
+            shown = write_overview(overview, task, group, model, stream, config)
             for fold, result in enumerate(results):
                 if job.execution.checkpoints and config.tuning == "prompt":
                     save_fold(job.folder.checkpoint(result.name), model, fold, job.card)
-                job.folder.write_fold(result, task.labelling.classes)
-            write_overview(job.folder.path / "overview.safetensors", task, group, model, stream, config)
+                beside = [overview] if result.name == shown else []
+                job.folder.write_fold(result, task.labelling.classes, [fold.name for fold in group], beside)
 
 
 def _pixels(job: _Job) -> ClipPixels:
@@ -151,14 +165,14 @@ def _pixels(job: _Job) -> ClipPixels:
 
 def _train_final_model(job: _Job) -> None:
     config, task = job.config, job.task
-    if config.tuning == "full":
-        raise UsageError("--final keeps prompts, adapters and head; it does not go with --tuning full")
     data = final.all_clips(task, config.seed)
     stream = open_stream(_pixels(job), data.clips.tolist(), job.device, job.execution)
     model = build_model(config, job.backbone, task.shape, [data.seed]).to(job.device)
     with progress("training the final model", config.epochs, "epochs") as advance:
         fit(model, stream, [data], config, lambda report: advance(1, f"loss {report.loss[0]:.3f}"))
-    save_fold(job.folder.checkpoint(final.NAME), model, 0, job.card)
+    path = job.folder.checkpoint(final.NAME)
+    save_fold(path, model, 0, job.card)
+    write_record(path.with_suffix(".json"), {"sha256": {f"checkpoints/{path.name}": file_sha256(path)}})
     final.write_model_card(job.folder.path / "MODEL_CARD.md", job.folder.config, job.folder.summary)
 
 

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from train.results.fold_record import FoldResult
 from train.results.metrics import (
     bootstrap_interval,
     confusion_matrix,
@@ -16,7 +17,6 @@ from train.results.metrics import (
     scores,
     subject_matrices,
 )
-from train.results.run_folder import FoldResult
 from train.results.summary import summarise
 
 CLASSES = 4

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from train.results.fold_record import FoldResult
 from train.results.metrics import (
     METRICS,
     bootstrap_interval,
@@ -17,7 +18,6 @@ from train.results.metrics import (
     scores,
     subject_matrices,
 )
-from train.results.run_folder import FoldResult
 
 
 def summarise(folds: Sequence[FoldResult], classes: Sequence[str]) -> dict[str, Any]:
