@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from data_cache.console.commandline import progress
@@ -21,7 +22,7 @@ from train.data.stream import open_stream
 from train.data.task import Task
 from train.device import Ranks, choose_device, describe_environment, join_ranks, leads, make_deterministic
 from train.group import Scalars, train_group
-from train.loop import EpochReport, fit
+from train.loop import EpochReport, fit, require_finite
 from train.model.backbone import Backbone
 from train.model.build import build_model
 from train.model.mpt import trained_parameters
@@ -169,7 +170,13 @@ def _train_final_model(job: _Job) -> None:
     stream = open_stream(_pixels(job), data.clips.tolist(), job.device, job.execution)
     model = build_model(config, job.backbone, task.shape, [data.seed]).to(job.device)
     with progress("training the final model", config.epochs, "epochs") as advance:
-        fit(model, stream, [data], config, lambda report: advance(1, f"loss {report.loss[0]:.3f}"))
+
+        def after_epoch(report: EpochReport) -> None:
+            require_finite(report, [np.zeros(0)], [final.NAME], config)
+            stream.require_unchanged()
+            advance(1, f"loss {report.loss[0]:.3f}")
+
+        fit(model, stream, [data], config, after_epoch)
     path = job.folder.checkpoint(final.NAME)
     save_fold(path, model, 0, job.card)
     write_record(path.with_suffix(".json"), {"sha256": {f"checkpoints/{path.name}": file_sha256(path)}})

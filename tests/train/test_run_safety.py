@@ -1,6 +1,7 @@
 """Runs are as safe as caches: one process at a time, damage found, nothing deleted that is no run."""
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -137,3 +138,48 @@ def test_the_first_cause_is_named_first_and_shortly(command: Command, make_cache
 def test_a_learning_rate_is_a_finite_number(command: Command, cache: Path) -> None:
     done = command("mpt-train", "--cache", cache, *QUICK, "--lr", "inf")
     assert done.code == 2 and "lr is inf" in done.err
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(command: Command, cache: Path) -> None:
+    done = command("mpt-train", "--cache", cache, *QUICK, "--lr", 1e30, "--epochs", 9, "--name", "far")
+    assert done.code == 2 and "demo__sub" in done.err and "epoch" in done.err
+    assert "--lr" in done.err and "--amp fp32" in done.err and not list(Path("runs/far").rglob("*.csv"))
+
+
+def test_scores_that_are_not_finite_are_refused(command: Command, run: RunFolder) -> None:
+    """As versions before stored them, without hashes."""
+    table, record = run.path / "folds/demo__sub01.csv", run.path / "folds/demo__sub01.json"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], *(",".join([*line.split(",")[:-1], "nan"]) for line in lines[1:])]))
+    values = json.loads(record.read_text())
+    record.write_text(json.dumps({key: values[key] for key in values if key not in ("sha256", "digest")}))
+    done = command("mpt-report", run.path)
+    assert done.code == 4 and "not finite" in done.err and "demo__sub01" in done.err
+
+
+@pytest.mark.parametrize("how", ["written over", "replaced", "cut", "deleted"])
+def test_a_cache_that_changes_while_it_is_streamed_is_noticed(
+    command: Command, make_cache: Make, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    mine, other = make_cache(Path("mine.h5"), SUBJECTS), make_cache(Path("other.h5"), SUBJECTS, seed=1)
+
+    def change(*_: object) -> None:
+        if how == "written over":
+            mine.write_bytes(other.read_bytes())
+        elif how == "replaced" and other.exists():
+            other.replace(mine)
+        elif how == "cut":
+            os.truncate(mine, 5000)
+        else:
+            mine.unlink(missing_ok=True)
+
+    monkeypatch.setattr("train.group.Scalars.write", change)
+    done = command("mpt-train", "--cache", mine, *QUICK, "--cache-mode", "stream", "--workers", 1)
+    assert done.code == 5 and "mine.h5" in done.err and not list(Path("runs").rglob("*.csv"))
+
+
+def test_a_study_is_planned_without_training(command: Command, cache: Path) -> None:
+    arguments = ("--cache", cache, *QUICK, "--study", "alpha", "--dry-run")
+    plans = json.loads(command("mpt-train", *arguments, "--json").out)["rows"]
+    assert [row["plan"] is not None for row in plans] == [row["row"] == "alpha20" for row in plans]
+    assert "--alpha 50" in command("mpt-train", *arguments).out and not Path("runs").exists()

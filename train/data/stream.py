@@ -46,6 +46,15 @@ class Stream:
         """The inputs of each step in turn; modes may prepare the next one meanwhile."""
         return (self.inputs(request) for request in requests)
 
+    def require_unchanged(self) -> None:
+        """Make sure that the caches are still the files that were opened.
+
+        Raises:
+            StaleFile: one was replaced or written over.
+        """
+        for reader in self.pixels.clips.readers:
+            reader.require_unchanged()
+
     def inputs(self, request: Request) -> Inputs:
         """The inputs of one step."""
         unique, index = _unique(request.clips)
@@ -95,6 +104,10 @@ class DeviceStream(Stream):
                     if store is not None and part is not None:
                         store[row] = part
                 advance(1, "")
+        super().require_unchanged()
+
+    def require_unchanged(self) -> None:
+        """Nothing is read any more."""
 
     def inputs(self, request: Request) -> Inputs:
         """Select on the device."""
