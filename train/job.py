@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from data_cache.console.commandline import progress
-from data_cache.errors import UsageError
+from data_cache.errors import Interrupted, UsageError, typed_command
 from data_cache.files.checksum import file_sha256
 from train import final
 from train.config import Execution, TrainConfig
@@ -18,9 +18,17 @@ from train.cost.accounting import bytes_per_fold, folds_at_once
 from train.data.augment import AUGMENTATIONS
 from train.data.clips import ClipPixels
 from train.data.folds import Fold
-from train.data.stream import open_stream
+from train.data.stream import Stream, open_stream
 from train.data.task import Task
-from train.device import Ranks, choose_device, describe_environment, join_ranks, leads, make_deterministic
+from train.device import (
+    Ranks,
+    choose_device,
+    describe_environment,
+    join_ranks,
+    leads,
+    make_deterministic,
+    sigterm_interrupts,
+)
 from train.group import Scalars, train_group
 from train.loop import EpochReport, fit, require_finite
 from train.model.backbone import Backbone
@@ -133,10 +141,23 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
     log.info(f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}")
     used = sorted({clip for fold in waiting for clip in (*fold.train, *fold.test)})
     stream = open_stream(_pixels(job), used, job.device, job.execution)
+    try:
+        with sigterm_interrupts():
+            _train_groups(job, [waiting[start : start + at_once] for start in range(0, len(waiting), at_once)], stream)
+    except KeyboardInterrupt:
+        folds = job.task.folds.folds
+        kept = sum(job.folder.finished(fold.name) for fold in folds)
+        raise Interrupted(
+            f"interrupted; {kept} of {len(folds)} folds are kept, those in training start anew. "
+            f"Start again with: {typed_command()}"
+        ) from None
+
+
+def _train_groups(job: _Job, groups: Sequence[Sequence[Fold]], stream: Stream) -> None:
+    config, task = job.config, job.task
     scalars = Scalars(job.folder.path, job.ranks.rank)
-    with progress("training", len(waiting) * config.epochs, "fold-epochs") as advance:
-        for start in range(0, len(waiting), at_once):
-            group = list(waiting[start : start + at_once])
+    with progress("training", sum(map(len, groups)) * config.epochs, "fold-epochs") as advance:
+        for group in map(list, groups):
 
             def after_epoch(report: EpochReport, speed: float, group: list[Fold] = group) -> None:
                 scalars.write(report, [fold.name for fold in group], speed)

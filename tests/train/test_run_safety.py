@@ -3,18 +3,22 @@
 import json
 import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from builds import wait_for
 from flips import flip
 from safetensors.numpy import load_file
 from tiny_runs import QUICK, SUBJECTS, logits_of
 
 from data_cache.errors import InvalidFile
 from data_cache.files.lock import writer_lock
+from train.device import free_memory
 from train.results.run_folder import RunFolder
 
 Command = Callable[..., Any]
@@ -183,3 +187,24 @@ def test_a_study_is_planned_without_training(command: Command, cache: Path) -> N
     plans = json.loads(command("mpt-train", *arguments, "--json").out)["rows"]
     assert [row["plan"] is not None for row in plans] == [row["row"] == "alpha20" for row in plans]
     assert "--alpha 50" in command("mpt-train", *arguments).out and not Path("runs").exists()
+
+
+@pytest.mark.parametrize("mode", ["device", "stream"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_says_what_is_kept(
+    spawn: Callable[..., Any], cache: Path, tmp_path: Path, number: signal.Signals, mode: str
+) -> None:
+    more = ("--epochs", 80, "--folds-at-once", 1, "--cache-mode", mode, "--workers", 1)
+    process = spawn("mpt-train", "--cache", cache, *QUICK, *more, "--name", "z")
+    wait_for(lambda: (tmp_path / "runs/z/folds/demo__sub01.json").exists())
+    os.killpg(process.pid, number)
+    said, _ = process.communicate(timeout=60)
+    kept = len(list((tmp_path / "runs/z/folds").glob("*.json")))
+    assert process.returncode == 130 and f"{kept} of 3 folds are kept" in said and "Traceback" not in said, said
+    assert not (tmp_path / "runs/z.lock").exists()
+
+
+def test_free_memory_counts_what_pytorch_holds_in_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("mem_get_info", (100, 1000)), ("memory_reserved", 70), ("memory_allocated", 20)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert free_memory(torch.device("cuda", 0)) == 150

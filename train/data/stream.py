@@ -4,6 +4,7 @@ A step names clips per fold, many of them several times. Each is fetched once an
 folds on the device. Where clips are kept is the mode: on the device, or in the file.
 """
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -132,6 +133,7 @@ class FileStream(Stream):
             pin_memory=device.type == "cuda",
             multiprocessing_context=start_method,
             collate_fn=_stack,
+            worker_init_fn=_ignore_signals,
         )
 
     def steps(self, requests: Sequence[Request]) -> Iterator[Inputs]:
@@ -165,6 +167,12 @@ def open_stream(pixels: ClipPixels, used: Sequence[int], device: torch.device, e
 def _unique(clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     unique, index = np.unique(clips, return_inverse=True)
     return unique, index.reshape(clips.shape)
+
+
+def _ignore_signals(_: int) -> None:
+    """Ctrl-C reaches every process of a terminal; workers end when the parent ends them."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 Clip = tuple[Tensor, Tensor | None]
