@@ -1,7 +1,7 @@
 """A whole run: a task and settings in, a run folder with all folds and the summary out."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -136,14 +136,27 @@ def choose_folds(folds: Sequence[Fold], execution: Execution) -> list[Fold]:
 def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
     config, task = job.config, job.task
     trained = sum(p.numel() for p in trained_parameters(build_model(config, job.backbone, task.shape, [0])).values())
+    used = sorted({clip for fold in waiting for clip in (*fold.train, *fold.test)})
+    stream = open_stream(_pixels(job), used, job.device, job.execution)
+    if config.tuning == "prompt":
+        job.backbone.to(job.device)  # like the clips, in its place before the rest of the memory is divided
     per_fold = bytes_per_fold(config, job.backbone, task.shape, trained, job.device)
     at_once = folds_at_once(config, job.execution, per_fold, job.device, len(waiting))
     log.info(f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}")
-    used = sorted({clip for fold in waiting for clip in (*fold.train, *fold.test)})
-    stream = open_stream(_pixels(job), used, job.device, job.execution)
+    scalars, left = Scalars(job.folder.path, job.ranks.rank), list(waiting)
     try:
-        with sigterm_interrupts():
-            _train_groups(job, [waiting[start : start + at_once] for start in range(0, len(waiting), at_once)], stream)
+        with sigterm_interrupts(), progress("training", len(left) * config.epochs, "fold-epochs") as advance:
+            while left:
+                if _fits(job, left[:at_once], stream, scalars, advance):
+                    left = left[at_once:]
+                elif at_once == 1:
+                    raise UsageError(
+                        f"out of memory on {job.device} with a single fold; try a smaller --batch-size, or "
+                        "--cache-mode stream, and with several processes on it a lower --folds-at-once for each"
+                    )
+                else:
+                    at_once = (min(at_once, len(left)) + 1) // 2
+                    log.info(f"out of memory on {job.device}; going on with {at_once} folds at a time")
     except KeyboardInterrupt:
         folds = job.task.folds.folds
         kept = sum(job.folder.finished(fold.name) for fold in folds)
@@ -153,30 +166,42 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
         ) from None
 
 
-def _train_groups(job: _Job, groups: Sequence[Sequence[Fold]], stream: Stream) -> None:
+def _fits(job: _Job, group: list[Fold], stream: Stream, scalars: Scalars, advance: Callable[[int, str], None]) -> bool:
+    """Train and store a group; False, and nothing stored, if the memory of the device does not suffice."""
+    try:
+        _train_group(job, group, stream, scalars, advance)
+    except torch.OutOfMemoryError:
+        fits = False
+    else:
+        fits = True
+    if not fits:  # only now is the failed attempt forgotten
+        torch.cuda.empty_cache()
+    return fits
+
+
+def _train_group(
+    job: _Job, group: list[Fold], stream: Stream, scalars: Scalars, advance: Callable[[int, str], None]
+) -> None:
     config, task = job.config, job.task
-    scalars = Scalars(job.folder.path, job.ranks.rank)
-    with progress("training", sum(map(len, groups)) * config.epochs, "fold-epochs") as advance:
-        for group in map(list, groups):
 
-            def after_epoch(report: EpochReport, speed: float, group: list[Fold] = group) -> None:
-                scalars.write(report, [fold.name for fold in group], speed)
-                loss, accuracy = report.loss.mean(), report.accuracy.mean()
-                note = f"epoch {report.epoch}/{config.epochs}  loss {loss:.3f}  train acc {accuracy:.0%}"
-                advance(len(group), f"{note}  {speed:.0f} clips/s")
+    def after_epoch(report: EpochReport, speed: float) -> None:
+        scalars.write(report, [fold.name for fold in group], speed)
+        loss, accuracy = report.loss.mean(), report.accuracy.mean()
+        note = f"epoch {report.epoch}/{config.epochs}  loss {loss:.3f}  train acc {accuracy:.0%}"
+        advance(len(group), f"{note}  {speed:.0f} clips/s")
 
-            fresh = job.backbone if config.tuning == "prompt" else build_backbone(config, task.clips.size)
-            model = build_model(config, fresh, task.shape, [fold.seed(config.seed) for fold in group]).to(job.device)
-            if job.execution.compile:
-                model.compile()
-            results = train_group(task, group, config, model, stream, after_epoch)
-            overview = job.folder.path / "overview.safetensors"
-            shown = write_overview(overview, task, group, model, stream, config)
-            for fold, result in enumerate(results):
-                if job.execution.checkpoints and config.tuning == "prompt":
-                    save_fold(job.folder.checkpoint(result.name), model, fold, job.card)
-                beside = [overview] if result.name == shown else []
-                job.folder.write_fold(result, task.labelling.classes, [fold.name for fold in group], beside)
+    fresh = job.backbone if config.tuning == "prompt" else build_backbone(config, task.clips.size)
+    model = build_model(config, fresh, task.shape, [fold.seed(config.seed) for fold in group]).to(job.device)
+    if job.execution.compile:
+        model.compile()
+    results = train_group(task, group, config, model, stream, after_epoch)
+    overview = job.folder.path / "overview.safetensors"
+    shown = write_overview(overview, task, group, model, stream, config)
+    for fold, result in enumerate(results):
+        if job.execution.checkpoints and config.tuning == "prompt":
+            save_fold(job.folder.checkpoint(result.name), model, fold, job.card)
+        beside = [overview] if result.name == shown else []
+        job.folder.write_fold(result, task.labelling.classes, [fold.name for fold in group], beside)
 
 
 def _pixels(job: _Job) -> ClipPixels:

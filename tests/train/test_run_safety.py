@@ -18,6 +18,7 @@ from tiny_runs import QUICK, SUBJECTS, logits_of
 
 from data_cache.errors import InvalidFile
 from data_cache.files.lock import writer_lock
+from train import job
 from train.device import free_memory
 from train.results.run_folder import RunFolder
 
@@ -208,3 +209,27 @@ def test_free_memory_counts_what_pytorch_holds_in_reserve(monkeypatch: pytest.Mo
     for name, value in (("mem_get_info", (100, 1000)), ("memory_reserved", 70), ("memory_allocated", 20)):
         monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
     assert free_memory(torch.device("cuda", 0)) == 150
+
+
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_out_of_memory_halves_the_folds(
+    command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    arguments = ("mpt-train", "--cache", cache, *QUICK)
+    train = job.train_group
+
+    def small(task: Any, group: list[Any], *rest: Any) -> Any:
+        if len(group) > most:
+            raise torch.OutOfMemoryError
+        return train(task, group, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "train_group", small)
+        done = command(*arguments, "--name", "halved")
+    if most == 0:
+        assert done.code == 2 and "--batch-size" in done.err and "--cache-mode stream" in done.err
+        return
+    assert done.code == 0 and f"{most} folds at a time" in done.err
+    command(*arguments, "--name", "few", "--folds-at-once", most)
+    few, halved = (logits_of(Path("runs") / name) for name in ("few", "halved"))
+    assert all(np.array_equal(few[name], halved[name]) for name in few) and set(few) == set(halved)
