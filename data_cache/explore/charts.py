@@ -70,9 +70,8 @@ def matrix(counts: np.ndarray, names: Sequence[str], link: Callable[[str, str], 
         cells = []
         for c, other in enumerate(names):
             title = escape(f"{name} taken for {other}: {counts[r, c]} of {counts[r].sum()} clips")
-            deep = ' class="deep"' if shares[r, c] > 0.5 else ""
             cells.append(
-                f'<td style="--share:{100 * shares[r, c]:.0f}%"{deep}><a href="{escape(link(name, other))}" '
+                f'<td style="--share:{100 * shares[r, c]:.0f}%"><a href="{escape(link(name, other))}" '
                 f'title="{title}"><b>{shares[r, c]:.0%}</b> <small>{counts[r, c]}</small></a></td>'
             )
         rows.append(f'<tr><th scope="row">{escape(name)}</th>{"".join(cells)}</tr>')
