@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 import numpy as np
 
-_WIDTH, _HEIGHT, _LEFT, _FLOOR = 360, 220, 42, 186  # of a line chart; its axes start at (_LEFT, _FLOOR)
+_WIDTH, _HEIGHT, _LEFT, _FLOOR = 360, 220, 48, 186  # of a line chart; its axes start at (_LEFT, _FLOOR)
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ def lines(curves: Sequence[Line], x: str, y: str, *, first: int = 0, percent: bo
     places = [_LEFT + 6 + i * step for i in range(count)]
 
     def text(value: float) -> str:
-        return f"{value:.0%}" if percent else f"{value:.3g}"
+        return f"{value:.0%}" if percent else f"{value:.2g}"
 
     def path(values: np.ndarray) -> list[str]:
         return [f"{at:.1f},{_FLOOR - float(v) / top * (_FLOOR - 2):.1f}" for at, v in zip(places, values, strict=False)]

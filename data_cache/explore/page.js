@@ -13,7 +13,7 @@
     element.append(...children);
     return element;
   };
-  const percent = (value, digits = 0) => `${(100 * value).toFixed(digits)} %`;
+  const percent = (value, digits = 0) => `${(100 * value).toFixed(digits)}%`;
   const collator = new Intl.Collator("en", { numeric: true });
 
   for (const clip of clips) {
@@ -175,7 +175,7 @@
     for (const image of moving) image.style.transform = `translate(${(-100 * x) / strips.columns}%, ${(-100 * y) / strips.rows}%)`;
     $("frame").value = frame;
     const time = strips.frames > 1 ? (chosen.length * frame) / (strips.frames - 1) : 0;
-    $("time").textContent = `frame ${frame + 1} of ${strips.frames}, ${Math.round(time)} ms`;
+    $("time").textContent = `${frame + 1} of ${strips.frames}, ${Math.round(time)} ms`;
     $("cursor")?.setAttribute("transform", `translate(${across(frame)} 0)`);
   }
 
