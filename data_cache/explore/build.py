@@ -6,7 +6,8 @@ from pathlib import Path
 
 from data_cache.explore.charts import Bar, bars, where
 from data_cache.explore.clips import entries, strips
-from data_cache.explore.page import Chart, Page, Section, natural, require_own
+from data_cache.explore.page import Chart, Page, Section, require_own
+from data_cache.names import natural_key
 from data_cache.read.reader import CacheReader
 from data_cache.sharing.info import describe
 
@@ -24,9 +25,9 @@ def explore(path: Path, folder: Path, *, images: bool = True, single_file: bool 
         UsageError: the folder holds something else, or one file would be too large.
         InvalidFile: the cache is damaged.
     """
-    described = describe(path)
     require_own(folder)
     with CacheReader(path) as reader:
+        described = describe(reader)
         clips = entries(reader, folder, images=images, single_file=single_file)
         page = Page(
             title=f"{described['dataset']}: {described['clips']} clips",
@@ -56,5 +57,5 @@ def explore(path: Path, folder: Path, *, images: bool = True, single_file: bool 
 
 def _counts(counted: Counter[str], name: str) -> str:
     most = max(counted.values(), default=1)
-    rows = sorted(counted.items(), key=lambda item: natural(item[0]))
+    rows = sorted(counted.items(), key=lambda item: natural_key(item[0]))
     return bars([Bar(key, [n / most], [str(n)], where(**{name: key})) for key, n in rows])

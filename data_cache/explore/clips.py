@@ -1,6 +1,7 @@
 """The clips of a cache as a page shows them: a row of facts each, and strips of their frames."""
 
 import base64
+import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from data_cache.console.commandline import available_jobs, progress
+from data_cache.console.commandline import progress
 from data_cache.explore.originals import NotInvertibleError, find_inverse, for_the_eye, original
 from data_cache.explore.pictures import picture_format, strip, strip_shape
 from data_cache.files.atomic import write_bytes
@@ -61,10 +62,7 @@ def entries(
     ]
     if not images:
         return made
-    with (
-        progress("drawing clips", len(made), "clips") as advance,
-        ThreadPoolExecutor(available_jobs(-1)) as pool,
-    ):
+    with progress("drawing clips", len(made), "clips") as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(made), _AHEAD):
             chunk = range(start, min(start + _AHEAD, len(made)))
             for row, (kinds, facts) in zip(

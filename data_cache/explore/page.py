@@ -1,7 +1,6 @@
 """The page itself: its parts as Python values, and how they become files."""
 
 import json
-import re
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
@@ -12,11 +11,6 @@ from data_cache.files.atomic import write_bytes
 
 MOST_BYTES = 25_000_000
 """The largest page that is written as a single file: browsers and mail programs grow slow beyond."""
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """A key that sorts names as people do: s2 before s11."""
-    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name) if part]
 
 
 def require_own(folder: Path) -> None:

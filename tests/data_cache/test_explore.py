@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from data_cache.explore.charts import Bar, Line, Point, bars, lines, matrix, scatter, where
 from data_cache.explore.originals import LUMINANCE, NotInvertibleError, find_inverse, for_the_eye, original
-from data_cache.explore.page import Page, natural
+from data_cache.explore.page import Page
 from data_cache.explore.pictures import strip, strip_shape
 from preprocess.motion.magnify import magnified, quantise
 from preprocess.motion.temporal import temporal_plan
@@ -201,7 +201,3 @@ def test_labels_of_charts_stay_text() -> None:
 def test_the_page_is_small() -> None:
     folder = Path(__file__).parents[2] / "data_cache" / "explore"
     assert (folder / "page.js").stat().st_size <= 25_000
-
-
-def test_subjects_sort_as_people_count() -> None:
-    assert sorted(["s11", "s2", "s1", "sub"], key=natural) == ["s1", "s2", "s11", "sub"]
