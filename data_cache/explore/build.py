@@ -37,7 +37,7 @@ def explore(path: Path, folder: Path, *, images: bool = True, single_file: bool 
             ),
             notices=[described["licence_notice"]],
             clips=clips,
-            strips=strips(reader),
+            strips=strips(described["recipe"]),
         )
     counts = [
         Chart(_counts(Counter(clip[name] for clip in clips), name), f"Clips of each {word}.")

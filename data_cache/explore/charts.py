@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from html import escape
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import numpy as np
 
@@ -45,6 +45,11 @@ class Point:
 def where(**filters: str) -> str:
     """The link that shows the clips with these values of the page's filters: subject, label, predicted, answer."""
     return "#?" + urlencode(filters)
+
+
+def open_clip(key: str) -> str:
+    """The link that shows the clip called subject/clip."""
+    return "#" + quote(key)
 
 
 def bars(rows: Sequence[Bar], series: Sequence[str] = ()) -> str:
@@ -118,10 +123,11 @@ def scatter(points: Sequence[Point], series: Sequence[str]) -> str:
     x, y = (np.array([getattr(point, axis) for point in points], float) for axis in "xy")
     scale = 320 / max(float(np.ptp(x)), float(np.ptp(y)), 1e-9)
     drawn = [
-        f'<a href="{escape(p.link)}"><circle cx="{(p.x - x.min()) * scale + 12:.1f}" '
+        f'<{tag} href="{escape(p.link)}"><circle cx="{(p.x - x.min()) * scale + 12:.1f}" '
         f'cy="{(y.max() - p.y) * scale + 12:.1f}" r="{4 + p.filled}" stroke="{_colour(p.colour)}" '
-        f'fill="{_colour(p.colour) if p.filled else "transparent"}"><title>{escape(p.label)}</title></circle></a>'
+        f'fill="{_colour(p.colour) if p.filled else "transparent"}"><title>{escape(p.label)}</title></circle></{tag}>'
         for p in sorted(points, key=lambda p: p.filled)
+        for tag in ["a" if p.link else "g"]
     ]
     return _svg(344, float(np.ptp(y)) * scale + 24, f"{len(points)} clips on a map", drawn) + _legend(series)
 

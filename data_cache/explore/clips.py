@@ -19,16 +19,10 @@ SIDE, SMALL_SIDE = 224, 112  # pixels of a frame on the page, in files of its ow
 _AHEAD = 8  # clips per job that are read before the first of them is written
 
 
-def strips(reader: CacheReader) -> dict[str, Any]:
-    """What all strips of a cache have in common."""
-    columns, rows = strip_shape(reader.frames)
-    return {
-        "frames": reader.frames,
-        "columns": columns,
-        "rows": rows,
-        "alpha": float(reader.attributes.recipe.get("alpha", 0)),
-        "format": picture_format(),
-    }
+def strips(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What all strips of the caches of a recipe have in common."""
+    columns, rows = strip_shape(int(recipe["frames"]))
+    return {"frames": int(recipe["frames"]), "columns": columns, "rows": rows, "alpha": float(recipe.get("alpha", 0))}
 
 
 def entries(

@@ -17,7 +17,7 @@
   const collator = new Intl.Collator("en", { numeric: true });
 
   for (const clip of clips) {
-    clip.length = (1000 * (clip.frames - 1)) / clip.fps || 0; // onset to offset, ms
+    clip.length = clip.fps ? (1000 * (clip.frames - 1)) / clip.fps : 0; // onset to offset, ms
     clip.correct = (clip.predicted || []).map((guess) => guess === clip.truth);
     clip.confidence = clip.probabilities ? Math.max(...clip.probabilities) : 0;
   }
@@ -27,10 +27,12 @@
     { name: "Subject", of: (c) => c.subject, text: true },
     { name: "Clip", of: (c) => c.clip, text: true, link: true },
     { name: "Class", of: (c) => c.label, text: true },
-    ...runs.map((run, r) => ({ name: runs.length > 1 ? run : "Predicted", of: (c) => classes[c.predicted[r]] || "–", text: true, run: r })),
+    ...runs.slice(0, 2).map((run, r) => ({ name: runs.length > 1 ? run : "Predicted", of: (c) => classes[c.predicted[r]] || "–", text: true, run: r })),
     ...(runs.length ? [{ name: "Confidence", of: (c) => c.confidence, show: (c) => percent(c.confidence), unit: " sure" }] : []),
-    { name: "Length", of: (c) => c.length, show: (c) => `${Math.round(c.length)} ms`, unit: "" },
-    { name: "Clipped", of: (c) => c.clipped, show: (c) => percent(c.clipped, 1), unit: " clipped" },
+    ...(clips.some((c) => c.fps) ? [
+      { name: "Length", of: (c) => c.length, show: (c) => `${Math.round(c.length)} ms` },
+      { name: "Clipped", of: (c) => c.clipped, show: (c) => percent(c.clipped, 1), unit: " clipped" },
+    ] : []), // a report without its caches knows neither
   ];
   const answers = {
     correct: (c) => c.correct[0], wrong: (c) => !c.correct[0],
@@ -118,7 +120,7 @@
     $("viewer").hidden = false;
     $("key").textContent = clip.key;
     $("link").href = address(clip);
-    $("facts").textContent = `${clip.label} · ${clip.frames} frames at ${clip.fps} per second, ${Math.round(clip.length)} ms` + (clip.strips || !runs.length ? ` · ${percent(clip.clipped, 1)} of values clipped` : "");
+    $("facts").textContent = clip.label + (clip.fps ? ` · ${clip.frames} frames at ${clip.fps} per second, ${Math.round(clip.length)} ms · ${percent(clip.clipped, 1)} of values clipped` : "");
     $("stage").hidden = !kinds.m;
     $("controls").hidden = !kinds.m && !clip.mu;
     for (const id of ["alpha", "view", "layer"]) $(id).closest(".row").hidden = !kinds.m;
@@ -205,7 +207,7 @@
 
   const across = (t) => 8 + (t * 344) / Math.max(strips.frames - 1, 1);
   function kernels() {
-    const box = $("kernels");
+    const box = $("moments");
     box.hidden = !chosen.mu;
     if (!chosen.mu) return;
     const times = [...Array(strips.frames).keys()];
