@@ -121,19 +121,19 @@ def lines(curves: Sequence[Line], x: str, y: str, *, first: int = 0, percent: bo
 def scatter(points: Sequence[Point], series: Sequence[str]) -> str:
     """A map whose axes have no unit; hovering names a point, a click opens its clip."""
     x, y = (np.array([getattr(point, axis) for point in points], float) for axis in "xy")
-    scale = 320 / max(float(np.ptp(x)), float(np.ptp(y)), 1e-9)
+    x, y = (size * (values - values.min()) / max(float(np.ptp(values)), 1e-9) for values, size in ((x, 320), (y, 240)))
     drawn = [
-        f'<{tag} href="{escape(p.link)}"><circle cx="{(p.x - x.min()) * scale + 12:.1f}" '
-        f'cy="{(y.max() - p.y) * scale + 12:.1f}" r="{4 + p.filled}" stroke="{_colour(p.colour)}" '
+        f'<{tag} href="{escape(p.link)}"><circle cx="{x[i] + 12:.1f}" '
+        f'cy="{252 - y[i]:.1f}" r="{4 + p.filled}" stroke="{_colour(p.colour)}" '
         f'fill="{_colour(p.colour) if p.filled else "transparent"}"><title>{escape(p.label)}</title></circle></{tag}>'
-        for p in sorted(points, key=lambda p: p.filled)
+        for i, p in sorted(enumerate(points), key=lambda pair: pair[1].filled)
         for tag in ["a" if p.link else "g"]
     ]
-    return _svg(344, float(np.ptp(y)) * scale + 24, f"{len(points)} clips on a map", drawn) + _legend(series)
+    return _svg(344, 264, f"{len(points)} clips on a map", drawn) + _legend(series)
 
 
-def _svg(width: float, height: float, label: str, drawn: Sequence[str]) -> str:
-    size = f'viewBox="0 0 {width} {height:.0f}"'
+def _svg(width: int, height: int, label: str, drawn: Sequence[str]) -> str:
+    size = f'viewBox="0 0 {width} {height}"'
     return f'<svg {size} role="group" aria-label="{escape(label)}">{"".join(drawn)}</svg>'
 
 

@@ -8,7 +8,7 @@ from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
 from data_cache.explore.clips import strips
 from data_cache.explore.page import Page, Section
-from train.report.figures import Paper, paper_width
+from train.report.figures import Paper, paper_style
 from train.report.sections.gallery import clip_entries, find_caches, gallery_section, predictions_table
 from train.report.sections.scores import confusion_section, scores_section, subjects_section
 from train.report.sections.training import curves_section, features_section, kernels_section
@@ -64,7 +64,7 @@ def build_report(
         lambda: _settings(run),
     ]
     sections = []
-    with progress("drawing figures", len(steps), "sections") as advance, paper_width(paper):
+    with progress("drawing figures", len(steps), "sections") as advance, paper_style(paper):
         for step in steps:
             sections.append(step())
             advance(1, "")

@@ -17,18 +17,24 @@ _POINTS = 8
 _CJK = ("Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Hiragino Sans", "Microsoft YaHei")
 _RC = {
     **{f"{part}size": _POINTS for part in ("font.", "axes.title", "axes.label", "xtick.label", "ytick.label")},
-    **{"legend.fontsize": _POINTS, "savefig.dpi": 300, "pdf.fonttype": 42, "axes.titleweight": "bold"},
+    **{"legend.fontsize": _POINTS, "savefig.dpi": 200, "pdf.fonttype": 42, "axes.titleweight": "bold"},
     **{"axes.spines.top": False, "axes.spines.right": False, "legend.frameon": False},
     **{"axes.linewidth": 0.6, "lines.linewidth": 1.2, "figure.constrained_layout.use": True},
 }
 
 
 @contextmanager
-def paper_width(paper: Paper) -> Iterator[None]:
-    """Draw the figures within as wide as a column (3.5 in) or a page (7.16 in) of a paper."""
+def paper_style(paper: Paper = "page") -> Iterator[None]:
+    """Draw the figures within for a column (3.5 in) or a page (7.16 in) of a paper."""
+    from matplotlib import rc_context
+    from matplotlib.font_manager import fontManager
+
+    # A font for Chinese and Japanese names stands behind the usual one, where there is any.
+    cjk = sorted(set(_CJK) & {font.name for font in fontManager.ttflist})
     token = _paper.set(paper)
     try:
-        yield
+        with rc_context({**_RC, "font.family": ["DejaVu Sans", *cjk]}):
+            yield
     finally:
         _paper.reset(token)
 
@@ -38,35 +44,21 @@ def narrow() -> bool:
     return _paper.get() == "column"
 
 
-def figure(height: float, columns: int = 1, rows: int = 1, **options: Any) -> tuple[Any, Any]:
-    """A figure as wide as the paper and `height` inches high, and its axes, drawn without a display."""
-    from matplotlib import rc_context
+def figure(height: float, columns: int = 1, rows: int = 1, most: float = 99.0, **options: Any) -> tuple[Any, Any]:
+    """A figure as wide as the paper or `most` inches, `height` inches high, and its axes; drawn without a display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    with rc_context(_style()):
-        made = Figure(figsize=(_INCHES[_paper.get()], height))
-        FigureCanvasAgg(made)
-        axes = made.subplots(rows, columns, **options)
-    return made, axes
+    made = Figure(figsize=(min(_INCHES[_paper.get()], most), height))
+    FigureCanvasAgg(made)
+    return made, made.subplots(rows, columns, **options)
 
 
 def save(made: Any, folder: Path, name: str) -> str:
     """Write a figure as PDF and PNG into `folder`; `name` again."""
-    from matplotlib import rc_context
-
     folder.mkdir(parents=True, exist_ok=True)
-    with rc_context(_style()):
-        made.draw_without_rendering()
-        made.set_layout_engine("none")  # arranged once, not again for each format
-        made.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
-        made.savefig(folder / f"{name}.png")
+    made.draw_without_rendering()
+    made.set_layout_engine("none")  # arranged once, not again for each format
+    made.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
+    made.savefig(folder / f"{name}.png")
     return name
-
-
-def _style() -> dict[str, Any]:
-    """The style, with a font for Chinese and Japanese names behind the usual one where there is any."""
-    from matplotlib.font_manager import fontManager
-
-    installed = {font.name for font in fontManager.ttflist}
-    return {**_RC, "font.family": ["DejaVu Sans", *(name for name in _CJK if name in installed)]}

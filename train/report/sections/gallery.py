@@ -13,7 +13,7 @@ from data_cache.explore.charts import Bar, bars, open_clip
 from data_cache.explore.clips import entries
 from data_cache.explore.page import Chart, Section
 from data_cache.read.reader import CacheReader
-from train.report.figures import CYCLE, figure, save
+from train.report.figures import CYCLE, figure, paper_style, save
 from train.report.pictures import ClipPictures, draw_panels, draw_probabilities, pictures_of
 from train.results.metrics import Prediction
 from train.results.run_folder import Run, RunFolder
@@ -91,7 +91,8 @@ def gallery_section(run: Run, folder: Path, caches: Sequence[Path], shown: Seque
     name = ""
     if caches:
         pictures = clip_pictures(run, chosen, caches)
-        name = save(gallery_figure(run, chosen, pictures), folder, "gallery")
+        with paper_style("page"):  # too wide for a column
+            name = save(gallery_figure(run, chosen, pictures), folder, "gallery")
         for entry, picture in zip(chosen_entries, pictures, strict=True):
             entry["heat"] = {part: _as_bytes(values) for part, values in picture.maps.items()}
         section.texts.append(
@@ -161,14 +162,15 @@ def predictions_table(run: Run) -> Table:
 
 def gallery_figure(run: Run, chosen: Sequence[Prediction], pictures: Sequence[ClipPictures]) -> Any:
     """A row per clip: onset, dynamic image, a magnified frame, Grad-CAM maps, probabilities."""
-    columns = len(pictures[0].panels) + 1
-    widths = [1.0] * (columns - 1) + [1.3]
-    made, axes = figure(1.15 * len(chosen) + 0.3, columns=columns, rows=len(chosen), squeeze=False, width_ratios=widths)
+    widths = [1.0] * len(pictures[0].panels) + [1.2]
+    made, axes = figure(
+        0.85 * len(chosen) + 0.4, columns=len(widths), rows=len(chosen), squeeze=False, width_ratios=widths
+    )
     for number, (row, prediction, picture) in enumerate(zip(axes, chosen, pictures, strict=True)):
         draw_panels(row[:-1], picture, titles=number == 0)
         draw_probabilities(row[-1], prediction, run.classes, CYCLE[2] if prediction.correct else CYCLE[5])
         row[-1].set_xticks([])
-        word = f"{'/'.join(prediction.key[1:])}\n{'correct' if prediction.correct else 'wrong'}"
-        row[0].text(-0.06, 0.5, word, transform=row[0].transAxes, rotation=90, ha="right", va="center", ma="center")
+        words = "\n".join([*prediction.key[1:], "correct" if prediction.correct else "wrong"])
+        row[0].text(-0.08, 0.5, words, transform=row[0].transAxes, ha="right", va="center")
     axes[0, -1].set_title("probability")
     return made

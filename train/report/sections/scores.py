@@ -72,7 +72,8 @@ def _comparison(a: Run, b: Run) -> tuple[str, Table]:
     low, high = found.interval_95["accuracy"]
     both = sum(p.correct for p in a.predictions) - found.only_a
     text = (
-        f"McNemar's exact test on the {found.only_a + found.only_b} clips where one run alone is correct: "
+        f"McNemar's exact test on the {found.only_a + found.only_b} clips where one run alone is correct (the filter "
+        f"“Prediction” above lists them): "
         f"p = {found.p_value:.4f}. Accuracy of {a.name} minus {b.name}: {100 * found.difference['accuracy']:+.1f} "
         f"percentage points (95 % interval over subjects {100 * low:+.1f} to {100 * high:+.1f})."
     )
@@ -83,7 +84,7 @@ def _comparison(a: Run, b: Run) -> tuple[str, Table]:
         "both wrong": found.clips - both - found.only_a - found.only_b,
     }
     rows = tuple(Row((name, count)) for name, count in counts.items())
-    return text, Table("comparison", "Clip by clip (the filter “Prediction” above lists them)", ("", "clips"), rows)
+    return text, Table("comparison", "Clip by clip", ("", "clips"), rows)
 
 
 def class_table(run: Run) -> Table:
@@ -157,7 +158,7 @@ def confusion_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
 
 def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> Any:
     """A matrix of counts (rows true, columns predicted) as a figure; colour and percentages are row shares."""
-    made, axes = figure(min(0.9 + 0.55 * len(classes), 5.5))
+    made, axes = figure(min(0.9 + 0.45 * len(classes), 5.5), most=1.7 + 0.5 * len(classes))
     picture = draw_matrix(axes, counts, classes)
     axes.set(title=title)
     made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046, format=lambda v, _: f"{v:.0%}")
@@ -229,7 +230,7 @@ def subjects_figure(run: Run) -> Any:
     axes.bar(centres, heights, widths * 0.94, color=CYCLE[4], edgecolor="white")
     axes.axhline(run.summary["final_epoch"]["accuracy"], color=CYCLE[5], label="pooled")
     axes.axhline(run.summary["majority_baseline"]["accuracy"], color="#666666", linestyle=":", label="majority class")
-    axes.set_xticks(centres, [fold.subject for fold in folds], rotation=90 if len(folds) > 8 else 0)
+    axes.set_xticks(centres, [fold.subject for fold in folds], rotation=90 if len(folds) * (1 + narrow()) > 10 else 0)
     axes.set(ylabel="accuracy", ylim=(0, 1.05), xlabel="subject left out")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
     axes.legend(loc="upper right")
