@@ -1,8 +1,11 @@
 """`mpt-report`: tables and figures from a run's folder alone, and clear words where a file is amiss."""
 
+import contextlib
 import csv
 import json
+import re
 import shutil
+import zlib
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -132,6 +135,23 @@ def test_runs_side_by_side(command: Command, run: Path, lab: Path, reported: Pat
     assert counts[:2] == [found.only_a, found.only_b] and sum(counts) == 19
     assert f"p = {found.p_value:.4f}" in (reported / "report-vs-b" / "index.html").read_text()
     assert command("mpt-report", run, lab / "runs" / "c").code == 2
+
+
+def test_figures_are_as_wide_as_a_column_with_text_of_one_size(command: Command, run: Path) -> None:
+    """Read from the PDF files: the box of the page, the fonts, the size that every piece of text is set in."""
+    assert command("mpt-report", run, "--no-images", "--paper", "column").code == 0
+    figures = list((run / "report").glob("*.pdf"))
+    assert len(figures) >= 6
+    for path in figures:
+        data = path.read_bytes()
+        width = float(re.search(rb"/MediaBox \[\s*0 0 ([\d.]+)", data)[1])
+        assert width <= 3.5 * 72 + 0.01, path
+        assert b"/FontFile2" in data and b"/Type3" not in data, "fonts are embedded, as outlines that journals accept"
+        sizes = set()
+        for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.DOTALL):
+            with contextlib.suppress(zlib.error):
+                sizes |= {float(size) for size in re.findall(rb"/F\d+ ([\d.]+) Tf", zlib.decompress(stream))}
+        assert sizes == {8}, path
 
 
 def test_faces_can_be_left_out(command: Command, run: Path, reported: Path) -> None:
