@@ -24,8 +24,8 @@ def main() -> None:
     run = Path("runs/demo")
     summary = json.loads((run / "summary.json").read_text())
     inverse = find_inverse(scene.recipe.as_json(), len(clip.frames), clip.fps)
-    eye, alpha = for_the_eye(scene.original, inverse)
-    rows = {"original": scene.original, f"for the eye, α {alpha:g}": eye, "for the network": scene.rendered.motion}
+    eye, _ = for_the_eye(scene.original, inverse)
+    rows = {"original": scene.original, "for the eye": eye, "network": scene.rendered.motion}
     figure = Figure(figsize=(12, 6), dpi=100, layout="constrained")
     pictures, matrix = figure.subfigures(1, 2, width_ratios=(1.65, 1))
     axes = pictures.subplots(3, 5)
