@@ -166,7 +166,7 @@ def resolve(preset: Mapping[str, Any], file: Path | None, given: dict[str, Any])
     stored: dict[str, Any] = {}
     if file is not None:
         try:
-            stored = tomllib.loads(file.read_text())
+            stored = tomllib.loads(file.read_text(encoding="utf-8"))
         except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise UsageError(f"{file} cannot be read as TOML: {error}") from error
         from_mapping(TrainConfig, {**preset, **stored}, str(file))

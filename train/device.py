@@ -54,7 +54,7 @@ def free_memory(device: torch.device) -> int:
     free = int(psutil.virtual_memory().available)
     for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroups, version 2 and 1
         try:
-            free = min(free, int((_CGROUP / limit).read_text()) - psutil.Process().memory_info().rss)
+            free = min(free, int((_CGROUP / limit).read_text(encoding="ascii")) - psutil.Process().memory_info().rss)
         except (OSError, ValueError):  # no such file, or "max"
             continue
     return max(0, free)

@@ -19,7 +19,7 @@ MOST_CLIPPED = 0.01
 
 _NEEDED = ("frames", "alpha", "filter", "fs", "low", "high", "order", "motion_form", "gains", "algorithm")
 _HARMLESS = {"sampling", "rank_pool", "rank_pool_span", "levels", "explicit_pyramid", "size", "faces", "face_margin"}
-_INVERTIBLE = {"motion_form": "additive", "gains": "uniform", "algorithm": 1, "stabilise": "none"}
+_INVERTIBLE = {"motion_form": "additive", "gains": "uniform", "algorithm": 1, "stabilise": "none", "blur": 0.0}
 
 
 class NotInvertibleError(ValueError):

@@ -1,5 +1,6 @@
 """What several files of the project state must agree."""
 
+import ast
 import re
 import tomllib
 from pathlib import Path
@@ -79,3 +80,25 @@ def test_the_files_that_a_page_names_exist(page: str) -> None:
         (ROOT / page).read_text(),
     )
     assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize("package", ["data_cache", "preprocess", "train"])
+def test_text_is_read_and_written_in_a_named_encoding(package: str) -> None:
+    """Else names of subjects depend on the locale. Ruff's PLW1514 sees only what is evidently a `Path`."""
+    unnamed = []
+    for file in (ROOT / package).rglob("*.py"):
+        for call in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute | ast.Name):
+                name = call.func.attr if isinstance(call.func, ast.Attribute) else call.func.id
+                module = isinstance(call.func, ast.Attribute) and ast.unparse(call.func.value) in (
+                    "os",
+                    "h5a",
+                    "h5d",
+                    "h5o",
+                )
+                values = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "mode")]
+                binary = any("b" in str(value.value) for value in values if isinstance(value, ast.Constant))
+                text = name in ("read_text", "write_text") or (name == "open" and not module and not binary)
+                if text and "encoding" not in {keyword.arg for keyword in call.keywords}:
+                    unnamed.append(f"{file.relative_to(ROOT)}:{call.lineno}")
+    assert unnamed == []

@@ -140,7 +140,7 @@ def study_table(name: str, runs: Path, prefix: str | None) -> tuple[Table, list[
     study = find_study(name)
     index = _index(name, runs, prefix)
     try:
-        entries = {entry["row"]: entry for entry in json.loads(index.read_text())["rows"]}
+        entries = {entry["row"]: entry for entry in json.loads(index.read_text(encoding="utf-8"))["rows"]}
     except (ValueError, KeyError, TypeError) as error:
         raise InvalidFile(f"{index} is no index of a study ({error}); run mpt-train --study {name} again") from error
     rows, missing, protocols, seeds = [], [], set(), set()

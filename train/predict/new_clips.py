@@ -79,7 +79,7 @@ class NewClips:
             raise UsageError(f"--faces and --face-boxes are for frames; those of {source} are cropped already")
         self.cropping = [] if self.is_cache else faces.options(recipe)
         self.recipe_file = folder / "recipe.json"
-        self.recipe_file.write_text(json.dumps(dict(recipe.values)))
+        self.recipe_file.write_text(json.dumps(dict(recipe.values)), encoding="utf-8")
         self.manifest = folder / "clips.csv"
         if not self.is_cache:
             rows = _listed_rows(source) if lists_clips else [_row(source, frames)]
@@ -114,7 +114,7 @@ class NewClips:
         """
         if self.is_cache:
             raise UsageError(f"--magnified needs the frames themselves; {self.source} is a cache")
-        with self.manifest.open(newline="") as file:
+        with self.manifest.open(newline="", encoding="utf-8") as file:
             names = [f"{row['subject']}/{row['clip']}" for row in csv.DictReader(file)]
         self._preprocess("preview", *names, "--output", folder)
 

@@ -269,4 +269,4 @@ def first_causes(differing: Sequence[str]) -> str:
 
 def _by_dataset(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration whose caches have names, so that a difference between them can be named."""
-    return {**config, "caches": {cache["dataset"]: cache for cache in config["caches"]}}
+    return {**config, "caches": {cache["dataset"]: cache for cache in config.get("caches", [])}}
