@@ -80,7 +80,10 @@ class Page:
         environment = Environment(loader=PackageLoader("data_cache.explore", ""), autoescape=True, trim_blocks=True)
         html = environment.get_template("page.html.j2").render(
             vars(self)
-            | {name: (files("data_cache.explore") / f"page.{name}").read_text("utf-8") for name in ("js", "css")}
+            | {
+                name: (files("data_cache.explore") / f"page.{name}").read_text(encoding="utf-8")
+                for name in ("js", "css")
+            }
             | {"data": data if single_file else "", "labels": sorted({clip["label"] for clip in self.clips})}
         )
         encoded = html.encode(errors="backslashreplace")
