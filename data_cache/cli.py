@@ -157,6 +157,27 @@ def preview(
         say(reader.attributes.licence_notice)
 
 
+@app.command(epilog=example("mpt-cache explore data_cache/casme2.h5"))
+def explore(
+    cache: Cache,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder to write.", show_default="<cache>.explore")
+    ] = None,
+    single_file: Annotated[
+        bool, typer.Option("--single-file", help="All in one HTML file, pictures at half the size; at most 25 MB.")
+    ] = False,
+    no_images: Annotated[bool, typer.Option("--no-images", help="Facts only: the page holds no pixel.")] = False,
+) -> None:
+    """Write a page on which the clips move: sort and filter them, play them, slide the magnification."""
+    from data_cache.explore.build import explore as write_page
+    from data_cache.sharing.download import local_copy
+
+    path = local_copy(cache)
+    made = output or path.with_name(f"{path.name}.explore")
+    page = write_page(path, made, images=not no_images, single_file=single_file)
+    typer.echo(f"page: {page.resolve().as_uri()}")
+
+
 def _refuse_existing(output: Path, force: bool) -> None:
     if output.is_dir():
         raise UsageError(f"{output} is a folder; name a file in it")

@@ -14,6 +14,8 @@ from data_cache.errors import UsageError
 ALGORITHM_VERSION = 1
 """Raised by hand when the same settings give other pixels, so that older caches count as stale."""
 
+_LATER = {"stabilise": "none", "blur": 0.0}
+"""Options that the first caches do not have, with the values that stand for how those were made."""
 _TIME = "Time: sampling and rank pooling"
 _MAGNIFY = "Motion magnification"
 _SPACE = "Space"
@@ -69,6 +71,15 @@ class Recipe:
         "α of each pyramid level. Paper: one α (uniform). evm is the λc schedule of Wu et al.; or a list from fine "
         "to coarse, the residual last, such as 0,10,20,20,0",
         panel=_MAGNIFY,
+    )
+    stabilise: Literal["none", "rigid", "affine"] = option(
+        "none",
+        "take rigid head motion (shift, turn, zoom) and flicker out of the band and of the dynamic image, by least "
+        "squares to first order; affine also takes shear. Not in the paper",
+        panel=_MAGNIFY,
+    )
+    blur: float = option(
+        0.0, "blur of the magnified band, standard deviation in pixels (not in the paper)", panel=_MAGNIFY, minimum=0.0
     )
     levels: int = option(
         5, "levels of the Laplacian pyramid, residual included (paper: not given)", panel=_SPACE, minimum=1, maximum=16
@@ -132,8 +143,8 @@ class Recipe:
         return digest(self.as_json())
 
     def as_json(self) -> dict[str, Any]:
-        """The recipe as a JSON object."""
-        return asdict(self)
+        """The recipe as a JSON object; an option that came later is left out at its default, so digests stay."""
+        return {name: value for name, value in asdict(self).items() if _LATER.get(name, ...) != value}
 
     @classmethod
     def from_json(cls, values: dict[str, Any], where: str = "recipe") -> "Recipe":

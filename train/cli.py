@@ -9,7 +9,8 @@ import typer
 
 from data_cache.console.commandline import Version, example, make_app, run
 from data_cache.console.options import with_options
-from data_cache.errors import UsageError
+from data_cache.errors import MptError, UsageError
+from data_cache.names import name_problem
 from train.config import Execution, TrainConfig, resolve
 from train.terminal import print_json, print_pairs, print_seeds, print_study, print_summary
 
@@ -73,8 +74,9 @@ def train(
 
     settings = resolve(find_preset(preset).settings, config, given)
     execution = Execution(**how)
-    if name is not None and (Path(name).name != name or name in (".", "..")):
-        raise UsageError(f"--name is {name!r}; expected a plain name, for runs go to runs/NAME")
+    problem = None if name is None else name_problem("--name", name, most=150)
+    if problem is not None:
+        raise UsageError(problem)
     from data_cache.sharing.download import local_copy
     from train.data.task import make_task
     from train.device import leads
@@ -83,7 +85,10 @@ def train(
 
     caches = [local_copy(each) for each in cache]
     if study is not None:
-        train_study(study, caches, settings, execution, name, seeds, overwrite)
+        if dry_run:
+            plan_study(study, caches, settings, execution, json_output)
+        else:
+            train_study(study, caches, settings, execution, name, seeds, overwrite)
         return
     task = make_task(caches, settings)
     if dry_run:
@@ -108,6 +113,29 @@ def train(
         print_seeds([summary for summary, _ in finished], paths, path, json_output)
     elif json_output and finished:
         print_json(finished[0][0])
+
+
+def plan_study(study: str, caches: list[Path], settings: TrainConfig, execution: Execution, json_output: bool) -> None:
+    """Print what each row of a study would do, or why it cannot run."""
+    from train.cost.dry_run import plan_run
+    from train.data.task import make_task
+    from train.paper.studies import caches_for, find_study
+
+    rows: list[dict[str, Any]] = []
+    for part, row in find_study(study).rows.items():
+        try:
+            task = make_task(caches_for(row, caches), replace(settings, **row.settings))
+            plan = plan_run(task, replace(settings, **row.settings), execution)
+        except MptError as error:
+            rows.append({"row": part, "plan": None, "missing": str(error)})
+            lines = [("not run", str(error))]
+        else:
+            rows.append({"row": part, "plan": plan.as_json(), "missing": None})
+            lines = plan.lines()
+        if not json_output:
+            print_pairs([("row", row.label), *lines, ("", "")])
+    if json_output:
+        print_json({"study": study, "rows": rows})
 
 
 def train_study(

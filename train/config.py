@@ -1,5 +1,6 @@
 """Every setting of a run, in frozen dataclasses: what decides the result, and how it is executed."""
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -81,6 +82,8 @@ class TrainConfig:
         check_options(self)
         if (self.train_on is None) != (self.test_on is None) or (self.train_on and self.split):
             raise UsageError("--train-on and --test-on go together, and are a split of their own; leave out --split")
+        if not math.isfinite(self.lr):
+            raise UsageError(f"lr is {self.lr}; expected a finite number, such as 3e-4")
         if self.weights and self.random_weights:
             raise UsageError("--weights and --random-weights exclude each other; give one of them")
         if self.width and not self.random_weights:

@@ -3,7 +3,11 @@
 import atexit
 import os
 import platform
+import signal
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -43,7 +47,8 @@ def choose_device(name: str, rank: int = 0) -> torch.device:
 def free_memory(device: torch.device) -> int:
     """Free bytes of a GPU, or of this machine: what is available, within the limit of the container if it has one."""
     if device.type == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch's own reserve
+        return int(torch.cuda.mem_get_info(device)[0]) + unused
     free = int(psutil.virtual_memory().available)
     for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroups, version 2 and 1
         try:
@@ -51,6 +56,19 @@ def free_memory(device: torch.device) -> int:
         except (OSError, ValueError):  # no such file, or "max"
             continue
     return max(0, free)
+
+
+@contextmanager
+def sigterm_interrupts() -> Iterator[None]:
+    """While the block runs, SIGTERM (a scheduler's warning) does what Ctrl-C does; in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def make_deterministic() -> None:

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from data_cache.errors import InvalidFile
 from train.config import TrainConfig
 from train.data.folds import Fold
 from train.data.stream import Stream
 from train.data.task import Task
-from train.loop import EpochReport, FoldData, fit, predict
+from train.loop import EpochReport, FoldData, fit, predict, require_finite
 from train.model.mpt import MPT
-from train.results.run_folder import FoldResult
+from train.results.fold_record import FoldResult
 from train.trace import trace_clips
 
 
@@ -42,11 +43,18 @@ def train_group(
     def after_epoch(report: EpochReport) -> None:
         reports.append(report)
         logits.append(predict(model, stream, tests, config))
+        require_finite(report, logits[-1], [fold.name for fold in group], config)
+        stream.require_unchanged()
         on_epoch(report, report.clips * report.epoch / (time.monotonic() - started))
 
     data = [FoldData(np.array(fold.train), task.labels(fold.train), fold.seed(config.seed)) for fold in group]
-    fit(model, stream, data, config, after_epoch)
-    traces = trace_clips(model, stream, tests, config)
+    try:
+        fit(model, stream, data, config, after_epoch)
+        traces = trace_clips(model, stream, tests, config)
+    except InvalidFile:
+        stream.require_unchanged()  # a file that was cut while it is read looks damaged
+        raise
+    stream.require_unchanged()
     seconds = (time.monotonic() - started) / len(group)
     return [
         FoldResult(

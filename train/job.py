@@ -1,30 +1,43 @@
 """A whole run: a task and settings in, a run folder with all folds and the summary out."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from data_cache.console.commandline import progress
-from data_cache.errors import UsageError
+from data_cache.errors import Interrupted, UsageError, typed_command
+from data_cache.files.checksum import file_sha256
 from train import final
 from train.config import Execution, TrainConfig
 from train.cost.accounting import bytes_per_fold, folds_at_once
 from train.data.augment import AUGMENTATIONS
 from train.data.clips import ClipPixels
 from train.data.folds import Fold
-from train.data.stream import open_stream
+from train.data.stream import Stream, open_stream
 from train.data.task import Task
-from train.device import Ranks, choose_device, describe_environment, free_memory, join_ranks, leads, make_deterministic
+from train.device import (
+    Ranks,
+    choose_device,
+    describe_environment,
+    free_memory,
+    join_ranks,
+    leads,
+    make_deterministic,
+    sigterm_interrupts,
+)
 from train.group import Scalars, train_group
-from train.loop import EpochReport, fit
+from train.loop import EpochReport, fit, require_finite
 from train.model.backbone import Backbone
 from train.model.build import build_model
 from train.model.mpt import trained_parameters
 from train.model.weights import build_backbone, weights_digest
 from train.results.checkpoint import CheckpointCard, save_fold
+from train.results.fold_record import write_record
 from train.results.run_folder import RunFolder
 from train.results.summary import summarise
 from train.trace import write_overview
@@ -58,6 +71,9 @@ def train_run(
         StaleFile: the folder holds a run with other settings.
         UsageError: the choice of folds, the device or the weights cannot be used.
     """
+    if execution.final and config.tuning == "full":
+        raise UsageError("--final keeps prompts, adapters and head; it does not go with --tuning full")
+    chosen = choose_folds(task.folds, execution)
     if execution.deterministic:
         make_deterministic()
     ranks = join_ranks()
@@ -73,11 +89,17 @@ def train_run(
         backbone_digest=weights_digest(backbone),
     )
     job = _Job(task, config, execution, folder, backbone, card, device, ranks)
-    environment = describe_environment(device) | {"caches": [str(r.path.resolve()) for r in task.clips.readers]}
-    if leads() and folder.start(_description(task, config, card), environment, overwrite):
+    with folder.locked() if leads() else nullcontext():  # other ranks of torchrun belong to the leader
+        return _run(job, chosen, overwrite)
+
+
+def _run(job: _Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] | None:
+    task, execution, folder, ranks = job.task, job.execution, job.folder, job.ranks
+    environment = describe_environment(job.device) | {"caches": [str(r.path.resolve()) for r in task.clips.readers]}
+    if leads() and folder.start(_description(task, job.config, job.card), environment, overwrite):
         log.info(f"{folder.path} is already finished")
     ranks.barrier()
-    mine = choose_folds(task.folds, execution)[ranks.rank :: ranks.count]
+    mine = chosen[ranks.rank :: ranks.count]
     waiting = [fold for fold in mine if not folder.finished(fold.name)]
     if waiting:
         _train_folds(job, waiting)
@@ -89,7 +111,7 @@ def train_run(
     if leads() and not folder.is_finished:
         folder.write_summary(summarise(folder.read_folds(), task.labelling.classes, task.split))
     ranks.barrier()
-    if leads() and execution.final and not folder.checkpoint(final.NAME).exists():
+    if leads() and execution.final and not (folder.path / "MODEL_CARD.md").exists():
         _train_final_model(job)
     ranks.barrier()
     return folder.summary
@@ -115,33 +137,72 @@ def choose_folds(folds: Sequence[Fold], execution: Execution) -> list[Fold]:
 def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
     config, task = job.config, job.task
     trained = sum(p.numel() for p in trained_parameters(build_model(config, job.backbone, task.shape, [0])).values())
-    per_fold = bytes_per_fold(config, job.backbone, task.shape, trained, job.device)
     used = sorted({clip for fold in waiting for clip in (*fold.train, *fold.test)})
     stream = open_stream(_pixels(job), used, job.device, job.execution)
-    # Counted after the pixels have taken their part of the memory.
+    if config.tuning == "prompt":
+        job.backbone.to(job.device)  # like the clips, in its place before the rest of the memory is divided
+    per_fold = bytes_per_fold(config, job.backbone, task.shape, trained, job.device)
     at_once = folds_at_once(config, job.execution, per_fold, free_memory(job.device), len(waiting))
     log.info(f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}")
-    scalars = Scalars(job.folder.path, job.ranks.rank)
-    with progress("training", len(waiting) * config.epochs, "fold-epochs") as advance:
-        for start in range(0, len(waiting), at_once):
-            group = list(waiting[start : start + at_once])
+    scalars, left = Scalars(job.folder.path, job.ranks.rank), list(waiting)
+    try:
+        with sigterm_interrupts(), progress("training", len(left) * config.epochs, "fold-epochs") as advance:
+            while left:
+                if _fits(job, left[:at_once], stream, scalars, advance):
+                    left = left[at_once:]
+                elif at_once == 1:
+                    raise UsageError(
+                        f"out of memory on {job.device} with a single fold; try a smaller --batch-size, or "
+                        "--cache-mode stream, and with several processes on it a lower --folds-at-once for each"
+                    )
+                else:
+                    at_once = (min(at_once, len(left)) + 1) // 2
+                    log.info(f"out of memory on {job.device}; going on with {at_once} folds at a time")
+    except KeyboardInterrupt:
+        folds = job.task.folds
+        kept = sum(job.folder.finished(fold.name) for fold in folds)
+        raise Interrupted(
+            f"interrupted; {kept} of {len(folds)} folds are kept, those in training start anew. "
+            f"Start again with: {typed_command()}"
+        ) from None
 
-            def after_epoch(report: EpochReport, speed: float, group: list[Fold] = group) -> None:
-                scalars.write(report, [fold.name for fold in group], speed)
-                loss, accuracy = report.loss.mean(), report.accuracy.mean()
-                note = f"epoch {report.epoch}/{config.epochs}  loss {loss:.3f}  train acc {accuracy:.0%}"
-                advance(len(group), f"{note}  {speed:.0f} clips/s")
 
-            fresh = job.backbone if config.tuning == "prompt" else build_backbone(config, task.clips.size)
-            model = build_model(config, fresh, task.shape, [fold.seed(config.seed) for fold in group]).to(job.device)
-            if job.execution.compile:
-                model.compile()
-            results = train_group(task, group, config, model, stream, after_epoch)
-            for fold, result in enumerate(results):
-                if job.execution.checkpoints and config.tuning == "prompt":
-                    save_fold(job.folder.checkpoint(result.name), model, fold, job.card)
-                job.folder.write_fold(result, task.labelling.classes)
-            write_overview(job.folder.path / "overview.safetensors", task, group, model, stream, config)
+def _fits(job: _Job, group: list[Fold], stream: Stream, scalars: Scalars, advance: Callable[[int, str], None]) -> bool:
+    """Train and store a group; False, and nothing stored, if the memory of the device does not suffice."""
+    try:
+        _train_group(job, group, stream, scalars, advance)
+    except torch.OutOfMemoryError:
+        fits = False
+    else:
+        fits = True
+    if not fits:  # only now is the failed attempt forgotten
+        torch.cuda.empty_cache()
+    return fits
+
+
+def _train_group(
+    job: _Job, group: list[Fold], stream: Stream, scalars: Scalars, advance: Callable[[int, str], None]
+) -> None:
+    config, task = job.config, job.task
+
+    def after_epoch(report: EpochReport, speed: float) -> None:
+        scalars.write(report, [fold.name for fold in group], speed)
+        loss, accuracy = report.loss.mean(), report.accuracy.mean()
+        note = f"epoch {report.epoch}/{config.epochs}  loss {loss:.3f}  train acc {accuracy:.0%}"
+        advance(len(group), f"{note}  {speed:.0f} clips/s")
+
+    fresh = job.backbone if config.tuning == "prompt" else build_backbone(config, task.clips.size)
+    model = build_model(config, fresh, task.shape, [fold.seed(config.seed) for fold in group]).to(job.device)
+    if job.execution.compile:
+        model.compile()
+    results = train_group(task, group, config, model, stream, after_epoch)
+    overview = job.folder.path / "overview.safetensors"
+    shown = write_overview(overview, task, group, model, stream, config)
+    for fold, result in enumerate(results):
+        if job.execution.checkpoints and config.tuning == "prompt":
+            save_fold(job.folder.checkpoint(result.name), model, fold, job.card)
+        beside = [overview] if result.name == shown else []
+        job.folder.write_fold(result, task.labelling.classes, [fold.name for fold in group], beside)
 
 
 def _pixels(job: _Job) -> ClipPixels:
@@ -152,14 +213,20 @@ def _pixels(job: _Job) -> ClipPixels:
 
 def _train_final_model(job: _Job) -> None:
     config, task = job.config, job.task
-    if config.tuning == "full":
-        raise UsageError("--final keeps prompts, adapters and head; it does not go with --tuning full")
     data = final.all_clips(task, config.seed)
     stream = open_stream(_pixels(job), data.clips.tolist(), job.device, job.execution)
     model = build_model(config, job.backbone, task.shape, [data.seed]).to(job.device)
     with progress("training the final model", config.epochs, "epochs") as advance:
-        fit(model, stream, [data], config, lambda report: advance(1, f"loss {report.loss[0]:.3f}"))
-    save_fold(job.folder.checkpoint(final.NAME), model, 0, job.card)
+
+        def after_epoch(report: EpochReport) -> None:
+            require_finite(report, [np.zeros(0)], [final.NAME], config)
+            stream.require_unchanged()
+            advance(1, f"loss {report.loss[0]:.3f}")
+
+        fit(model, stream, [data], config, after_epoch)
+    path = job.folder.checkpoint(final.NAME)
+    save_fold(path, model, 0, job.card)
+    write_record(path.with_suffix(".json"), {"sha256": {f"checkpoints/{path.name}": file_sha256(path)}})
     final.write_model_card(job.folder.path / "MODEL_CARD.md", job.folder.config, job.folder.summary)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
+from data_cache.errors import UsageError
 from train.config import TrainConfig
 from train.data.augment import AUGMENTATIONS
 from train.data.stream import Request, Stream
@@ -97,6 +98,22 @@ def fit(
             losses += (fold_loss.detach() * present.sum(1)).cpu().numpy()
             hits += ((logits.detach().argmax(-1) == labels) * present).sum(1).cpu().numpy()
         on_epoch(EpochReport(epoch, losses / sizes, hits / sizes, int(sizes.sum())))
+
+
+def require_finite(
+    report: EpochReport, logits: Sequence[np.ndarray], names: Sequence[str], config: TrainConfig
+) -> None:
+    """Stop a training that diverged.
+
+    Raises:
+        UsageError: a fold's loss, or one of its logits after the epoch, is not finite.
+    """
+    for name, loss, found in zip(names, report.loss, logits, strict=True):
+        if not (np.isfinite(loss) and np.isfinite(found).all()):
+            raise UsageError(
+                f"{name}: the loss is {loss:g} in epoch {report.epoch} and training cannot go on from there; try a "
+                f"lower --lr than {config.lr:g}, or --amp fp32"
+            )
 
 
 def epoch_steps(folds: Sequence[FoldData], config: TrainConfig, epoch: int) -> Iterator[Step]:

@@ -33,7 +33,7 @@ def print_study(table: "Table", missing: list[str]) -> None:
     for heading in table.headings:
         shown.add_column(heading, justify="right" if heading else "left")
     for row in table.rows:
-        shown.add_row(*row.cells)
+        shown.add_row(*map(str, row.cells))
     Console().print(shown)
     for line in missing:
         typer.echo(f"missing: {line}")

@@ -97,15 +97,20 @@ def clip_maps(trained: Trained, clips: ClipSet, predictions: Sequence[Prediction
     return found
 
 
-def write_overview(path: Path, task: Task, group: list[Fold], model: MPT, stream: Stream, config: TrainConfig) -> None:
+def write_overview(
+    path: Path, task: Task, group: list[Fold], model: MPT, stream: Stream, config: TrainConfig
+) -> str | None:
     """If the fold with the most test clips is in `group`, store the features of all clips under its model.
 
     The file holds `features` (clips, D), `labels` (clips,), `test` (clips,) 0 or 1, and `fold` (1,), its
     number among all folds.
+
+    Returns:
+        The name of that fold; None if it is not in `group`.
     """
     number, fold = max(enumerate(task.folds), key=lambda pair: len(pair[1].test))
     if fold not in group:
-        return
+        return None
     clips = np.array(sorted((*fold.train, *fold.test)))
     wanted = [clips if other == fold else clips[:1] for other in group]
     features = trace_clips(model, stream, wanted, config)[group.index(fold)]["features"]
@@ -116,6 +121,7 @@ def write_overview(path: Path, task: Task, group: list[Fold], model: MPT, stream
         "fold": np.array([number]),
     }
     write_bytes(path, save(arrays))
+    return fold.name
 
 
 def _mean_map(maps: Tensor) -> np.ndarray:

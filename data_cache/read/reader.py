@@ -122,6 +122,19 @@ class CacheReader:
             raise self._corrupt(index, "its SHA-256 differs from the one stored")
         return arrays
 
+    def require_unchanged(self) -> None:
+        """Make sure that the file at the path is still the one that was opened first.
+
+        Raises:
+            StaleFile: it is gone, replaced or written over.
+        """
+        try:
+            identity = _identity(self.path)
+        except OSError as error:
+            raise StaleFile(f"{self.path} is gone ({error.strerror}); start again") from error
+        if identity != self._identity:
+            raise StaleFile(f"{self.path} was replaced or written over in the meantime; start again")
+
     def close(self) -> None:
         """Close what this process has open; the next read opens it again."""
         if self._file is not None:
@@ -136,12 +149,7 @@ class CacheReader:
     def _open(self) -> dict[str, h5d.DatasetID]:
         """The image fields of the file, opened in this process."""
         if self._file is None or self._process != os.getpid():
-            try:
-                identity = _identity(self.path)
-            except OSError as error:
-                raise StaleFile(f"{self.path} is gone ({error.strerror}); start again") from error
-            if identity != self._identity:
-                raise StaleFile(f"{self.path} was replaced by another file in the meantime; start again")
+            self.require_unchanged()
             self._hold(open_hdf5(self.path))
         return self._datasets
 

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 
 from preprocess.motion.pyramid import collapse, evm_gains, laplacian_pyramid, weighted_collapse
+from preprocess.motion.stabilise import append_nuisances, without_nuisances
 from preprocess.motion.temporal import TemporalPlan
 from preprocess.recipe import Recipe
 
@@ -36,26 +37,42 @@ class Rendered:
 
 def render(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> Rendered:
     """Dynamic image (eq. 1) and magnified sequence (eq. 4 to 7) of a standardised clip, rounded once, last."""
-    if recipe.gains == "uniform" and not recipe.explicit_pyramid:
-        return _render_fused(clip, plan, recipe)
-    flat = clip.reshape(len(clip), -1)  # (T, P)
-    pooled = plan.rank_pooling.astype(np.float32) @ flat
-    motion = magnified(clip, plan, recipe)
-    rounded, cut = quantise(motion.reshape(flat.shape))
+    extended, operators = stabilised(clip, plan, recipe)
+    if recipe.gains == "uniform" and not recipe.explicit_pyramid and not recipe.blur:
+        return _render_fused(extended, operators, recipe)
+    pooled = operators[0].astype(np.float32) @ extended.reshape(len(extended), -1)
+    motion = _magnified(extended, operators[1:], recipe)
+    rounded, cut = quantise(motion.reshape(len(motion), -1))
     return Rendered(minmax_image(pooled).reshape(clip.shape[1:]), rounded.reshape(clip.shape), cut / rounded.size)
 
 
 def magnified(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> np.ndarray:
     """The magnified sequence before rounding: (T, S, S, 3), the dtype of `clip`."""
+    extended, operators = stabilised(clip, plan, recipe)
+    return _magnified(extended, operators[1:], recipe)
+
+
+def stabilised(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
+    """The clip with the K images that stabilisation fits, (T+K, S, S, 3), and w over F for it, (1+T, T+K)."""
+    extended = append_nuisances(clip, recipe.stabilise)
+    return extended, without_nuisances(np.vstack([plan.rank_pooling, plan.filter]), extended)
+
+
+def _magnified(extended: np.ndarray, band_filter: np.ndarray, recipe: Recipe) -> np.ndarray:
+    """The clip (T+K, S, S, 3), filtered by F (T, T+K), magnified and added to its first T frames or to mid-grey."""
+    clip, gains = extended[: len(band_filter)], level_gains(recipe, extended.shape[1:3])
     if recipe.explicit_pyramid:
-        return _magnify_explicitly(clip, plan, recipe)
-    band = (plan.filter.astype(clip.dtype) @ clip.reshape(len(clip), -1)).reshape(clip.shape)
-    gains = level_gains(recipe, clip.shape[1:3])
-    if recipe.gains == "uniform":
-        moved = band * clip.dtype.type(recipe.alpha)
+        moved = _magnify_explicitly(extended, band_filter, gains)
     else:
-        moved = np.stack([weighted_collapse(frame, gains) for frame in band])
-    return moved + _base(clip, recipe)
+        flat = extended.reshape(len(extended), -1)  # (T+K, P)
+        band = (band_filter.astype(clip.dtype) @ flat).reshape(clip.shape)
+        if recipe.gains == "uniform":
+            moved = band * clip.dtype.type(recipe.alpha)
+        else:
+            moved = np.stack([weighted_collapse(frame, gains) for frame in band])
+    if recipe.blur:
+        moved = np.stack([cv2.GaussianBlur(frame, (0, 0), recipe.blur).reshape(frame.shape) for frame in moved])
+    return moved + (clip if recipe.motion_form == "additive" else clip.dtype.type(BAND_OFFSET))
 
 
 def level_gains(recipe: Recipe, shape: tuple[int, ...]) -> tuple[float, ...]:
@@ -80,14 +97,14 @@ def minmax_image(pooled: np.ndarray) -> np.ndarray:
     return np.rint((pooled - low) * (255.0 / (high - low))).astype(np.uint8)
 
 
-def _render_fused(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> Rendered:
+def _render_fused(extended: np.ndarray, operators: np.ndarray, recipe: Recipe) -> Rendered:
     """Equal gains make the pyramid the identity: one product with I + αF, in blocks that stay in the cache."""
-    T = clip.shape[0]
-    flat = clip.reshape(T, -1)  # (T, P)
-    identity = np.eye(T) if recipe.motion_form == "additive" else 0
-    matrix = np.vstack([plan.rank_pooling, identity + recipe.alpha * plan.filter]).astype(np.float32)
+    T, image = len(operators) - 1, extended.shape[1:]
+    flat = extended.reshape(len(extended), -1)  # (T+K, P)
+    identity = np.eye(T, len(flat)) if recipe.motion_form == "additive" else 0
+    matrix = np.vstack([operators[:1], identity + recipe.alpha * operators[1:]]).astype(np.float32)
     pooled = np.empty(flat.shape[1], np.float32)
-    motion = np.empty(flat.shape, np.uint8)
+    motion = np.empty((T, flat.shape[1]), np.uint8)
     cut = 0
     for start in range(0, flat.shape[1], _BLOCK):
         block = slice(start, start + _BLOCK)
@@ -98,21 +115,14 @@ def _render_fused(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> Rende
             moved += np.float32(BAND_OFFSET)
         motion[:, block], cut_here = quantise(moved)
         cut += cut_here
-    return Rendered(minmax_image(pooled).reshape(clip.shape[1:]), motion.reshape(clip.shape), cut / motion.size)
+    return Rendered(minmax_image(pooled).reshape(image), motion.reshape(T, *image), cut / motion.size)
 
 
-def _magnify_explicitly(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> np.ndarray:
-    """Eq. 4 to 7 as they read: a pyramid per frame, a filter per level, gains, and reconstruction."""
-    gains = level_gains(recipe, clip.shape[1:3])
-    pyramids = [laplacian_pyramid(frame, recipe.levels) for frame in clip]
+def _magnify_explicitly(extended: np.ndarray, band_filter: np.ndarray, gains: tuple[float, ...]) -> np.ndarray:
+    """Eq. 4 to 7 as they read: a pyramid per image, a filter per level, gains, and reconstruction."""
+    pyramids = [laplacian_pyramid(image, len(gains)) for image in extended]
     filtered = [
-        np.tensordot(plan.filter.astype(clip.dtype), np.stack(level), axes=1) * clip.dtype.type(gain)
+        np.tensordot(band_filter.astype(extended.dtype), np.stack(level), axes=1) * extended.dtype.type(gain)
         for level, gain in zip(zip(*pyramids, strict=True), gains, strict=True)
     ]
-    moved = np.stack([collapse([level[t] for level in filtered]) for t in range(len(clip))])
-    return moved + _base(clip, recipe)
-
-
-def _base(clip: np.ndarray, recipe: Recipe) -> np.ndarray:
-    """What the magnified band is added to: the clip, or mid-grey."""
-    return clip if recipe.motion_form == "additive" else np.full_like(clip, BAND_OFFSET)
+    return np.stack([collapse([level[t] for level in filtered]) for t in range(len(band_filter))])

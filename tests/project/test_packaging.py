@@ -52,7 +52,10 @@ def test_the_wheel_holds_exactly_the_three_packages(built: Path) -> None:
         entry_points = wheel.read(f"{STEM}.dist-info/entry_points.txt").decode()
     info = {name for name in names if name.startswith(f"{STEM}.dist-info/")}
     assert names - info == package_files()
-    assert {f"{package}/py.typed" for package in PACKAGES} | {"train/report/page.html.j2"} <= names
+    assert {f"{package}/py.typed" for package in PACKAGES} | {
+        "data_cache/explore/page.html.j2",
+        "data_cache/explore/page.js",
+    } <= names
     assert f"{STEM}.dist-info/licenses/LICENSE" in info
     assert metadata["License-Expression"] == "MIT" and metadata["Requires-Python"] == ">=3.11"
     assert metadata.get_payload().strip() == (ROOT / "README.md").read_text().strip()

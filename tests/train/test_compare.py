@@ -12,7 +12,8 @@ from scipy.stats import binom
 
 from data_cache.errors import UsageError
 from train.report.compare import compare_runs
-from train.results.run_folder import FoldResult, Run
+from train.results.fold_record import FoldResult
+from train.results.run_folder import Run
 
 
 def fold(subject: str, true: Sequence[int], predicted: Sequence[int], classes: int = 3) -> FoldResult:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from sklearn import metrics as sk
 
 from train.data.folds import LOSO
+from train.results.fold_record import FoldResult
 from train.results.metrics import (
     bootstrap_interval,
     confusion_matrix,
@@ -17,7 +18,6 @@ from train.results.metrics import (
     scores,
     subject_matrices,
 )
-from train.results.run_folder import FoldResult
 from train.results.summary import summarise
 
 CLASSES = 4

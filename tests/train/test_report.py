@@ -1,7 +1,11 @@
 """`mpt-report`: tables and figures from a run's folder alone, and clear words where a file is amiss."""
 
+import contextlib
 import csv
+import json
+import re
 import shutil
+import zlib
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
@@ -13,9 +17,10 @@ import pytest
 from commands import Command, MakeCache, MakeRun
 from tiny_runs import QUICK, TINY
 
+from train.report.compare import compare_runs
 from train.results.run_folder import RunFolder
 
-SECTIONS = ["scores", "confusion", "subjects", "clips", "kernels", "features", "curves", "settings"]
+SECTIONS = ["clips", "scores", "confusion", "subjects", "gallery", "kernels", "features", "curves", "settings"]
 
 
 @pytest.fixture(scope="module")
@@ -31,8 +36,11 @@ def lab(make_cache: MakeCache, make_run: MakeRun, tmp_path_factory: pytest.TempP
 
 @pytest.fixture(scope="module")
 def reported(lab: Path, make_run: MakeRun) -> Path:
-    """Run `a` with a report that sets it beside run `b`."""
+    """Run `a` with a report of its own and one that sets it beside run `b`."""
+    make_run(lab, "mpt-report", "runs/a")
+    before = {path: path.read_bytes() for path in (lab / "runs" / "a" / "report").rglob("*") if path.is_file()}
     make_run(lab, "mpt-report", "runs/a", "runs/b")
+    assert all(path.read_bytes() == data for path, data in before.items()), "its own report is left alone"
     return lab / "runs" / "a"
 
 
@@ -59,17 +67,38 @@ class Page(HTMLParser):
         self.images += [values] if tag == "img" else []
 
 
-def test_a_report_is_one_page_with_its_figures_and_tables(reported: Path) -> None:
-    page = Page((reported / "report" / "index.html").read_text())
+@pytest.mark.parametrize("name", ["report", "report-vs-b"])
+def test_a_report_is_a_page_with_its_figures_and_tables(reported: Path, name: str) -> None:
+    folder = reported / name
+    page = Page((folder / "index.html").read_text())
     assert [name for name in page.ids if name in SECTIONS] == SECTIONS
-    assert all(link.startswith(("#", "data:")) for link in page.links), "nothing is loaded from elsewhere"
-    assert {link[1:] for link in page.links if link.startswith("#")} <= set(page.ids)
-    assert len(page.images) >= 6 and all(len(image["alt"]) > 20 for image in page.images)
-    for png in (reported / "report").glob("*.png"):
+    keys = {f"{p.key[1]}/{p.key[2]}" for p in RunFolder(reported).load().predictions}
+    places = [link[1:] for link in page.links if link.startswith("#") and not link.startswith("#?")]
+    assert set(places) <= {*page.ids, *keys, ""}
+    beside = {link for link in page.links if link and not link.startswith(("#", "data:"))}
+    assert all((folder / link).is_file() for link in beside), "nothing is loaded from elsewhere"
+    figures = [*folder.glob("*.png")]
+    assert len(figures) >= 7 and {path.name for path in figures} <= beside
+    for png in figures:
         image = cv2.imread(str(png))
         assert image is not None and image.std() > 1, png
         assert png.with_suffix(".pdf").read_bytes().startswith(b"%PDF")
-    assert len(list((reported / "report").glob("*.png"))) == len(page.images)
+
+
+def test_clips_hold_what_both_runs_predict(reported: Path, lab: Path) -> None:
+    text = (reported / "report-vs-b" / "data.js").read_text()
+    data = json.loads(text.removeprefix("window.MPT = ").rstrip(";\n"))
+    assert data["runs"] == ["a", "b"] and len(data["clips"]) == 19
+    runs = [RunFolder(lab / "runs" / name).load() for name in ("a", "b")]
+    for number, run in enumerate(runs):
+        for prediction in run.predictions:
+            clip = next(clip for clip in data["clips"] if clip["key"] == "/".join(prediction.key[1:]))
+            assert data["classes"][clip["predicted"][number]] == run.classes[prediction.predicted]
+            assert data["classes"][clip["truth"]] == clip["label"] == run.classes[prediction.true]
+    assert all(
+        len(clip["mu"]) == len(clip["sigma"]) > 0 and set(clip["strips"]) >= {"m", "d"} for clip in data["clips"]
+    )
+    assert any("image" in clip.get("heat", {}) for clip in data["clips"])
 
 
 def test_tables_say_what_the_run_says(reported: Path) -> None:
@@ -83,7 +112,7 @@ def test_tables_say_what_the_run_says(reported: Path) -> None:
         fold = folds[f"{dataset}__{subject}"]
         place = fold.keys.index((dataset, subject, clip))
         exponents = np.exp(fold.logits[place].astype(float))
-        np.testing.assert_allclose([float(row[name]) for name in classes], exponents / exponents.sum(), atol=6e-4)
+        np.testing.assert_allclose([float(row[name]) for name in classes], exponents / exponents.sum(), atol=6e-5)
         assert row["predicted"] == classes[fold.predicted[place]] and row["true"] == classes[fold.true[place]]
         assert row["correct"] == ("yes" if row["predicted"] == row["true"] else "no")
     page = (reported / "report" / "index.html").read_text()
@@ -93,10 +122,36 @@ def test_tables_say_what_the_run_says(reported: Path) -> None:
 
 
 def test_runs_side_by_side(command: Command, run: Path, lab: Path, reported: Path) -> None:
-    page = (reported / "report" / "index.html").read_text()
+    with (reported / "report-vs-b" / "runs.csv").open() as file:
+        rows = {row[""]: row for row in csv.DictReader(file)}
     other = RunFolder(lab / "runs" / "b").summary["final_epoch"]
-    assert f"<td>run b, final epoch</td><td>{other['accuracy']:.1%}</td>" in page and "beside b." in page
+    assert float(rows["b"]["Acc"]) == other["accuracy"]
+    assert [float(rows["b"][f"Acc {end}"]) for end in ("low", "high")] == list(other["interval_95"]["accuracy"])
+    assert "prompt" in next(value for name, value in rows["b"].items() if name.startswith("settings"))
+    a, b = (RunFolder(lab / "runs" / name).load() for name in "ab")
+    found = compare_runs(a, b)
+    with (reported / "report-vs-b" / "comparison.csv").open() as file:
+        counts = [int(row["clips"]) for row in csv.DictReader(file)]
+    assert counts[:2] == [found.only_a, found.only_b] and sum(counts) == 19
+    assert f"p = {found.p_value:.4f}" in (reported / "report-vs-b" / "index.html").read_text()
     assert command("mpt-report", run, lab / "runs" / "c").code == 2
+
+
+def test_figures_are_as_wide_as_a_column_with_text_of_one_size(command: Command, run: Path) -> None:
+    """Read from the PDF files: the box of the page, the fonts, the size that every piece of text is set in."""
+    assert command("mpt-report", run, "--no-images", "--paper", "column").code == 0
+    figures = list((run / "report").glob("*.pdf"))
+    assert len(figures) >= 6
+    for path in figures:
+        data = path.read_bytes()
+        width = float(re.search(rb"/MediaBox \[\s*0 0 ([\d.]+)", data)[1])
+        assert width <= 3.5 * 72 + 0.01, path
+        assert b"/FontFile2" in data and b"/Type3" not in data, "fonts are embedded, as outlines that journals accept"
+        sizes = set()
+        for stream in re.findall(rb"stream\r?\n(.*?)\r?\nendstream", data, re.DOTALL):
+            with contextlib.suppress(zlib.error):
+                sizes |= {float(size) for size in re.findall(rb"/F\d+ ([\d.]+) Tf", zlib.decompress(stream))}
+        assert sizes == {8}, path
 
 
 def test_faces_can_be_left_out(command: Command, run: Path, reported: Path) -> None:
@@ -104,6 +159,7 @@ def test_faces_can_be_left_out(command: Command, run: Path, reported: Path) -> N
     assert done.code == 0 and done.out.strip() == f"report: {(run / 'report' / 'index.html').as_uri()}"
     assert (reported / "report" / "gallery.png").exists() and not (run / "report" / "gallery.png").exists()
     assert "no pictures of clips" in (run / "report" / "index.html").read_text()
+    assert not list((run / "report").glob("clips/*")) and 'strips":{"m' not in (run / "report" / "data.js").read_text()
 
 
 def test_a_cache_that_is_not_the_runs_gives_no_pictures(
@@ -193,14 +249,13 @@ def test_a_browser_shows_the_page_without_a_complaint_or_a_request(reported: Pat
             page.on("request", lambda request: requests.append(request.url))
             page.goto(address)
             page.wait_for_load_state("networkidle")
-            shown = page.evaluate("[...document.images].map(i => i.complete && i.naturalWidth > 0)")
-            assert len(shown) >= 7 and all(shown)
+            page.wait_for_function("document.getElementById('over').naturalWidth > 0")
             assert page.evaluate("document.documentElement.scrollWidth") <= width, "nothing sticks out sideways"
             page.keyboard.press("Tab")
             assert page.evaluate("document.activeElement.tagName") == "A"
         chromium.close()
     assert messages == []
-    assert {url for url in requests if not url.startswith("data:")} == {address}
+    assert all(url.startswith((address.removesuffix("index.html"), "data:")) for url in requests)
 
 
 def test_runs_with_other_classes_are_not_set_side_by_side(

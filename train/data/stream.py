@@ -4,6 +4,7 @@ A step names clips per fold, many of them several times. Each is fetched once an
 folds on the device. Where clips are kept is the mode: on the device, or in the file.
 """
 
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,15 @@ class Stream:
     def steps(self, requests: Sequence[Request]) -> Iterator[Inputs]:
         """The inputs of each step in turn; modes may prepare the next one meanwhile."""
         return (self.inputs(request) for request in requests)
+
+    def require_unchanged(self) -> None:
+        """Make sure that the caches are still the files that were opened.
+
+        Raises:
+            StaleFile: one was replaced or written over.
+        """
+        for reader in self.pixels.clips.readers:
+            reader.require_unchanged()
 
     def inputs(self, request: Request) -> Inputs:
         """The inputs of one step."""
@@ -90,6 +100,10 @@ class DeviceStream(Stream):
                     if store is not None and part is not None:
                         store[row] = part
                 advance(1, "")
+        super().require_unchanged()
+
+    def require_unchanged(self) -> None:
+        """Nothing is read any more."""
 
     def inputs(self, request: Request) -> Inputs:
         """Select on the device."""
@@ -114,6 +128,7 @@ class FileStream(Stream):
             pin_memory=device.type == "cuda",
             multiprocessing_context=start_method,
             collate_fn=_stack,
+            worker_init_fn=_ignore_signals,
         )
 
     def steps(self, requests: Sequence[Request]) -> Iterator[Inputs]:
@@ -152,6 +167,12 @@ def on_device(size: int, free: int, execution: Execution) -> bool:
 def _unique(clips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     unique, index = np.unique(clips, return_inverse=True)
     return unique, index.reshape(clips.shape)
+
+
+def _ignore_signals(_: int) -> None:
+    """Ctrl-C reaches every process of a terminal; workers end when the parent ends them."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
 
 
 Clip = tuple[Tensor, Tensor | None]

@@ -116,7 +116,7 @@ def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_ro
             entry = entries.setdefault(part, {"row": part, "runs": [], "missing": None})
             log.info(f"study {name}: {row.label}{suffix}")
             try:
-                done = run_row(row, _caches_for(row, caches), folder, seed) is not None
+                done = run_row(row, caches_for(row, caches), folder, seed) is not None
                 entry["missing"] = None if done else "some folds are not trained yet"
                 entry["runs"] += [folder.name] if done else []
             except MptError as error:
@@ -174,7 +174,12 @@ def find_study(name: str) -> Study:
     return STUDIES[name]
 
 
-def _caches_for(row: PaperRow, caches: Sequence[Path]) -> list[Path]:
+def caches_for(row: PaperRow, caches: Sequence[Path]) -> list[Path]:
+    """Those of `caches` that a row is trained on.
+
+    Raises:
+        UsageError: there is none of its α.
+    """
     if row.alpha is None:
         if len(caches) > 1 and len({CacheReader(cache).attributes.dataset for cache in caches}) < len(caches):
             raise UsageError("several caches of one data set were given; only --study alpha takes them")

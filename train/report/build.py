@@ -1,12 +1,15 @@
 """Put the report of a run together: the order of its sections."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
-from train.report.page import Page, Section
-from train.report.sections.gallery import find_caches, gallery_section
+from data_cache.explore.clips import strips
+from data_cache.explore.page import Page, Section
+from train.report.figures import Paper, paper_style
+from train.report.sections.gallery import clip_entries, find_caches, gallery_section, predictions_table
 from train.report.sections.scores import confusion_section, scores_section, subjects_section
 from train.report.sections.training import curves_section, features_section, kernels_section
 from train.results.run_folder import Run, RunFolder
@@ -15,20 +18,30 @@ from train.results.summary import split_title
 RANDOM_NOTICE = "Trained on a backbone with RANDOM weights: these scores say nothing about a pretrained model."
 
 
-def build_report(path: Path, others: Sequence[Path] = (), caches: Sequence[Path] = (), images: bool = True) -> Path:
-    """Write `report/index.html`, its figures and its tables into a run's folder.
+def build_report(
+    path: Path,
+    others: Sequence[Path] = (),
+    caches: Sequence[Path] = (),
+    *,
+    images: bool = True,
+    single_file: bool = False,
+    paper: Paper = "page",
+) -> Path:
+    """Write a page to explore, figures and tables into a run's folder: `report`, or `report-vs-<others>`.
 
     Args:
         path: folder of the run.
         others: runs to compare it with.
         caches: where the run's caches are, if not where it was trained.
         images: whether the report may hold pictures of clips.
+        single_file: put the page into one file.
+        paper: the width of the figures.
 
     Returns:
         The path of the page.
 
     Raises:
-        UsageError: one is no run folder, is not finished, or has other classes.
+        UsageError: one is no run folder, is not finished, or has other classes; one file would be too large.
         InvalidFile: a file of a run is damaged.
     """
     run, compared = RunFolder(path).load(), [RunFolder(other).load() for other in others]
@@ -38,19 +51,28 @@ def build_report(path: Path, others: Sequence[Path] = (), caches: Sequence[Path]
                 f"{other.path} has the classes {', '.join(other.classes)}, {path} has {', '.join(run.classes)}; "
                 "compare runs of one protocol"
             )
-    folder = path / "report"
-    final = run.summary["final_epoch"]
-    sections = [
-        scores_section(run, compared, folder),
-        confusion_section(run, compared, folder),
-        subjects_section(run, folder),
-        gallery_section(run, folder, find_caches(run, caches) if images else []),
-        kernels_section(run, folder),
-        features_section(run, folder),
-        curves_section(run, folder),
-        _settings(run),
+    folder = path / "-vs-".join(["report", *(other.name for other in compared)])
+    found = find_caches(run, caches)
+    clips = clip_entries([run, *compared], found, folder, images=images, single_file=single_file)
+    steps: list[Callable[[], Section | None]] = [
+        lambda: scores_section(run, compared, folder),
+        lambda: confusion_section(run, compared, folder),
+        lambda: subjects_section(run, folder),
+        lambda: gallery_section(run, folder, found if images else [], clips),
+        lambda: kernels_section(run, folder),
+        lambda: features_section(run, folder, [clip["key"] for clip in clips] if found else []),
+        lambda: curves_section(run, folder),
+        lambda: _settings(run),
     ]
-    licences = sorted({cache["licence_notice"] for cache in run.config["caches"]})
+    sections = []
+    with progress("drawing figures", len(steps), "sections") as advance, paper_style(paper):
+        for step in steps:
+            sections.append(step())
+            advance(1, "")
+    if not images:  # of an earlier report
+        for old in folder.glob("gallery.*"):
+            old.unlink()
+    final, licences = run.summary["final_epoch"], sorted({cache["licence_notice"] for cache in run.config["caches"]})
     page = Page(
         title=f"{run.name}: {split_title(run.summary)} report",
         lead=(
@@ -59,10 +81,15 @@ def build_report(path: Path, others: Sequence[Path] = (), caches: Sequence[Path]
             f"frequent class gives {run.summary['majority_baseline']['accuracy']:.1%}."
         ),
         notices=[*([RANDOM_NOTICE] if run.config["settings"]["random_weights"] else []), *licences],
+        clips=clips,
+        strips=strips(run.config["caches"][0]["recipe"]),
         sections=[section for section in sections if section is not None],
+        classes=run.classes,
+        runs=[each.name for each in (run, *compared)],
     )
-    page.write(folder / "index.html")
-    return folder / "index.html"
+    for table in (predictions_table(run), *(table for section in page.sections for table in section.tables)):
+        table.write(folder)
+    return page.write(folder, single_file=single_file)
 
 
 def _settings(run: Run) -> Section:

@@ -1,7 +1,7 @@
 """The command `mpt-report`: figures, tables and one HTML page from the folder of a run."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -9,7 +9,7 @@ from data_cache.console.commandline import Version, example, make_app, run
 from data_cache.errors import UsageError
 
 app = make_app(
-    "Make figures, tables and one self-contained HTML page from a finished run.\n\n"
+    "Make a page to explore, figures and tables from a finished run.\n\n"
     + example("mpt-report runs/casme2-mpt runs/casme2-head")
 )
 
@@ -33,9 +33,15 @@ def report(
         ),
     ] = None,
     images: Annotated[bool, typer.Option(help="Put pictures of clips (faces) into the report.")] = True,
+    single_file: Annotated[
+        bool, typer.Option("--single-file", help="The page in one file, pictures at half the size; at most 25 MB.")
+    ] = False,
+    paper: Annotated[
+        Literal["column", "page"], typer.Option(help="Width of the figures: 3.5 or 7.16 inches; text of 8 pt.")
+    ] = "page",
     version: Version = None,
 ) -> None:
-    """Write RUN/report/index.html, its figures (PNG, PDF) and its tables (CSV, LaTeX)."""
+    """Write RUN/report/index.html, a page to explore; its figures (PNG, PDF) and tables (CSV, LaTeX)."""
     if study is not None:
         report_study(study, name)
         return
@@ -44,7 +50,8 @@ def report(
     from data_cache.sharing.download import local_copy
     from train.report.build import build_report
 
-    page = build_report(runs[0], runs[1:], [local_copy(each) for each in cache or []], images)
+    copies = [local_copy(each) for each in cache or []]
+    page = build_report(runs[0], runs[1:], copies, images=images, single_file=single_file, paper=paper)
     typer.echo(f"report: {page.resolve().as_uri()}")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from train.report.page import CYCLE, figure, save
+from train.report.figures import CYCLE, figure, paper_style, save
 from train.results.metrics import Prediction
 
 if TYPE_CHECKING:  # torch, which a report without pictures does not need
@@ -61,11 +61,12 @@ def pictures_of(trained: Trained | None, clips: ClipSet, predictions: Sequence[P
 
 def draw_prediction(prediction: Prediction, picture: ClipPictures, classes: Sequence[str], folder: Path) -> None:
     """Write `<subject>__<clip>__heat` as PNG and PDF into `folder`."""
-    made, axes = figure(2 * len(picture.panels) + 3, 2.2, columns=len(picture.panels) + 1)
-    draw_panels(axes[:-1], picture)
-    draw_probabilities(axes[-1], prediction, classes, CYCLE[0])
-    axes[-1].set(xlabel="probability")
-    save(made, folder, "__".join([*prediction.key[1:], "heat"]))
+    with paper_style():
+        made, axes = figure(1.5, columns=len(picture.panels) + 1)
+        draw_panels(axes[:-1], picture)
+        draw_probabilities(axes[-1], prediction, classes, CYCLE[0])
+        axes[-1].set(xlabel="probability")
+        save(made, folder, "__".join([*prediction.key[1:], "heat"]))
 
 
 def draw_panels(axes: Sequence[Any], picture: ClipPictures, titles: bool = True) -> None:
@@ -84,7 +85,7 @@ def draw_panels(axes: Sequence[Any], picture: ClipPictures, titles: bool = True)
             axis.set(xlim=(0, size), ylim=(size, 0))
         axis.axis("off")
         if titles:
-            axis.set_title(title, fontsize=9)
+            axis.set_title(title.replace(": ", "\n").replace(", ", "\n").replace(" ", "\n"), fontweight="normal")
 
 
 def draw_probabilities(axis: Any, prediction: Prediction, classes: Sequence[str], colour: str) -> None:

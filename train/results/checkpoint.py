@@ -139,5 +139,6 @@ def load_trained(run: RunFolder, names: Sequence[str], device: torch.device, wei
     digest = weights_digest(backbone)
     model = assemble_model(config, backbone, Shape(len(card.classes), card.frames, card.size), len(names))
     for fold, name in enumerate(names):
+        run.check_checkpoint(name)
         load_fold(run.checkpoint(name), model, fold, digest)
     return Trained(model.to(device).eval(), tuple(names), config, card)

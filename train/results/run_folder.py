@@ -8,11 +8,10 @@ runs/<name>/config.json  env.json
             overview.safetensors  summary.json  report/
 """
 
-import csv
-import io
-import json
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from pathlib import Path
@@ -20,56 +19,29 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load_file
 
-from data_cache.digest import changes
-from data_cache.errors import InvalidFile, StaleFile, UsageError
-from data_cache.files.atomic import write_bytes, write_json
-from data_cache.protocols.protocol import ClipKey
+from data_cache.digest import changes, digest
+from data_cache.errors import InvalidFile, Locked, StaleFile, UsageError
+from data_cache.files.lock import lock_path, read_holder, writer_lock
+from data_cache.names import name_problem
+from train.results.fold_record import FoldResult, check_files, read_fold, read_record, write_fold, write_record
 from train.results.metrics import Prediction
 
 RUNS = Path("runs")
 """Where runs go, below the folder that a command is started in."""
 _IN_CONFIG = ("classes", "subjects", "caches", "protocol", "backbone_digest", "settings.random_weights")
+_IN_ANY_CONFIG = ("settings", "protocol", "classes", "subjects", "caches")
+_PARTS = (
+    *("summary.json", "env.json", "overview.safetensors", "MODEL_CARD.md"),
+    *("folds", "checkpoints", "unfinished", "report", "tensorboard"),
+)
+_CAUSES = ("settings.", "protocol", "caches.")  # what differs besides follows from these
+_SHOWN, _LONGEST = 3, 100
 _IN_SUMMARY = (
     *("clips", "subjects", "majority_baseline.accuracy", "fold_average.accuracy", "oracle_best_epoch.accuracy"),
     *(f"final_epoch.{name}" for name in ("interval_95.accuracy", "permutation_p", "confusion")),
 )
-
-
-@dataclass(frozen=True)
-class FoldResult:
-    """What one fold leaves behind.
-
-    Attributes:
-        name: `dataset__subject`, or what else was tested (`train.data.folds`).
-        keys: data set, subject and clip of the tested clips.
-        true: their classes.
-        logits: (clips, classes), after the final epoch.
-        epoch_predictions: (epochs, clips) predicted classes after every epoch.
-        loss: training loss of every epoch.
-        accuracy: training accuracy of every epoch.
-        seconds: wall time of its group divided by the folds in it.
-        traces: arrays with one row per clip: `features` (clips, D), and `mu` and `sigma` (clips, m) in
-            frames, where there are motion prompts.
-    """
-
-    name: str
-    keys: tuple[ClipKey, ...]
-    true: np.ndarray
-    logits: np.ndarray
-    epoch_predictions: np.ndarray
-    loss: tuple[float, ...]
-    accuracy: tuple[float, ...]
-    train_clips: int
-    seed: int
-    seconds: float
-    traces: Mapping[str, np.ndarray]
-
-    @property
-    def predicted(self) -> np.ndarray:
-        """Predicted classes after the final epoch."""
-        return np.asarray(self.logits.argmax(1))
 
 
 @dataclass(frozen=True)
@@ -117,12 +89,12 @@ class RunFolder:
             UsageError: this is no run folder.
         """
         self._require_run()
-        return self._read_json("config.json")
+        return read_record(self.path / "config.json")
 
     @property
     def environment(self) -> dict[str, Any]:
         """Versions, host, device and command of the run."""
-        return self._read_json("env.json")
+        return read_record(self.path / "env.json")
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -132,8 +104,25 @@ class RunFolder:
             UsageError: the run is not finished.
         """
         if not self.is_finished:
-            raise UsageError(f"{self.path} is not finished (no summary.json); run the same mpt-train command again")
-        return self._read_json("summary.json")
+            raise UsageError(
+                f"{self.path} is not finished (no summary.json); run its mpt-train command again, "
+                "without --subjects and --folds"
+            )
+        return read_record(self.path / "summary.json")
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Be the only process that trains this run while the block runs.
+
+        Raises:
+            Locked: another process trains it; the message says which.
+        """
+        try:
+            with writer_lock(self.path):
+                yield
+        except Locked as error:
+            holder = read_holder(lock_path(self.path)) or "another process"
+            raise Locked(f"{self.path} is being trained by {holder}; wait for it, or choose another --name") from error
 
     def start(self, config: Mapping[str, Any], environment: Mapping[str, Any], overwrite: bool) -> bool:
         """Begin a run or resume one; whether it is already finished.
@@ -141,19 +130,18 @@ class RunFolder:
         Raises:
             StaleFile: the folder holds a run with other settings, and `overwrite` is off.
         """
-        if overwrite and self.path.exists():
-            self._require_run()  # never delete a folder that is none
-            shutil.rmtree(self.path)
+        if overwrite and os.path.lexists(self.path):
+            self._delete()
         if (self.path / "config.json").exists():
-            differing = changes(self.config, config)
+            differing = changes(_by_dataset(self.config), _by_dataset(config))
             if differing:
                 raise StaleFile(
-                    f"{self.path} holds a run with other settings ({'; '.join(differing)}); "
+                    f"{self.path} holds a run with other settings ({first_causes(differing)}); "
                     "give this one another --name, or add --overwrite"
                 )
         else:
-            write_json(self.path / "config.json", config)
-        write_json(self.path / "env.json", environment)
+            write_record(self.path / "config.json", config)
+        write_record(self.path / "env.json", environment)
         return self.is_finished
 
     @property
@@ -163,37 +151,45 @@ class RunFolder:
 
     def finished(self, name: str) -> bool:
         """Whether a fold is done."""
-        return (self.path / "folds" / f"{name}.json").exists()
+        return self._place("folds", name, ".json").exists()
 
     def checkpoint(self, name: str) -> Path:
         """Where a fold's trained weights are."""
-        return self.path / "checkpoints" / f"{name}.safetensors"
+        return self._place("checkpoints", name, ".safetensors")
 
-    def write_fold(self, result: FoldResult, classes: Sequence[str]) -> None:
-        """Store a fold: the predictions first, the JSON that makes it count last."""
-        table = io.StringIO()
-        writer = csv.writer(table)
-        writer.writerow(["dataset", "subject", "clip", "true", "predicted", *(f"logit_{name}" for name in classes)])
-        for key, true, predicted, logits in zip(result.keys, result.true, result.predicted, result.logits, strict=True):
-            writer.writerow([*key, classes[true], classes[predicted], *(repr(float(value)) for value in logits)])
-        folder = self.path / "folds"
-        write_bytes(folder / f"{result.name}.csv", table.getvalue().encode())
-        write_bytes(folder / f"{result.name}.safetensors", save(dict(result.traces)))
-        record = {
-            "status": "done",
-            "seed": result.seed,
-            "train_clips": result.train_clips,
-            "test_clips": len(result.keys),
-            "seconds": round(result.seconds, 3),
-            "loss": list(result.loss),
-            "train_accuracy": list(result.accuracy),
-            "epoch_predictions": result.epoch_predictions.tolist(),
-        }
-        write_json(folder / f"{result.name}.json", record)
+    def check_checkpoint(self, name: str) -> None:
+        """Compare a checkpoint with the hash that was noted when it was written.
+
+        Raises:
+            InvalidFile: they differ.
+        """
+        path = self.checkpoint(name)
+        for record in (self._place("folds", name, ".json"), path.with_suffix(".json")):
+            if path.is_file() and record.is_file():
+                check_files(record, read_record(record), [path])
+
+    def write_fold(
+        self, result: FoldResult, classes: Sequence[str], group: Sequence[str], beside: Sequence[Path] = ()
+    ) -> None:
+        """Store a fold: the predictions first, then the JSON that makes it count, with the hashes of its files.
+
+        Args:
+            result: the fold.
+            classes: names of the classes.
+            group: the folds that it was trained with.
+            beside: other files that belong to it, such as the overview; its checkpoint is looked for.
+        """
+        write_fold(
+            self._place("folds", result.name, ".json"),
+            result,
+            classes,
+            {"config": digest(self.config), "group": list(group)},
+            [path for path in (self.checkpoint(result.name), *beside) if path.is_file()],
+        )
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Store the scores; the run is finished then."""
-        write_json(self.path / "summary.json", summary)
+        write_record(self.path / "summary.json", summary)
 
     def read_folds(self) -> list[FoldResult]:
         """All finished folds, by name.
@@ -201,8 +197,8 @@ class RunFolder:
         Raises:
             InvalidFile: a file of a fold is missing or cannot be read.
         """
-        classes = list(self.config["classes"])
-        return [self._read_fold(path, classes) for path in sorted((self.path / "folds").glob("*.json"))]
+        classes, of_config = list(self.config["classes"]), digest(self.config)
+        return [read_fold(path, classes, of_config) for path in sorted((self.path / "folds").glob("*.json"))]
 
     def load(self) -> Run:
         """The finished run with all that a report or a comparison needs.
@@ -227,45 +223,50 @@ class RunFolder:
             )
         path = self.path / "overview.safetensors"
         try:
+            for record in (self.path / "folds").glob("*.json") if path.exists() else ():
+                check_files(record, read_record(record), [path])
             overview = dict(load_file(path)) if path.exists() else {}
         except (SafetensorError, OSError) as error:
             raise InvalidFile(f"{path} is damaged ({error}); delete it and run mpt-train again") from error
         return Run(self.path, config, self.environment, summary, folds, overview)
 
+    def _delete(self) -> None:
+        """Delete the run, and nothing else that lies in its folder; config.json last, so that it stays a run till then.
+
+        Raises:
+            UsageError: it is no run, or a link.
+        """
+        if self.path.is_symlink():
+            raise UsageError(f"{self.path} is a link; --overwrite deletes runs only, so remove it yourself")
+        if not set(_IN_ANY_CONFIG) <= set(self.config):
+            raise UsageError(
+                f"{self.path} is no run of mpt-train: its config.json is another program's; delete it yourself"
+            )
+        for name in (*_PARTS, "config.json"):
+            part = self.path / name
+            shutil.rmtree(part) if part.is_dir() and not part.is_symlink() else part.unlink(missing_ok=True)
+        if not any(self.path.iterdir()):
+            self.path.rmdir()
+
     def _require_run(self) -> None:
         if not (self.path / "config.json").is_file():
             raise UsageError(f"{self.path} is no run folder (it has no config.json); runs of mpt-train lie in runs/")
 
-    def _read_fold(self, path: Path, classes: list[str]) -> FoldResult:
-        table = path.with_suffix(".csv")
-        try:
-            record = json.loads(path.read_text(encoding="utf-8"))
-            with table.open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-            return FoldResult(
-                name=path.stem,
-                keys=tuple(({**record, **row}["dataset"], {**record, **row}["subject"], row["clip"]) for row in rows),
-                true=np.array([classes.index(row["true"]) for row in rows]),
-                logits=np.array([[float(row[f"logit_{name}"]) for name in classes] for row in rows], np.float32),
-                epoch_predictions=np.array(record["epoch_predictions"]),
-                loss=tuple(record["loss"]),
-                accuracy=tuple(record["train_accuracy"]),
-                train_clips=record["train_clips"],
-                seed=record["seed"],
-                seconds=record["seconds"],
-                traces=load_file(path.with_suffix(".safetensors")),
-            )
-        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
-            raise InvalidFile(
-                f"{path} or a file beside it is missing or damaged ({type(error).__name__}: {error}); delete "
-                f"{path.with_suffix('.*')} and run the same mpt-train command again"
-            ) from error
+    def _place(self, folder: str, name: str, suffix: str) -> Path:
+        problem = name_problem("the name of a fold", name, most=200)
+        if problem is not None:
+            raise InvalidFile(f"{self.path}: {problem}")
+        return self.path / folder / f"{name}{suffix}"
 
-    def _read_json(self, name: str) -> dict[str, Any]:
-        try:
-            value = json.loads((self.path / name).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InvalidFile(f"{self.path / name} is missing or damaged ({error})") from error
-        if not isinstance(value, dict):
-            raise InvalidFile(f"{self.path / name} does not hold a JSON object")
-        return value
+
+def first_causes(differing: Sequence[str]) -> str:
+    """The first differences between two runs that cause others, each cut to a length that can be read."""
+    rank = {text: next((n for n, cause in enumerate(_CAUSES) if text.startswith(cause)), 9) for text in differing}
+    causes = sorted((text for text in differing if rank[text] < 9), key=rank.__getitem__) or list(differing)
+    shown = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in causes[:_SHOWN]]
+    return "; ".join([*shown, *([f"and {len(differing) - len(shown)} more"] if len(differing) > len(shown) else [])])
+
+
+def _by_dataset(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A configuration whose caches have names, so that a difference between them can be named."""
+    return {**config, "caches": {cache["dataset"]: cache for cache in config.get("caches", [])}}

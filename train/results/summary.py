@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from train.data.folds import LOSO, Split
+from train.results.fold_record import FoldResult
 from train.results.metrics import (
     METRICS,
     bootstrap_interval,
@@ -19,7 +20,6 @@ from train.results.metrics import (
     scores,
     subject_matrices,
 )
-from train.results.run_folder import FoldResult
 
 
 def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split) -> dict[str, Any]:

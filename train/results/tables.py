@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,23 @@ _LATEX |= {"^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "–": "--", "
 
 
 @dataclass(frozen=True)
-class Row:
-    """Cells of a table; `kind` is "headline", "leak" or nothing."""
+class Share:
+    """A share of 0..1 and its 95 % interval, if there is one: "36.5% (30.5–42.5)" for people, numbers in CSV."""
 
-    cells: tuple[str, ...]
+    value: float
+    interval: tuple[float, float] | None = None
+
+    def __str__(self) -> str:
+        if self.interval is None:
+            return f"{self.value:.1%}"
+        return f"{self.value:.1%} ({100 * self.interval[0]:.1f}–{100 * self.interval[1]:.1f})"
+
+
+@dataclass(frozen=True)
+class Row:
+    """Cells of a table: texts, numbers or shares; `kind` is "headline", "leak" or nothing."""
+
+    cells: tuple[str | int | float | Share, ...]
     kind: str = ""
 
 
@@ -34,21 +48,41 @@ class Table:
         write_bytes(folder / f"{self.name}.tex", self.as_latex().encode())
 
     def as_csv(self) -> str:
-        """The table as CSV."""
+        """The table as CSV: numbers unrounded and bare; a column with intervals becomes three."""
+        columns = list(zip(*(row.cells for row in self.rows), strict=True)) or [()] * len(self.headings)
+        wide = [any(isinstance(cell, Share) and cell.interval for cell in column) for column in columns]
         text = io.StringIO()
         writer = csv.writer(text)
-        writer.writerow(self.headings)
-        writer.writerows(row.cells for row in self.rows)
+        headings = (
+            [name, f"{name} low", f"{name} high"][: 1 + 2 * w] for name, w in zip(self.headings, wide, strict=True)
+        )
+        writer.writerow([name for names in headings for name in names])
+        for row in self.rows:
+            writer.writerow(
+                [part for cell, w in zip(row.cells, wide, strict=True) for part in _numbers(cell)[: 1 + 2 * w]]
+            )
         return text.getvalue()
 
     def as_latex(self) -> str:
-        """The table as a LaTeX tabular with booktabs rules."""
-        columns = "l" + "r" * (len(self.headings) - 1)
-        lines = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", _latex_row(self.headings), r"\midrule"]
-        lines += [_latex_row(row.cells) for row in self.rows]
-        return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
+        """The table in LaTeX, with its caption and the rules of the package booktabs."""
+        lines = [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{_escaped(self.caption)}}}",
+            rf"\label{{tab:{self.name}}}",
+        ]
+        lines += [rf"\begin{{tabular}}{{l{'r' * (len(self.headings) - 1)}}}", r"\toprule", _latex_row(self.headings)]
+        lines += [r"\midrule", *(_latex_row(row.cells) for row in self.rows), r"\bottomrule", r"\end{tabular}"]
+        return "\n".join([*lines, r"\end{table}", ""])
 
 
-def _latex_row(cells: tuple[str, ...]) -> str:
-    escaped = ("".join(_LATEX.get(letter, letter) for letter in cell) for cell in cells)
-    return " & ".join(escaped) + r" \\"
+def _numbers(cell: str | int | float | Share) -> list[str | int | float]:
+    return [cell.value, *(cell.interval or ("", ""))] if isinstance(cell, Share) else [cell, "", ""]
+
+
+def _latex_row(cells: Sequence[str | int | float | Share]) -> str:
+    return " & ".join(_escaped(str(cell)) for cell in cells) + r" \\"
+
+
+def _escaped(text: str) -> str:
+    return "".join(_LATEX.get(letter, letter) for letter in text)

@@ -1,5 +1,6 @@
 """Single clips: what the model saw, what it predicted, and where the evidence lay (Fig. 7 and 8 of the paper)."""
 
+import base64
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,8 +9,11 @@ from typing import Any
 import numpy as np
 
 from data_cache.errors import MptError
+from data_cache.explore.charts import Bar, bars, open_clip
+from data_cache.explore.clips import entries
+from data_cache.explore.page import Chart, Section
 from data_cache.read.reader import CacheReader
-from train.report.page import CYCLE, Picture, Section, figure, save
+from train.report.figures import CYCLE, figure, paper_style, save
 from train.report.pictures import ClipPictures, draw_panels, draw_probabilities, pictures_of
 from train.results.metrics import Prediction
 from train.results.run_folder import Run, RunFolder
@@ -30,25 +34,90 @@ def find_caches(run: Run, given: Sequence[Path]) -> list[Path]:
     return found if len(found) == len(wanted) else []
 
 
-def gallery_section(run: Run, folder: Path, caches: Sequence[Path]) -> Section:
-    """A table of all predictions; pictures of some clips where the caches are at hand."""
-    section = Section("clips", "Clips", tables=[predictions_table(run)])
+def clip_entries(
+    runs: Sequence[Run], caches: Sequence[Path], folder: Path, *, images: bool, single_file: bool
+) -> list[dict[str, Any]]:
+    """The tested clips as the page shows them (see `data_cache.explore.clips.entries`), with what the runs predict.
+
+    Args:
+        runs: the run, then others; probabilities and kernels are those of the first.
+        caches: of the run; without them only predictions are known.
+        folder: of the page.
+        images: whether the page may show pixels.
+        single_file: embed the pictures.
+    """
+    run, found = runs[0], []
     if not caches:
-        section.texts.append("The caches of this run are not at hand, or --no-images was given: no pictures of clips.")
-        return section
+        found = [{"dataset": p.key[0], "subject": p.key[1], "clip": p.key[2]} for p in run.predictions]
+    for path in caches:
+        with CacheReader(path) as reader:
+            made = entries(reader, folder, images=images, single_file=single_file, first=len(found))
+            found += [entry | {"dataset": reader.attributes.dataset} for entry in made]
+    several = len({entry["dataset"] for entry in found}) > 1
+    tested = [{p.key: p for p in each.predictions} for each in runs]
+    traces = {
+        key: {name: fold.traces[name][row].tolist() for name in ("mu", "sigma")}
+        for fold in run.folds
+        for row, key in enumerate(fold.keys)
+        if {"mu", "sigma"} <= set(fold.traces)
+    }
+    shown = []
+    for entry in found:
+        key = entry.pop("dataset"), entry["subject"], entry["clip"]
+        if key not in tested[0]:  # of a class that the protocol leaves out
+            continue
+        guesses = [each.get(key) for each in tested]
+        names = [other.classes[guess.predicted] if guess else "" for other, guess in zip(runs, guesses, strict=True)]
+        truth = tested[0][key].true or 0
+        shown.append(
+            entry
+            | {"key": "/".join(key if several else key[1:]), "label": run.classes[truth], "truth": truth}
+            | {"predicted": [run.classes.index(name) if name else -1 for name in names]}
+            | {"probabilities": tested[0][key].probabilities.round(4).tolist(), **traces.get(key, {})}
+        )
+    return shown
+
+
+def gallery_section(run: Run, folder: Path, caches: Sequence[Path], shown: Sequence[dict[str, Any]]) -> Section:
+    """The most telling clips, with links to them; a figure and Grad-CAM where the caches are at hand.
+
+    The Grad-CAM maps of these clips are added to what is `shown` of them.
+    """
+    section = Section("gallery", "Gallery")
     chosen = choose_clips(run)
-    pictures = clip_pictures(run, chosen, caches)
-    section.texts.append(
-        "For each class the most confident correct prediction, and the most confident wrong one. "
-        "Grad-CAM on the image tokens shows where in the image the evidence for the prediction lies; on the motion "
-        "patches, where in the magnified frames. Both are relative: each is scaled to its own maximum."
-    )
-    predicted = "; ".join(f"{'/'.join(p.key)}: {run.classes[p.predicted]} {p.probabilities.max():.0%}" for p in chosen)
-    source = save(gallery_figure(run, chosen, pictures), folder, "gallery")
-    section.pictures.append(
-        Picture(source, f"{len(chosen)} clips and their predictions. {predicted}", "Green: correct. Orange: wrong.")
-    )
+    section.texts.append("For each class the most confident correct prediction, and the most confident wrong one.")
+    known = {entry["key"]: entry for entry in shown}
+    chosen_entries = [known.get("/".join(p.key[1:])) or known["/".join(p.key)] for p in chosen]
+    name = ""
+    if caches:
+        pictures = clip_pictures(run, chosen, caches)
+        with paper_style("page"):  # too wide for a column
+            name = save(gallery_figure(run, chosen, pictures), folder, "gallery")
+        for entry, picture in zip(chosen_entries, pictures, strict=True):
+            entry["heat"] = {part: _as_bytes(values) for part, values in picture.maps.items()}
+        section.texts.append(
+            "Grad-CAM (a layer over these clips) on the image tokens shows where in the image the evidence for the "
+            "prediction lies; on the motion patches, where in the magnified frames. Each is scaled to its own maximum."
+        )
+    else:
+        section.texts.append("The caches of this run are not at hand, or --no-images was given: no pictures of clips.")
+    rows = [
+        Bar(
+            entry["key"],
+            [float(p.probabilities.max())],
+            [f"{p.probabilities.max():.0%} {run.classes[p.predicted]}, {'correct' if p.correct else 'wrong'}"],
+            open_clip(entry["key"]),
+        )
+        for entry, p in zip(chosen_entries, chosen, strict=True)
+    ]
+    section.charts.append(Chart(bars(rows), "Confidence of these predictions. A click shows the clip.", name))
     return section
+
+
+def _as_bytes(values: np.ndarray) -> tuple[int, int, str]:
+    """A map as rows, columns and 8 bits per cell, scaled to its maximum."""
+    scaled = np.rint(255 * values / max(float(values.max()), 1e-12)).astype(np.uint8)
+    return (*values.shape, base64.b64encode(scaled.tobytes()).decode())
 
 
 def clip_pictures(run: Run, chosen: Sequence[Prediction], caches: Sequence[Path]) -> list[ClipPictures]:
@@ -82,28 +151,26 @@ def predictions_table(run: Run) -> Table:
     rows = tuple(
         Row(
             (
-                "/".join(p.key),
-                run.classes[true],
-                run.classes[p.predicted],
-                "yes" if p.correct else "no",
-                *(f"{value:.3f}" for value in p.probabilities),
+                *("/".join(p.key), run.classes[p.true or 0], run.classes[p.predicted], "yes" if p.correct else "no"),
+                *(round(float(value), 4) for value in p.probabilities),
             )
         )
         for p in run.predictions
-        for true in [p.true]
-        if true is not None
     )
     return Table("predictions", "Every clip", ("clip", "true", "predicted", "correct", *run.classes), rows)
 
 
 def gallery_figure(run: Run, chosen: Sequence[Prediction], pictures: Sequence[ClipPictures]) -> Any:
     """A row per clip: onset, dynamic image, a magnified frame, Grad-CAM maps, probabilities."""
-    columns = len(pictures[0].panels) + 1
-    made, axes = figure(1.55 * (columns - 1) + 3.2, 1.55 * len(chosen) + 0.3, columns=columns, rows=len(chosen))
-    for number, (row, prediction, picture) in enumerate(zip(np.atleast_2d(axes), chosen, pictures, strict=True)):
+    widths = [1.0] * len(pictures[0].panels) + [1.2]
+    made, axes = figure(
+        0.85 * len(chosen) + 0.4, columns=len(widths), rows=len(chosen), squeeze=False, width_ratios=widths
+    )
+    for number, (row, prediction, picture) in enumerate(zip(axes, chosen, pictures, strict=True)):
         draw_panels(row[:-1], picture, titles=number == 0)
         draw_probabilities(row[-1], prediction, run.classes, CYCLE[2] if prediction.correct else CYCLE[5])
-        row[-1].set_xlabel("/".join(prediction.key[1:]), fontsize=8)
-        row[-1].tick_params(labelsize=7)
-    np.atleast_2d(axes)[0, -1].set_title("probability", fontsize=9)
+        row[-1].set_xticks([])
+        words = "\n".join([*prediction.key[1:], "correct" if prediction.correct else "wrong"])
+        row[0].text(-0.08, 0.5, words, transform=row[0].transAxes, ha="right", va="center")
+    axes[0, -1].set_title("probability")
     return made

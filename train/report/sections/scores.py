@@ -6,66 +6,89 @@ from typing import Any
 
 import numpy as np
 
+from data_cache.digest import changes
+from data_cache.errors import UsageError
+from data_cache.explore.charts import Bar, bars, matrix, where
+from data_cache.explore.page import Chart, Section
 from data_cache.names import natural_key
 from train.data.folds import LOSO
-from train.report.page import CYCLE, Picture, Section, figure, save
+from train.report.compare import compare_runs
+from train.report.figures import CYCLE, figure, narrow, save
 from train.results.metrics import METRICS, Prediction
 from train.results.run_folder import Run
 from train.results.summary import PART_HEADINGS, part_rows, split_title
-from train.results.tables import Row, Table
+from train.results.tables import Row, Share, Table
 
-_HEADINGS = ("", "Acc", "macro-F1", "UAR")
+_HEADINGS = ("", "Acc", "UF1", "UAR")
 
 
 def scores_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
-    """Pooled scores with interval, baseline and the labelled leak; scores per class."""
+    """Pooled scores with intervals, baseline and the labelled leak; other runs beside it; scores per class."""
     final = run.summary["final_epoch"]
-    chance = (
+    texts = [
         f"Permutation test, labels shuffled within each subject: p = {final['permutation_p']:.4f}, chance accuracy "
-        f"{final['permutation_accuracy']:.1%}."
-    )
-    names = ", ".join(other.name for other in others)
-    alt = "; ".join(f"{name}: F1 {final['f1'][c]:.0%}" for c, name in enumerate(run.classes))
-    picture = Picture(
-        save(class_figure([run, *others]), folder, "classes"),
-        f"Recall and F1 of each class. {alt}",
-        "Recall and F1 of each class, final epoch" + (f", beside {names}." if names else "."),
-    )
-    return Section(
-        "scores", "Scores", [chance], [picture], [pooled_table(run, others), *parts_table(run), class_table(run)]
-    )
+        f"{final['permutation_accuracy']:.1%}. Intervals: 95 %, subjects drawn with replacement."
+    ]
+    tables = [pooled_table(run), *parts_table(run), class_table(run)]
+    if others:
+        tables.insert(1, runs_table([run, *others]))
+    if len(others) == 1:
+        try:
+            text, table = _comparison(run, others[0])
+            texts.append(text)
+            tables.insert(2, table)
+        except UsageError as error:
+            texts.append(f"The two runs cannot be compared clip by clip: {error}.")
+    name = save(class_figure([run, *others]), folder, "classes")
+    charts = [
+        Chart(_class_bars([run, *others], metric), f"{label} of each class, final epoch.", name)
+        for metric, label in (("recall", "Recall"), ("f1", "F1"))
+    ]
+    return Section("scores", "Scores", texts, charts, tables)
 
 
-def pooled_table(run: Run, others: Sequence[Run] = ()) -> Table:
-    """Accuracy, macro-F1 and UAR of a run, of its baselines and of other runs."""
+def pooled_table(run: Run) -> Table:
+    """Accuracy, macro-F1 and UAR of a run and of its baselines."""
     summary = run.summary
-    final = summary["final_epoch"]
-    intervals = (" – ".join(f"{100 * value:.1f}" for value in final["interval_95"][metric]) for metric in METRICS)
-    return Table(
-        "scores",
-        "Pooled scores",
-        _HEADINGS,
-        (
-            Row(_cells("final epoch", final), "headline"),
-            Row(("95 % interval (subjects drawn with replacement), %", *intervals)),
-            Row(_cells("majority class", summary["majority_baseline"])),
-            Row(
-                _cells(
-                    f"mean over {'subjects' if split_title(summary) == LOSO.title else 'folds'}",
-                    summary["fold_average"],
-                )
-            ),
-            *(Row(_cells(f"run {other.name}, final epoch", other.summary["final_epoch"])) for other in others),
-            *(
-                [
-                    Row(
-                        _cells("best epoch on the test clips: a leak, not a result", summary["oracle_best_epoch"]),
-                        "leak",
-                    )
-                ][: summary.get("epochs") != 1]
-            ),
-        ),
+    units = "subjects" if split_title(summary) == LOSO.title else "folds"
+    leak = Row(_cells("best epoch on the test clips: a leak, not a result", summary["oracle_best_epoch"]), "leak")
+    rows = (
+        Row(_cells("final epoch", summary["final_epoch"]), "headline"),
+        Row(_cells("majority class", summary["majority_baseline"])),
+        Row(_cells(f"mean over {units}", summary["fold_average"])),
+        *([leak][: summary.get("epochs") != 1]),
     )
+    return Table("scores", "Pooled scores", _HEADINGS, rows)
+
+
+def runs_table(runs: Sequence[Run]) -> Table:
+    """The final epochs of several runs, and the settings in which they differ from the first."""
+    rows = []
+    for run in runs:
+        differing = changes(runs[0].config["settings"], run.config["settings"])
+        cells = _cells(run.name, run.summary["final_epoch"])
+        rows.append(Row((*cells, "; ".join(differing) or "–"), "headline" if run is runs[0] else ""))
+    return Table("runs", "Runs, final epoch", (*_HEADINGS, f"settings, {runs[0].name} → this"), tuple(rows))
+
+
+def _comparison(a: Run, b: Run) -> tuple[str, Table]:
+    found = compare_runs(a, b)
+    low, high = found.interval_95["accuracy"]
+    both = sum(p.correct for p in a.predictions) - found.only_a
+    text = (
+        f"McNemar's exact test on the {found.only_a + found.only_b} clips where one run alone is correct (the filter "
+        f"“Prediction” above lists them): "
+        f"p = {found.p_value:.4f}. Accuracy of {a.name} minus {b.name}: {100 * found.difference['accuracy']:+.1f} "
+        f"percentage points (95 % interval over subjects {100 * low:+.1f} to {100 * high:+.1f})."
+    )
+    counts = {
+        f"only {a.name} correct": found.only_a,
+        f"only {b.name} correct": found.only_b,
+        "both correct": both,
+        "both wrong": found.clips - both - found.only_a - found.only_b,
+    }
+    rows = tuple(Row((name, count)) for name, count in counts.items())
+    return text, Table("comparison", "Clip by clip", ("", "clips"), rows)
 
 
 def parts_table(run: Run) -> list[Table]:
@@ -79,88 +102,93 @@ def parts_table(run: Run) -> list[Table]:
 def class_table(run: Run) -> Table:
     """Precision, recall and F1 of each class."""
     final = run.summary["final_epoch"]
-    return Table(
-        "classes",
-        "Each class, final epoch",
-        ("class", "clips", "precision", "recall", "F1"),
-        tuple(
-            Row(
-                (
-                    name,
-                    str(final["support"][c]),
-                    *(f"{final[metric][c]:.1%}" for metric in ("precision", "recall", "f1")),
-                )
-            )
-            for c, name in enumerate(run.classes)
-        ),
+    rows = tuple(
+        Row((name, final["support"][c], *(Share(final[metric][c]) for metric in ("precision", "recall", "f1"))))
+        for c, name in enumerate(run.classes)
     )
+    return Table("classes", "Each class, final epoch", ("class", "clips", "precision", "recall", "F1"), rows)
+
+
+def _class_values(run: Run, metric: str, classes: Sequence[str]) -> list[float]:
+    return [run.summary["final_epoch"][metric][run.classes.index(name)] for name in classes]
+
+
+def _class_bars(runs: Sequence[Run], metric: str) -> str:
+    values = np.array([_class_values(run, metric, runs[0].classes) for run in runs])  # (runs, classes)
+    rows = [
+        Bar(name, values[:, c].tolist(), [f"{value:.0%}" for value in values[:, c]], where(label=name))
+        for c, name in enumerate(runs[0].classes)
+    ]
+    return bars(rows, [run.name for run in runs])
 
 
 def class_figure(runs: Sequence[Run]) -> Any:
     """Bars of recall and F1 per class, one colour per run."""
     classes = runs[0].classes
-    made, axes = figure(max(6.0, 1.5 * len(classes) + 2.5), 5.2, rows=2)
+    made, axes = figure(3.6, rows=2)
     width = 0.8 / len(runs)
     places = np.arange(len(classes))
     for axis, (metric, label) in zip(axes, (("recall", "recall"), ("f1", "F1")), strict=True):
         for number, run in enumerate(runs):
-            values = [run.summary["final_epoch"][metric][run.classes.index(name)] for name in classes]
+            values = _class_values(run, metric, classes)
             left = places + (number - (len(runs) - 1) / 2) * width
-            bars = axis.bar(left, values, width * 0.95, color=CYCLE[number % len(CYCLE)], label=run.name)
-            axis.bar_label(bars, [f"{value:.0%}" for value in values], fontsize=8, padding=1)
+            drawn = axis.bar(left, values, width * 0.95, color=CYCLE[number % len(CYCLE)], label=run.name)
+            if len(runs) * len(classes) * (1 + narrow()) <= 16:  # more numbers would overlap
+                axis.bar_label(drawn, [f"{value:.0%}" for value in values], padding=1)
         axis.axhline(1 / len(classes), color="#666666", linewidth=0.8, linestyle=":")
-        axis.set_xticks(places, classes)
-        axis.set(ylabel=label, ylim=(0, 1.08))
+        axis.set_xticks(places, classes, rotation=30 * (narrow() and len(classes) > 3))
+        axis.set(ylabel=label, ylim=(0, 1.12))
         axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes[0].legend(loc="upper right", ncols=len(runs), fontsize=9)
-    axes[1].set_xlabel("class; the dotted line is 1 / number of classes")
+    if len(runs) > 1:
+        made.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(runs))
+    axes[1].set_xlabel("class; dotted: 1 / number of classes")
     return made
 
 
-def _cells(name: str, values: dict[str, Any]) -> tuple[str, ...]:
-    return (name, *(f"{values[metric]:.1%}" for metric in METRICS))
+def _cells(name: str, values: dict[str, Any]) -> tuple[str | Share, ...]:
+    intervals = values.get("interval_95", {})
+    return (name, *(Share(values[metric], intervals.get(metric)) for metric in METRICS))
 
 
 def confusion_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
     """The pooled matrix of the run, and those of other runs."""
     section = Section("confusion", "Confusion matrix")
     for number, each in enumerate([run, *others]):
-        matrix = np.array(each.summary["final_epoch"]["confusion"])
-        name = "confusion" if number == 0 else f"confusion-{each.name}"
-        diagonal = ", ".join(f"{label} {matrix[c, c]} of {matrix[c].sum()}" for c, label in enumerate(each.classes))
-        section.pictures.append(
-            Picture(
-                save(confusion_figure(matrix, each.classes, each.name), folder, name),
-                f"Confusion matrix of {each.name}; correct: {diagonal}",
-                f"{each.name}: rows are true classes; shares (and counts) add up along each row.",
-            )
+        counts = np.array(each.summary["final_epoch"]["confusion"])
+        name = save(
+            confusion_figure(counts, each.classes, each.name),
+            folder,
+            f"confusion-{each.name}" if number else "confusion",
         )
+        html = matrix(counts, each.classes, lambda true, predicted: where(label=true, predicted=predicted))
+        caption = f"{each.name}: rows are true classes; shares of the row, and counts."
+        if number == 0:
+            caption += " A click on a cell lists its clips."
+        section.charts.append(Chart(html, caption, name))
     return section
 
 
-def confusion_figure(matrix: np.ndarray, classes: Sequence[str], title: str) -> Any:
+def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> Any:
     """A matrix of counts (rows true, columns predicted) as a figure; colour and percentages are row shares."""
-    side = 1.6 + 0.85 * len(classes)
-    made, axes = figure(side + 0.9, side)
-    picture = draw_matrix(axes, matrix, classes)
+    made, axes = figure(min(0.9 + 0.45 * len(classes), 5.5), most=1.7 + 0.5 * len(classes))
+    picture = draw_matrix(axes, counts, classes)
     axes.set(title=title)
-    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046)
+    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046, format=lambda v, _: f"{v:.0%}")
     return made
 
 
-def draw_matrix(axes: Any, matrix: np.ndarray, classes: Sequence[str]) -> Any:
+def draw_matrix(axes: Any, counts: np.ndarray, classes: Sequence[str]) -> Any:
     """The same on matplotlib axes that are there already; the image that was drawn."""
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(matrix.shape):
+    shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
+    picture = axes.imshow(shares, cmap="Blues", vmin=0)
+    for row, column in np.ndindex(counts.shape):
         axes.text(
             column,
             row,
-            f"{shares[row, column]:.0%}\n({matrix[row, column]})",
+            f"{shares[row, column]:.0%}\n({counts[row, column]})",
             ha="center",
             va="center",
-            fontsize=9,
-            color="white" if shares[row, column] > 0.5 else "black",
+            color="white" if shares[row, column] > 0.6 * shares.max() else "black",
         )
     axes.set_xticks(range(len(classes)), labels=classes)
     axes.set_yticks(range(len(classes)), labels=classes)
@@ -171,32 +199,28 @@ def draw_matrix(axes: Any, matrix: np.ndarray, classes: Sequence[str]) -> Any:
 
 def subjects_section(run: Run, folder: Path) -> Section:
     """A bar per subject and a table."""
-    trained = {fold.name: str(fold.train_clips) for fold in run.folds}
-    table = Table(
-        "subjects",
-        "Each subject",
-        ("subject", "clips", "correct", "accuracy", "classes shown", "fold", "trained on"),
-        tuple(
-            Row(
-                (
-                    name,
-                    str(len(clips)),
-                    str(sum(p.correct for p in clips)),
-                    f"{_share(clips):.0%}",
-                    str(len({p.true for p in clips})),
-                    clips[0].models[0],
-                    trained[clips[0].models[0]],
-                )
+    subjects = tested_subjects(run)
+    trained = {fold.name: fold.train_clips for fold in run.folds}
+    headings = ("subject", "clips", "correct", "accuracy", "classes shown", "fold", "trained on")
+    rows = tuple(
+        Row(
+            (
+                *(name, len(clips), sum(p.correct for p in clips), Share(_share(clips)), len({p.true for p in clips})),
+                *(clips[0].models[0], trained[clips[0].models[0]]),
             )
-            for name, clips in tested_subjects(run).items()
-        ),
+        )
+        for name, clips in subjects.items()
     )
-    picture = Picture(
+    shown = [
+        Bar(clips[0].key[1], [_share(clips)], [f"{_share(clips):.0%} of {len(clips)}"], where(subject=clips[0].key[1]))
+        for clips in subjects.values()
+    ]
+    chart = Chart(
+        bars(shown),
+        "Accuracy of each tested subject. In the figure the width of a bar is the subject's number of clips.",
         save(subjects_figure(run), folder, "subjects"),
-        "Accuracy of each subject; " + ", ".join(f"{row.cells[0]} {row.cells[3]}" for row in table.rows),
-        "Accuracy of each tested subject; the width of a bar is the subject's number of clips.",
     )
-    return Section("subjects", "Subjects", [], [picture], [table])
+    return Section("subjects", "Subjects", [], [chart], [Table("subjects", "Each subject", headings, rows)])
 
 
 def tested_subjects(run: Run) -> dict[str, list[Prediction]]:
@@ -211,17 +235,17 @@ def subjects_figure(run: Run) -> Any:
     """Bars as wide as the subject's number of clips, so that area is what counts in the pooled score."""
     ordered = sorted(tested_subjects(run).items(), key=lambda pair: -_share(pair[1]))
     widths = np.array([len(clips) for _, clips in ordered], float)
-    heights = [_share(clips) for _, clips in ordered]
     centres = np.cumsum(widths) - widths / 2
-    made, axes = figure(9, 3.4)
+    made, axes = figure(2.4)
+    heights = [_share(clips) for _, clips in ordered]
     axes.bar(centres, heights, widths * 0.94, color=CYCLE[4], edgecolor="white")
-    axes.axhline(run.summary["final_epoch"]["accuracy"], color=CYCLE[5], linewidth=1.2, label="pooled")
+    axes.axhline(run.summary["final_epoch"]["accuracy"], color=CYCLE[5], label="pooled")
     axes.axhline(run.summary["majority_baseline"]["accuracy"], color="#666666", linestyle=":", label="majority class")
     names = [clips[0].key[1] for _, clips in ordered] if len(ordered) <= 70 else []  # more are not legible
-    axes.set_xticks(centres[: len(names)], names, rotation=90 if len(names) > 12 else 0, fontsize=8)
+    axes.set_xticks(centres[: len(names)], names, rotation=90 if len(names) * (1 + narrow()) > 10 else 0)
     axes.set(ylabel="accuracy", ylim=(0, 1.05), xlabel="tested subject")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    axes.legend(fontsize=9, loc="upper right")
+    axes.legend(loc="upper right")
     return made
 
 

@@ -1,0 +1,92 @@
+"""The clips of a cache as a page shows them: a row of facts each, and strips of their frames."""
+
+import base64
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_cache.console.commandline import progress
+from data_cache.explore.originals import NotInvertibleError, find_inverse, for_the_eye, original
+from data_cache.explore.pictures import picture_format, strip, strip_shape
+from data_cache.files.atomic import write_bytes
+from data_cache.read.reader import CacheReader
+
+SIDE, SMALL_SIDE = 224, 112  # pixels of a frame on the page, in files of its own and embedded
+_AHEAD = 8  # clips per job that are read before the first of them is written
+
+
+def strips(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """What all strips of the caches of a recipe have in common."""
+    columns, rows = strip_shape(int(recipe["frames"]))
+    return {"frames": int(recipe["frames"]), "columns": columns, "rows": rows, "alpha": float(recipe.get("alpha", 0))}
+
+
+def entries(
+    reader: CacheReader, folder: Path, *, images: bool, single_file: bool, first: int = 0
+) -> list[dict[str, Any]]:
+    """One JSON object per clip; its strips go to `folder`/clips as files, or into the object.
+
+    Args:
+        reader: the cache.
+        folder: of the page.
+        images: whether the page may show pixels.
+        single_file: embed the strips, at half the size.
+        first: number of the first clip, for pages that show several caches.
+
+    Raises:
+        InvalidFile: a clip is corrupt.
+        NoSpace: the disk is full.
+    """
+    table = reader.clips
+    made = [
+        {
+            "key": table.key(row),
+            "subject": table.subject[row],
+            "clip": table.clip[row],
+            "label": table.emotion[row] or "(no label)",
+            "frames": int(table.n_frames[row]),
+            "fps": round(float(table.fps[row]), 3),
+            "clipped": round(float(table.clipped_fraction[row]), 5),
+        }
+        for row in range(len(table))
+    ]
+    if not images:
+        return made
+    with progress("drawing clips", len(made), "clips") as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
+        for start in range(0, len(made), _AHEAD):
+            chunk = range(start, min(start + _AHEAD, len(made)))
+            for row, (kinds, facts) in zip(
+                chunk, pool.map(lambda row: _draw(reader, row, SMALL_SIDE if single_file else SIDE), chunk), strict=True
+            ):
+                made[row] |= facts | _store(kinds, folder, f"{first + row:04d}", single_file)
+                advance(1, "")
+    return made
+
+
+def _draw(reader: CacheReader, row: int, side: int) -> tuple[dict[str, bytes], dict[str, Any]]:
+    """The strips m (magnified), d (dynamic image), o (original) and e (for the eye) of a clip, and facts on them."""
+    motion = reader.motion(row)
+    kinds = {"m": strip(motion, side), "d": strip(reader.dynamic_image(row)[None], side)}
+    try:
+        inverse = find_inverse(reader.attributes.recipe, int(reader.clips.n_frames[row]), float(reader.clips.fps[row]))
+        frames = original(motion, inverse)
+        eye, alpha = for_the_eye(frames, inverse)
+        kinds |= {"o": strip(np.rint(frames).astype(np.uint8), side), "e": strip(eye, side)}
+        return kinds, {"eye": alpha, "error": round(inverse.typical_error, 2)}
+    except NotInvertibleError as error:
+        return kinds, {"why": str(error)}
+
+
+def _store(kinds: Mapping[str, bytes], folder: Path, stem: str, embed: bool) -> dict[str, Any]:
+    suffix = picture_format()
+    if embed:
+        start = f"data:image/{suffix};base64,"
+        return {"strips": {kind: start + base64.b64encode(data).decode() for kind, data in kinds.items()}}
+    names = {kind: f"clips/{stem}-{kind}.{suffix}" for kind in kinds}
+    for kind, data in kinds.items():
+        write_bytes(folder / names[kind], data, durable=False)
+    return {"strips": names}

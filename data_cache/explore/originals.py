@@ -1,0 +1,105 @@
+"""What the magnified frames of a cache were made of, recovered from the cache alone.
+
+Along time magnification is one matrix, x̃ = (I + αF) x, so x = (I + αF)⁻¹ x̃; by linearity a magnification by any
+other α′ is (1 − α′/α)·x + (α′/α)·x̃. Both are off where x̃ was cut to 0..255.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from data_cache.filters import filter_matrix, middle_scales, sample_rate, usable_band
+
+LUMINANCE = (0.2126, 0.7152, 0.0722)
+"""Weights of R, G and B (ITU-R BT.709), those of a browser's `grayscale` filter."""
+MOST_CLIPPED = 0.01
+"""The share of values that a picture for the eye may cut."""
+
+_NEEDED = ("frames", "alpha", "filter", "fs", "low", "high", "order", "motion_form", "gains", "algorithm")
+_HARMLESS = {"sampling", "rank_pool", "rank_pool_span", "levels", "explicit_pyramid", "size", "faces", "face_margin"}
+_INVERTIBLE = {"motion_form": "additive", "gains": "uniform", "algorithm": 1, "stabilise": "none", "blur": 0.0}
+
+
+class NotInvertibleError(ValueError):
+    """The original frames cannot be had from this cache; the message says why."""
+
+
+@dataclass(frozen=True)
+class Inverse:
+    """How the frames of one clip come back.
+
+    Attributes:
+        alpha: α of the cache.
+        filter: F (T, T).
+        matrix: (I + αF)⁻¹, (T, T).
+    """
+
+    alpha: float
+    filter: np.ndarray
+    matrix: np.ndarray
+
+    @property
+    def largest_error(self) -> float:
+        """Grey levels by which rounding to 8 bits can put an unclipped value off: ½·‖matrix‖∞."""
+        return float(np.abs(self.matrix).sum(1).max()) / 2
+
+    @property
+    def typical_error(self) -> float:
+        """Its standard deviation in the worst frame, for roundings that are independent of each other."""
+        return float(np.sqrt((self.matrix**2).sum(1).max() / 12))
+
+
+def find_inverse(recipe: Mapping[str, Any], n_frames: int, fps: float) -> Inverse:
+    """The inverse of the magnification of a clip of `n_frames` native frames at `fps` Hz.
+
+    Raises:
+        NotInvertibleError: the recipe mixes pixels or drops the still face, holds an option that this version does
+            not know, or has a filter whose inverse would turn rounding into more than one grey level of noise.
+    """
+    for name, value in recipe.items():
+        if value != _INVERTIBLE.get(name, value) or name not in {*_NEEDED, *_HARMLESS, *_INVERTIBLE}:
+            raise NotInvertibleError(f"the recipe says {name} = {value}, which cannot be undone")
+    if lacking := [name for name in _NEEDED if name not in recipe]:
+        raise NotInvertibleError(f"the recipe does not say {', '.join(lacking)}")
+    T, fs = int(recipe["frames"]), str(recipe["fs"])
+    rate = sample_rate(n_frames, fps, T) if fs == "true" else float(fs.partition(":")[2])
+    band = usable_band(recipe["low"], recipe["high"], rate)
+    temporal = filter_matrix(T, rate, band, recipe["order"], recipe["filter"])
+    try:
+        matrix = np.linalg.inv(np.eye(T) + recipe["alpha"] * temporal)
+    except np.linalg.LinAlgError:
+        matrix = np.full((T, T), np.inf)
+    inverse = Inverse(float(recipe["alpha"]), temporal, matrix)
+    if not inverse.typical_error <= 1:
+        raise NotInvertibleError(
+            f"undoing a {recipe['filter']} filter of order {recipe['order']} at α = {recipe['alpha']:g} would turn "
+            f"rounding into noise of {inverse.typical_error:.3g} grey levels"
+        )
+    return inverse
+
+
+def original(motion: np.ndarray, inverse: Inverse) -> np.ndarray:
+    """The standardised frames (T, S, S, 3), float32 0..255, of which `motion`, uint8, was made."""
+    flat = motion.reshape(len(motion), -1).astype(np.float32)
+    return np.clip(inverse.matrix.astype(np.float32) @ flat, 0, 255).reshape(motion.shape)
+
+
+def for_the_eye(frames: np.ndarray, inverse: Inverse) -> tuple[np.ndarray, float]:
+    """A magnification made to be looked at: luminance, middle scales, and α lowered until next to nothing clips.
+
+    Args:
+        frames: the original frames, (T, S, S, 3), 0..255.
+        inverse: of the clip.
+
+    Returns:
+        Grey frames (T, S, S) uint8, and the α used: the largest of at most the cache's, in steps of 0.1, that cuts
+        less than 1 % of the values.
+    """
+    grey = frames @ np.array(LUMINANCE, np.float32)
+    moved = middle_scales(np.tensordot(inverse.filter.astype(np.float32), grey, axes=1))
+    room = np.where(moved > 0, 255.5 - grey, grey + 0.5) / np.maximum(np.abs(moved), 1e-6)  # α at which a value clips
+    alpha = min(inverse.alpha, float(np.quantile(room, MOST_CLIPPED, method="lower")))
+    alpha = float(np.floor(alpha * 10 + 1e-6) / 10)
+    return np.rint(np.clip(grey + alpha * moved, 0, 255)).astype(np.uint8), alpha

@@ -1,0 +1,68 @@
+"""The filters behind a cache's pixels, along time and across space; both stages read them from here.
+
+The temporal filter is a small matrix F (T, T), so a cache tells from its recipe alone how its motion was made of the
+original frames, x̃ = (I + αF) x. scipy is imported inside: reading a cache needs none of this.
+"""
+
+import numpy as np
+
+NYQUIST_SHARE = 0.49
+"""The upper cut-off is held below this share of the sampling rate."""
+
+
+def sample_rate(n_frames: int, fps: float, n_samples: int) -> float:
+    """The true rate in Hz of T samples that span N frames: (T−1)·fps/(N−1)."""
+    return fps if min(n_frames, n_samples) < 2 else (n_samples - 1) * fps / (n_frames - 1)
+
+
+def usable_band(low: float, high: float, rate: float) -> tuple[float, float]:
+    """The cut-offs in Hz that a sampling rate allows.
+
+    The upper one is lowered to 0.49 of the rate if need be (very long clips). Should it then fall
+    to the lower one or below, that one is lowered by the same factor, which keeps the band's shape.
+    """
+    limited = min(high, NYQUIST_SHARE * rate)
+    return (low if low < limited else low * limited / high), limited
+
+
+def filter_matrix(n_samples: int, rate: float, band: tuple[float, float], order: int, kind: str) -> np.ndarray:
+    """F (T, T): the temporal filter of eq. 5 as a matrix; column j is its answer to a unit frame at j.
+
+    causal: Butterworth band-pass in second-order sections whose state starts as if the first frame
+    had always been there (sosfilt_zi · x[0]). So F maps constants to 0 and its row 0 is 0: the onset
+    frame stays untouched and no static texture leaks into the motion. filtfilt: the same filter
+    forwards and backwards. difference: low-pass at `high` minus low-pass at `low`, both started on
+    the first frame.
+    """
+    from scipy import signal
+
+    identity = np.eye(n_samples)
+    if kind == "difference":
+        lowpasses = [signal.butter(order, cut, "lowpass", fs=rate, output="sos") for cut in (band[1], band[0])]
+        fast, slow = (_from_first_frame(sos, identity) for sos in lowpasses)
+        return fast - slow
+    sos = signal.butter(order, band, "bandpass", fs=rate, output="sos")
+    if kind == "causal":
+        return _from_first_frame(sos, identity)
+    default_padding = 3 * (2 * len(sos) + 1 - min((sos[:, 2] == 0).sum(), (sos[:, 5] == 0).sum()))
+    return np.asarray(signal.sosfiltfilt(sos, identity, axis=0, padlen=min(default_padding, n_samples - 1)))
+
+
+def _from_first_frame(sos: np.ndarray, frames: np.ndarray) -> np.ndarray:
+    from scipy import signal
+
+    state = signal.sosfilt_zi(sos)[..., None] * frames[0]
+    return np.asarray(signal.sosfilt(sos, frames, axis=0, zi=state)[0])
+
+
+def middle_scales(images: np.ndarray) -> np.ndarray:
+    """The spatial band of (…, S, S) images between S/50 and S/12: what is finer is noise, what is coarser light.
+
+    A difference of two Gaussian blurs with these standard deviations in pixels, edges mirrored: about levels 2 and 3
+    of a pyramid of five at S = 112.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    size, still = images.shape[-1], (0,) * (images.ndim - 2)
+    fine, coarse = (gaussian_filter(images, (*still, size / part, size / part)) for part in (50, 12))
+    return np.asarray(fine - coarse)

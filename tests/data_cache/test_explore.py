@@ -1,0 +1,203 @@
+"""The page of a cache: the arithmetic behind its pictures, and what may and may not be in its files."""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data_cache.explore.charts import Bar, Line, Point, bars, lines, matrix, scatter, where
+from data_cache.explore.originals import LUMINANCE, NotInvertibleError, find_inverse, for_the_eye, original
+from data_cache.explore.page import Page
+from data_cache.explore.pictures import strip, strip_shape
+from preprocess.motion.magnify import magnified, quantise
+from preprocess.motion.temporal import temporal_plan
+from preprocess.recipe import Recipe
+
+HOSTILE = "</script><img src=x onerror=alert(1)>\"'&"
+SUBJECTS = {"s1": 3, "s2": 2, "s11": 2}
+FULL = asdict(Recipe(frames=8, size=24, levels=3))
+
+
+@given(
+    kind=st.sampled_from(["causal", "filtfilt", "difference"]),
+    order=st.integers(1, 4),
+    alpha=st.floats(0, 100),
+    n=st.integers(1, 300),
+    fps=st.sampled_from([25.0, 30.0, 60.0, 100.0, 200.0]),
+    fs=st.sampled_from(["true", "nominal:30"]),
+)
+def test_the_original_comes_back(kind: str, order: int, alpha: float, n: int, fps: float, fs: str) -> None:
+    """Within the bound that rounding allows on pixels that never clip; 1 grey level for the filter of the paper."""
+    recipe = Recipe(filter=kind, order=order, alpha=alpha, fs=fs, size=8, levels=1)
+    try:
+        inverse = find_inverse(recipe.as_json(), n, fps)
+    except NotInvertibleError as error:
+        assert order > 1 or kind == "filtfilt", error
+        return
+    rng = np.random.default_rng(n)
+    clip = rng.uniform(60, 195, (1, 8, 8, 3)) + rng.normal(0, 40 / (1 + alpha), (16, 8, 8, 3))
+    magnified_clip = magnified(clip, temporal_plan(n, fps, recipe), recipe)
+    unclipped = ((magnified_clip > -0.5) & (magnified_clip < 255.5) & (clip >= 0) & (clip <= 255)).all(0)
+    error = (original(quantise(magnified_clip.astype(np.float32))[0], inverse) - clip)[:, unclipped]
+    if error.size:
+        assert np.abs(error).max() <= inverse.largest_error + 0.02
+        assert error.std(1).max() <= min(1.25 * inverse.typical_error + 0.02, 1.1)
+    if kind == "causal" and order == 1 and alpha >= 20 and n >= 16 and fs == "true":
+        assert inverse.largest_error <= 1.01
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"motion_form": "band"}, {"gains": "0,10,20"}, {"algorithm": 2}, {"stabilise": "rigid"}, {"later_option": 0}],
+    ids=str,
+)
+def test_what_cannot_be_undone_is_named(change: dict[str, object]) -> None:
+    with pytest.raises(NotInvertibleError, match=re.escape(str(next(iter(change))))):
+        find_inverse(FULL | change, 30, 100.0)
+    find_inverse(FULL | {"stabilise": "none"}, 30, 100.0)
+
+
+def test_a_recipe_that_says_too_little_is_not_guessed() -> None:
+    with pytest.raises(NotInvertibleError, match="order"):
+        find_inverse({name: value for name, value in FULL.items() if name != "order"}, 30, 100.0)
+
+
+def blurred(image: np.ndarray, sigma: float) -> np.ndarray:
+    """A Gaussian blur as a sum over shifted copies of the mirrored image."""
+    reach = int(4 * sigma + 0.5)
+    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / sigma) ** 2)
+    for axis in (0, 1):
+        padded = np.pad(image, [(reach, reach) if a == axis else (0, 0) for a in (0, 1)], mode="symmetric")
+        pieces = [np.take(padded, np.arange(k, k + image.shape[axis]), axis) for k in range(2 * reach + 1)]
+        image = sum(w * piece for w, piece in zip(weights / weights.sum(), pieces, strict=True))
+    return image
+
+
+@pytest.mark.parametrize("contrast", [2, 20])
+def test_the_picture_for_the_eye_is_its_definition(contrast: float, rng: np.random.Generator) -> None:
+    base = rng.uniform(20, 235, (1, 24, 24, 3))
+    clip = (base + rng.normal(0, contrast, (8, 24, 24, 3))).clip(0, 255)
+    inverse = find_inverse(FULL, 40, 100.0)
+    shown, alpha = for_the_eye(clip, inverse)
+    grey = clip @ np.array(LUMINANCE)
+    plan = temporal_plan(40, 100.0, Recipe(**FULL))
+    band = np.stack([blurred(f, 24 / 50) - blurred(f, 24 / 12) for f in np.einsum("tu,uhw->thw", plan.filter, grey)])
+    expected = grey + alpha * band
+    assert np.abs(shown - expected.clip(0, 255)).max() <= 0.51
+    cut = [np.mean((grey + a * band < -0.5) | (grey + a * band > 255.5)) for a in (alpha, alpha + 0.11)]
+    assert cut[0] < 0.01
+    assert alpha == 20 or cut[1] >= 0.01  # not lowered further than need be
+
+
+@pytest.mark.parametrize("frames", [1, 8, 16, 17])
+def test_a_strip_holds_every_frame_in_its_place(frames: int) -> None:
+    import io
+
+    from PIL import Image
+
+    clip = np.broadcast_to(np.linspace(0, 250, frames)[:, None, None], (frames, 16, 16)).astype(np.uint8)
+    columns, rows = strip_shape(frames)
+    picture = np.asarray(Image.open(io.BytesIO(strip(clip, 224))).convert("L"), int)
+    assert picture.shape == (16 * rows, 16 * columns)
+    for t in range(frames):
+        tile = picture[t // columns * 16 :, t % columns * 16 :][:16, :16]
+        assert abs(tile.mean() - clip[t].mean()) < 4
+    assert strip_shape(512)[0] < 24
+
+
+def data_of(folder: Path) -> dict[str, object]:
+    return json.loads((folder / "data.js").read_text().removeprefix("window.MPT = ").rstrip(";\n"))
+
+
+@pytest.fixture(scope="session")
+def explored(make_cache: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache whose originals can be had, and room for its pages."""
+    folder = tmp_path_factory.mktemp("explored")
+    return make_cache(folder / "small.h5", SUBJECTS, **FULL)
+
+
+def test_the_command_writes_a_page_with_every_clip(explored: Path, command: Callable[..., object]) -> None:
+    done = command("mpt-cache", "explore", explored)
+    folder = explored.with_name("small.h5.explore")
+    assert done.code == 0 and (folder / "index.html").resolve().as_uri() in done.out
+    data, page = data_of(folder), (folder / "index.html").read_text()
+    assert [clip["key"] for clip in data["clips"]] == [f"{s}/EP{i:02d}" for s, n in SUBJECTS.items() for i in range(n)]
+    assert all((folder / name).stat().st_size for clip in data["clips"] for name in clip["strips"].values())
+    assert page.index("test data") < page.index("<main>"), "the licence notice stands on top"
+    assert all(set(clip["strips"]) == set("moed") for clip in data["clips"])
+
+
+def test_without_images_no_image_byte_is_left(explored: Path, command: Callable[..., object]) -> None:
+    folder = explored.with_name("twice")
+    assert command("mpt-cache", "explore", explored, "-o", folder).code == 0
+    assert list(folder.glob("clips/*"))
+    assert command("mpt-cache", "explore", explored, "-o", folder, "--no-images").code == 0
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {path.name for path in files} == {"index.html", "data.js"}
+    assert not any(
+        word in path.read_bytes() for path in files for word in (b"data:image", b"ftypavif", b"WEBP", b"PNG")
+    )
+
+
+def test_a_single_file_needs_no_other_and_has_a_limit(
+    explored: Path, command: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = explored.with_name("single")
+    assert command("mpt-cache", "explore", explored, "-o", folder, "--single-file").code == 0
+    assert [path.name for path in folder.iterdir()] == ["index.html"]
+    assert (folder / "index.html").read_text().count("data:image/") == 7 * 4
+    monkeypatch.setattr("data_cache.explore.page.MOST_BYTES", 10_000)
+    done = command("mpt-cache", "explore", explored, "-o", folder / "other", "--single-file")
+    assert done.code == 2 and "--no-images" in done.err
+    assert not (folder / "other" / "index.html").exists()
+
+
+def test_a_folder_of_somebody_else_is_left_alone(
+    explored: Path, tmp_path: Path, command: Callable[..., object]
+) -> None:
+    (tmp_path / "thesis.tex").write_text("mine")
+    assert command("mpt-cache", "explore", explored, "-o", tmp_path).code == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
+@pytest.mark.parametrize("single_file", [True, False])
+def test_names_stay_text(tmp_path: Path, single_file: bool) -> None:
+    clip = {
+        "key": f"s/{HOSTILE}",
+        "subject": "s",
+        "clip": HOSTILE,
+        "label": HOSTILE,
+        "frames": 9,
+        "fps": 9.0,
+        "clipped": 0,
+    }
+    strips = {"frames": 8, "columns": 3, "rows": 3, "alpha": 1.0}
+    Page(HOSTILE, HOSTILE, [HOSTILE], [clip], strips).write(tmp_path, single_file=single_file)
+    page = (tmp_path / "index.html").read_text()
+    assert "<img src=x" not in page and page.count("</script>") == 2
+    if not single_file:
+        assert "<" not in (tmp_path / "data.js").read_text()
+        assert data_of(tmp_path)["clips"] == [clip]
+
+
+def test_labels_of_charts_stay_text() -> None:
+    link = where(label=HOSTILE)
+    made = [
+        bars([Bar(HOSTILE, [0.5], [HOSTILE], link)], [HOSTILE, HOSTILE]),
+        matrix(np.eye(2, dtype=int), [HOSTILE, "b"], lambda true, predicted: where(label=true, predicted=predicted)),
+        lines([Line(HOSTILE, np.ones(3), np.zeros(3), np.ones(3))], HOSTILE, HOSTILE),
+        scatter([Point(0, 0, HOSTILE, 1, True, link)], [HOSTILE, "b"]),
+    ]
+    for html in made:
+        assert "<img" not in html and "</script" not in html and "&lt;/script&gt;" in html
+
+
+def test_the_page_is_small() -> None:
+    folder = Path(__file__).parents[2] / "data_cache" / "explore"
+    assert (folder / "page.js").stat().st_size <= 25_000

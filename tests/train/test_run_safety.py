@@ -1,0 +1,235 @@
+"""Runs are as safe as caches: one process at a time, damage found, nothing deleted that is no run."""
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from builds import wait_for
+from flips import flip
+from safetensors.numpy import load_file
+from tiny_runs import QUICK, SUBJECTS, logits_of
+
+from data_cache.errors import InvalidFile
+from data_cache.files.lock import writer_lock
+from train import job
+from train.device import free_memory
+from train.results.run_folder import RunFolder
+
+Command = Callable[..., Any]
+Make = Callable[..., Path]
+
+
+@pytest.fixture(scope="module")
+def cache(make_cache: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
+
+
+@pytest.fixture(scope="module")
+def finished(cache: Path, make_run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    make_run(folder, "mpt-train", "--cache", cache, *QUICK, "--name", "x")
+    return folder / "runs" / "x"
+
+
+@pytest.fixture
+def run(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunFolder:
+    monkeypatch.chdir(tmp_path)
+    return RunFolder(Path(shutil.copytree(finished, "runs/x")))
+
+
+@pytest.mark.parametrize("overwrite", [(), ("--overwrite",)])
+def test_a_run_in_training_is_left_alone(
+    command: Command, cache: Path, run: RunFolder, overwrite: tuple[str, ...]
+) -> None:
+    before = {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+    with writer_lock(run.path):
+        done = command("mpt-train", "--cache", cache, *QUICK, "--epochs", 1, "--name", "x", *overwrite)
+    assert done.code == 6 and len(done.err.splitlines()) <= 2 and "--name" in done.err
+    assert before == {path: path.read_bytes() for path in run.path.rglob("*") if path.is_file()}
+
+
+def test_flipped_bits_of_a_run_are_found(run: RunFolder) -> None:
+    everything, rng = content(run), np.random.default_rng(3)
+    files = [path for path in sorted(run.path.rglob("*")) if path.is_file()]
+    assert len(files) == 16
+    for number in range(30):
+        path = files[number % len(files)]
+        bit = int(rng.integers(8 * path.stat().st_size))
+        flip(path, bit)
+        try:
+            assert content(run) == everything, f"bit {bit} of {path} changed the content, and nobody noticed"
+            assert path.suffix == ".json", "only spaces and the digest's own name may change unnoticed"
+        except InvalidFile as error:
+            assert str(run.path) in str(error)
+        flip(path, bit)
+    assert content(run) == everything
+
+
+def content(run: RunFolder) -> str:
+    """All that a report and predictions are made from."""
+    loaded = run.load()
+    for name in loaded.config["subjects"]:
+        run.check_checkpoint(name)
+    weights = [load_file(run.checkpoint(name)) for name in loaded.config["subjects"]]
+    return repr((loaded.config, loaded.environment, loaded.summary, loaded.folds, loaded.overview, weights))
+
+
+def test_a_fold_of_a_run_with_other_settings_is_refused(command: Command, cache: Path, run: RunFolder) -> None:
+    assert command("mpt-train", "--cache", cache, *QUICK, "--epochs", 1, "--name", "y").code == 0
+    for path in Path("runs/y").rglob("demo__sub02.*"):
+        shutil.copy(path, run.path / path.relative_to("runs/y"))
+    with pytest.raises(InvalidFile, match="demo__sub02"):
+        run.read_folds()
+
+
+def test_a_damaged_fold_is_trained_again(command: Command, cache: Path, run: RunFolder) -> None:
+    before = logits_of(run.path)
+    for path in (*run.path.rglob("demo__sub02.*"), run.path / "summary.json"):
+        path.unlink()
+    assert command("mpt-train", "--cache", cache, *QUICK, "--name", "x").code == 0
+    for name, logits in logits_of(run.path).items():
+        np.testing.assert_allclose(logits, before[name], atol=1e-4)
+
+
+@pytest.mark.parametrize("config", ["{}", json.dumps({"settings": {}, "lr": 1})])
+def test_overwrite_spares_the_folder_of_another_program(command: Command, cache: Path, config: str) -> None:
+    Path("runs/other").mkdir(parents=True)
+    Path("runs/other/config.json").write_text(config)
+    done = command("mpt-train", "--cache", cache, *QUICK, "--name", "other", "--overwrite")
+    assert done.code == 2 and "runs/other" in done.err
+    assert Path("runs/other/config.json").read_text() == config
+
+
+def test_overwrite_spares_links_and_notes(command: Command, cache: Path, run: RunFolder) -> None:
+    Path("runs/link").symlink_to("x")
+    arguments = ("--cache", cache, *QUICK, "--epochs", 1, "--overwrite", "--name")
+    assert command("mpt-train", *arguments, "link").code == 2 and run.is_finished
+    (run.path / "notes.txt").write_text("dear")
+    assert command("mpt-train", *arguments, "x").code == 0
+    assert (run.path / "notes.txt").read_text() == "dear" and run.config["settings"]["epochs"] == 1
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", "n" * 300, "a\x1b[2J", "a\nb"])
+def test_odd_names_are_one_line(command: Command, cache: Path, name: str) -> None:
+    done = command("mpt-train", "--cache", cache, *QUICK, "--name", name)
+    assert done.code == 2 and "--name" in done.err and len(done.err.splitlines()) == 1 and "\x1b" not in done.err
+
+
+@pytest.mark.parametrize("name", ["../x", "a/../../x", "/tmp/x"])
+def test_a_fold_never_leaves_the_folder_of_its_run(tmp_path: Path, name: str) -> None:
+    for ask in (RunFolder(tmp_path).checkpoint, RunFolder(tmp_path).finished):
+        with pytest.raises(InvalidFile, match="path"):
+            ask(name)
+
+
+def test_an_unknown_subject_leaves_no_run_folder(command: Command, cache: Path) -> None:
+    assert command("mpt-train", "--cache", cache, *QUICK, "--subjects", "sub99").code == 2
+    assert not Path("runs").exists()
+
+
+def test_the_first_cause_is_named_first_and_shortly(command: Command, make_cache: Make, run: RunFolder) -> None:
+    other = make_cache(Path("other.h5"), {f"s{n}": 2 for n in range(20)}, frames=4)
+    done = command("mpt-train", "--cache", other, *QUICK, "--name", "x")
+    assert done.code == 5 and "caches.demo" in done.err and len(done.err.splitlines()[-1]) < 600
+
+
+def test_a_learning_rate_is_a_finite_number(command: Command, cache: Path) -> None:
+    done = command("mpt-train", "--cache", cache, *QUICK, "--lr", "inf")
+    assert done.code == 2 and "lr is inf" in done.err
+
+
+def test_a_loss_that_is_not_finite_ends_the_run(command: Command, cache: Path) -> None:
+    done = command("mpt-train", "--cache", cache, *QUICK, "--lr", 1e30, "--epochs", 9, "--name", "far")
+    assert done.code == 2 and "demo__sub" in done.err and "epoch" in done.err
+    assert "--lr" in done.err and "--amp fp32" in done.err and not list(Path("runs/far").rglob("*.csv"))
+
+
+def test_scores_that_are_not_finite_are_refused(command: Command, run: RunFolder) -> None:
+    """As versions before stored them, without hashes."""
+    table, record = run.path / "folds/demo__sub01.csv", run.path / "folds/demo__sub01.json"
+    lines = table.read_text().splitlines()
+    table.write_text("\n".join([lines[0], *(",".join([*line.split(",")[:-1], "nan"]) for line in lines[1:])]))
+    values = json.loads(record.read_text())
+    record.write_text(json.dumps({key: values[key] for key in values if key not in ("sha256", "digest")}))
+    done = command("mpt-report", run.path)
+    assert done.code == 4 and "not finite" in done.err and "demo__sub01" in done.err
+
+
+@pytest.mark.parametrize("how", ["written over", "replaced", "cut", "deleted"])
+def test_a_cache_that_changes_while_it_is_streamed_is_noticed(
+    command: Command, make_cache: Make, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    mine, other = make_cache(Path("mine.h5"), SUBJECTS), make_cache(Path("other.h5"), SUBJECTS, seed=1)
+
+    def change(*_: object) -> None:
+        if how == "written over":
+            mine.write_bytes(other.read_bytes())
+        elif how == "replaced" and other.exists():
+            other.replace(mine)
+        elif how == "cut":
+            os.truncate(mine, 5000)
+        else:
+            mine.unlink(missing_ok=True)
+
+    monkeypatch.setattr("train.group.Scalars.write", change)
+    done = command("mpt-train", "--cache", mine, *QUICK, "--cache-mode", "stream", "--workers", 1)
+    assert done.code == 5 and "mine.h5" in done.err and not list(Path("runs").rglob("*.csv"))
+
+
+def test_a_study_is_planned_without_training(command: Command, cache: Path) -> None:
+    arguments = ("--cache", cache, *QUICK, "--study", "alpha", "--dry-run")
+    plans = json.loads(command("mpt-train", *arguments, "--json").out)["rows"]
+    assert [row["plan"] is not None for row in plans] == [row["row"] == "alpha20" for row in plans]
+    assert "--alpha 50" in command("mpt-train", *arguments).out and not Path("runs").exists()
+
+
+@pytest.mark.parametrize("mode", ["device", "stream"])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_training_says_what_is_kept(
+    spawn: Callable[..., Any], cache: Path, tmp_path: Path, number: signal.Signals, mode: str
+) -> None:
+    more = ("--epochs", 80, "--folds-at-once", 1, "--cache-mode", mode, "--workers", 1)
+    process = spawn("mpt-train", "--cache", cache, *QUICK, *more, "--name", "z")
+    wait_for(lambda: (tmp_path / "runs/z/folds/demo__sub01.json").exists())
+    os.killpg(process.pid, number)
+    said, _ = process.communicate(timeout=60)
+    kept = len(list((tmp_path / "runs/z/folds").glob("*.json")))
+    assert process.returncode == 130 and f"{kept} of 3 folds are kept" in said and "Traceback" not in said, said
+    assert not (tmp_path / "runs/z.lock").exists()
+
+
+def test_free_memory_counts_what_pytorch_holds_in_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("mem_get_info", (100, 1000)), ("memory_reserved", 70), ("memory_allocated", 20)):
+        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
+    assert free_memory(torch.device("cuda", 0)) == 150
+
+
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_out_of_memory_halves_the_folds(
+    command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    arguments = ("mpt-train", "--cache", cache, *QUICK)
+    train = job.train_group
+
+    def small(task: Any, group: list[Any], *rest: Any) -> Any:
+        if len(group) > most:
+            raise torch.OutOfMemoryError
+        return train(task, group, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "train_group", small)
+        done = command(*arguments, "--name", "halved")
+    if most == 0:
+        assert done.code == 2 and "--batch-size" in done.err and "--cache-mode stream" in done.err
+        return
+    assert done.code == 0 and f"{most} folds at a time" in done.err
+    command(*arguments, "--name", "few", "--folds-at-once", most)
+    few, halved = (logits_of(Path("runs") / name) for name in ("few", "halved"))
+    assert all(np.array_equal(few[name], halved[name]) for name in few) and set(few) == set(halved)
