@@ -74,7 +74,7 @@ def _draw(reader: CacheReader, row: int, side: int) -> tuple[dict[str, bytes], d
     try:
         inverse = find_inverse(reader.attributes.recipe, int(reader.clips.n_frames[row]), float(reader.clips.fps[row]))
         frames = original(motion, inverse)
-        eye, alpha = for_the_eye(frames, inverse)
+        eye, alpha = for_the_eye(frames, inverse.alpha, inverse.filter)
         kinds |= {"o": strip(np.rint(frames).astype(np.uint8), side), "e": strip(eye, side)}
         return kinds, {"eye": alpha, "error": round(inverse.typical_error, 2)}
     except NotInvertibleError as error:

@@ -86,20 +86,22 @@ def original(motion: np.ndarray, inverse: Inverse) -> np.ndarray:
     return np.clip(inverse.matrix.astype(np.float32) @ flat, 0, 255).reshape(motion.shape)
 
 
-def for_the_eye(frames: np.ndarray, inverse: Inverse) -> tuple[np.ndarray, float]:
+def for_the_eye(frames: np.ndarray, alpha: float, temporal: np.ndarray) -> tuple[np.ndarray, float]:
     """A magnification made to be looked at: luminance, middle scales, and α lowered until next to nothing clips.
 
     Args:
-        frames: the original frames, (T, S, S, 3), 0..255.
-        inverse: of the clip.
+        frames: the original frames, (T, S, S, 3), 0..255; after them those of nuisances that the filter uses, if any.
+        alpha: of the recipe.
+        temporal: F (T, T), or wider by the number of nuisances.
 
     Returns:
-        Grey frames (T, S, S) uint8, and the α used: the largest of at most the cache's, in steps of 0.1, that cuts
+        Grey frames (T, S, S) uint8, and the α used: the largest of at most the recipe's, in steps of 0.1, that cuts
         less than 1 % of the values.
     """
     grey = frames @ np.array(LUMINANCE, np.float32)
-    moved = middle_scales(np.tensordot(inverse.filter.astype(np.float32), grey, axes=1))
+    moved = middle_scales(np.tensordot(temporal.astype(np.float32), grey, axes=1))
+    grey = grey[: len(temporal)]
     room = np.where(moved > 0, 255.5 - grey, grey + 0.5) / np.maximum(np.abs(moved), 1e-6)  # α at which a value clips
-    alpha = min(inverse.alpha, float(np.quantile(room, MOST_CLIPPED, method="lower")))
+    alpha = min(alpha, float(np.quantile(room, MOST_CLIPPED, method="lower")))
     alpha = float(np.floor(alpha * 10 + 1e-6) / 10)
     return np.rint(np.clip(grey + alpha * moved, 0, 255)).astype(np.uint8), alpha

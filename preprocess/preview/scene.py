@@ -7,11 +7,12 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from data_cache.explore.originals import for_the_eye
 from data_cache.names import figure_fonts
 from preprocess.clip import Clip
 from preprocess.faces.crop import crop_for
 from preprocess.frames.read import read_frames, resize
-from preprocess.motion.magnify import Rendered, quantise, render
+from preprocess.motion.magnify import Rendered, quantise, render, stabilised
 from preprocess.motion.temporal import TemporalPlan
 from preprocess.pipeline import plan_for, standardise
 from preprocess.recipe import Recipe
@@ -31,7 +32,9 @@ class Scene:
     Attributes:
         original: (T, S, S, 3) uint8 RGB, the standardised frames.
         apex: (S, S, 3) uint8 RGB, the native apex frame; None where no apex is known inside the clip.
-        rendered: dynamic image and magnified motion.
+        rendered: dynamic image and magnified motion, as the network sees them.
+        eye: (T, S, S) uint8, the magnification made to be looked at (see `for_the_eye`).
+        eye_alpha: its α.
     """
 
     clip: Clip
@@ -40,19 +43,22 @@ class Scene:
     original: np.ndarray
     apex: np.ndarray | None
     rendered: Rendered
+    eye: np.ndarray
+    eye_alpha: float
 
     def times(self) -> np.ndarray:
         """Time of each of the T samples, in milliseconds from the onset."""
         return np.asarray(self.plan.sampling @ np.arange(len(self.clip.frames))) / self.clip.fps * 1e3
 
     def title(self) -> str:
-        """Two lines: which clip this is, and how it was rendered."""
+        """Three lines: which clip this is, how it was rendered, and what the pictures for the eye are."""
         clip = self.clip
         units = f" (AU {clip.action_units})" if clip.action_units else ""
         length = f"{len(clip.frames)} frames at {clip.fps:g} Hz, {len(clip.frames) / clip.fps * 1e3:.0f} ms"
         clipped = f"{self.rendered.clipped_fraction:.1%} of values clipped"
         first = f"{clip.dataset}  {clip.key}  {clip.emotion or 'no label'}{units}"
-        return f"{first}\n{length}; α = {self.recipe.alpha:g}, {clipped}"
+        eye = f"for the eye: luminance, middle scales, α = {self.eye_alpha:g}"
+        return f"{first}\n{length}; α = {self.recipe.alpha:g}, {clipped}\n{eye}"
 
     def key_frames(self) -> list[tuple[str, np.ndarray]]:
         """Label and picture, (S, S, 3) uint8 RGB, of onset, apex, offset and dynamic image."""
@@ -87,28 +93,31 @@ def make_scene(clip: Clip, recipe: Recipe) -> Scene:
     if clip.apex_index is not None and 0 <= clip.apex_index < len(clip.frames):
         image = next(image for _, image in read_frames(clip.frames, [clip.apex_index]))
         apex = quantise(resize(crop(image) if crop else image, recipe.size))[0]
-    return Scene(clip, recipe, plan, quantise(standard)[0], apex, render(standard, plan, recipe))
+    extended, operators = stabilised(standard, plan, recipe)
+    eye, alpha = for_the_eye(extended, recipe.alpha, operators[1:])
+    return Scene(clip, recipe, plan, quantise(standard)[0], apex, render(standard, plan, recipe), eye, alpha)
 
 
 @figure_fonts()
 def write_sheet(scene: Scene, path: Path) -> None:
-    """Write the contact sheet as PNG: onset, apex, offset and dynamic image; below, magnified frames."""
+    """Write the contact sheet as PNG: onset, apex, offset and dynamic image; frames for the eye; for the network."""
     from matplotlib.figure import Figure
 
     T, times = len(scene.original), scene.times()
-    samples = np.unique(np.linspace(0, T - 1, min(T, 2 * COLUMNS)).round().astype(int))
-    magnified = [(f"magnified, sample {t + 1} ({times[t]:.0f} ms)", scene.rendered.motion[t]) for t in samples]
-    pictures = [*scene.key_frames(), *magnified]
-    rows = -(-len(pictures) // COLUMNS)
+    few, more = (np.unique(np.linspace(0, T - 1, min(T, n)).round().astype(int)) for n in (COLUMNS, 2 * COLUMNS))
+    eye = [(f"for the eye, sample {t + 1} ({times[t]:.0f} ms)", scene.eye[t]) for t in few]
+    magnified = [(f"for the network, sample {t + 1} ({times[t]:.0f} ms)", scene.rendered.motion[t]) for t in more]
+    rows = [row for row in (scene.key_frames(), eye, magnified[:COLUMNS], magnified[COLUMNS:]) if row]
     side = 2.4  # inches
-    figure = Figure(figsize=(COLUMNS * side, rows * (side + 0.3) + 0.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(COLUMNS * side, len(rows) * (side + 0.3) + 0.8), dpi=110, layout="constrained")
     figure.suptitle(scene.title(), fontsize=11, parse_math=False)
-    axes = figure.subplots(rows, COLUMNS, squeeze=False).ravel()
-    for axis in axes:
+    axes = figure.subplots(len(rows), COLUMNS, squeeze=False)
+    for axis in axes.flat:
         axis.set_axis_off()
-    for axis, (label, image) in zip(axes, pictures, strict=False):
-        axis.imshow(image, interpolation="nearest")
-        axis.set_title(label, fontsize=8.5, pad=3)
+    for line, row in zip(axes, rows, strict=True):
+        for axis, (label, image) in zip(line, row, strict=False):
+            axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axis.set_title(label, fontsize=8.5, pad=3)
     figure.savefig(path, format="png", metadata={"Title": f"{scene.clip.dataset} {scene.clip.key}"})
 
 

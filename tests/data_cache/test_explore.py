@@ -84,7 +84,7 @@ def test_the_picture_for_the_eye_is_its_definition(contrast: float, rng: np.rand
     base = rng.uniform(20, 235, (1, 24, 24, 3))
     clip = (base + rng.normal(0, contrast, (8, 24, 24, 3))).clip(0, 255)
     inverse = find_inverse(FULL, 40, 100.0)
-    shown, alpha = for_the_eye(clip, inverse)
+    shown, alpha = for_the_eye(clip, inverse.alpha, inverse.filter)
     grey = clip @ np.array(LUMINANCE)
     plan = temporal_plan(40, 100.0, Recipe(**FULL))
     band = np.stack([blurred(f, 24 / 50) - blurred(f, 24 / 12) for f in np.einsum("tu,uhw->thw", plan.filter, grey)])

@@ -1,5 +1,6 @@
 """Contact sheets and movies: they are whole files of the right clips and moments."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +9,11 @@ import pytest
 from commands import Command
 from PIL import Image, features
 
+from data_cache.explore.originals import LUMINANCE
+from data_cache.filters import middle_scales
 from preprocess.datasets.casme2 import casme2
+from preprocess.motion.magnify import magnified
+from preprocess.pipeline import standardise
 from preprocess.preview.scene import STRIP, make_scene, write_movie
 from preprocess.recipe import Recipe
 
@@ -29,6 +34,20 @@ def test_key_frames_are_those_of_the_annotation(tmp_path: Path) -> None:
             assert abs(int(np.median(pictures[label])) - official.frame_level(number)) <= 3
         assert ("middle sample (apex unknown)" in pictures) == (clip.apex is None)
         assert pictures["dynamic image"].shape == (31, 31, 3)
+
+
+@pytest.mark.parametrize("stabilise", ["none", "rigid"])
+def test_the_pictures_for_the_eye_are_of_the_stabilised_band(stabilise: str, tmp_path: Path) -> None:
+    official.casme2_tree(tmp_path)
+    clip, recipe = casme2(tmp_path).clips[0], replace(RECIPE, stabilise=stabilise, motion_form="band")
+    scene = make_scene(clip, recipe)
+    standard = standardise(clip, scene.plan, recipe.size)
+    band = (magnified(standard, scene.plan, recipe) - 128) / recipe.alpha
+    grey, moved = standard @ LUMINANCE, middle_scales(band @ LUMINANCE)
+    expected = np.clip(grey + scene.eye_alpha * moved, 0, 255)
+    assert scene.eye.shape == (5, 31, 31) and 0 < scene.eye_alpha <= recipe.alpha
+    assert np.abs(scene.eye - expected).max() <= 0.6
+    assert f"α = {scene.eye_alpha:g}" in scene.title()
 
 
 @pytest.mark.parametrize("movie", MOVIES)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data_cache.explore.originals import NotInvertibleError, find_inverse, for_the_eye, original
 from train.report.figures import CYCLE, figure, paper_style, save
 from train.results.metrics import Prediction
 
@@ -26,11 +27,16 @@ class ClipPictures:
         motion: (T, S, S, 3) uint8.
         maps: Grad-CAM maps, each (rows, columns): `image` over the dynamic image, `motion` over the magnified
             frames; whichever could be made.
+        eye: the middle frame made to be looked at (see `for_the_eye`), (S, S) uint8; None where the original cannot
+            be had from the cache.
+        eye_alpha: its α.
     """
 
     dynamic_image: np.ndarray
     motion: np.ndarray
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)
+    eye: np.ndarray | None = None
+    eye_alpha: float = 0.0
 
     @property
     def panels(self) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
@@ -40,7 +46,8 @@ class ClipPictures:
         return [
             ("onset", self.motion[0], None),
             ("dynamic image", self.dynamic_image, None),
-            ("magnified, middle", middle, None),
+            ("for the network", middle, None),
+            *([] if self.eye is None else [("for the eye", self.eye, None)]),
             *((f"Grad-CAM: {name}", under[name], self.maps[name]) for name in under if name in self.maps),
         ]
 
@@ -53,10 +60,23 @@ def pictures_of(trained: Trained | None, clips: ClipSet, predictions: Sequence[P
 
         maps = clip_maps(trained, clips, predictions)
     found = [clips.keys.index(prediction.key) for prediction in predictions]
-    return [
+    made = [
         ClipPictures(clips.read("dynamic_image", clip), clips.read("motion", clip), each)
         for clip, each in zip(found, maps, strict=True)
     ]
+    try:
+        return [_with_eye(picture, clips, clip) for picture, clip in zip(made, found, strict=True)]
+    except NotInvertibleError:  # rows of a figure have the same panels: every clip or none
+        return made
+
+
+def _with_eye(picture: ClipPictures, clips: ClipSet, clip: int) -> ClipPictures:
+    number, row = clips.rows[clip]
+    table = clips.readers[number].clips
+    recipe = clips.readers[number].attributes.recipe
+    inverse = find_inverse(recipe, int(table.n_frames[row]), float(table.fps[row]))
+    frames, alpha = for_the_eye(original(picture.motion, inverse), inverse.alpha, inverse.filter)
+    return replace(picture, eye=frames[len(frames) // 2], eye_alpha=alpha)
 
 
 def draw_prediction(prediction: Prediction, picture: ClipPictures, classes: Sequence[str], folder: Path) -> None:
@@ -72,7 +92,9 @@ def draw_prediction(prediction: Prediction, picture: ClipPictures, classes: Sequ
 def draw_panels(axes: Sequence[Any], picture: ClipPictures, titles: bool = True) -> None:
     """Draw each panel on its own matplotlib axes; Grad-CAM maps are scaled to their own maxima."""
     for axis, (title, image, heat) in zip(axes, picture.panels, strict=True):
-        axis.imshow(image)
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+        if image is picture.eye:
+            axis.text(0.5, -0.02, f"α = {picture.eye_alpha:g}", transform=axis.transAxes, ha="center", va="top")
         if heat is not None:
             size = image.shape[0]
             axis.imshow(

@@ -95,6 +95,11 @@ def gallery_section(run: Run, folder: Path, caches: Sequence[Path], shown: Seque
             name = save(gallery_figure(run, chosen, pictures), folder, "gallery")
         for entry, picture in zip(chosen_entries, pictures, strict=True):
             entry["heat"] = {part: _as_bytes(values) for part, values in picture.maps.items()}
+        if pictures and pictures[0].eye is not None:
+            section.texts.append(
+                "The middle frame is drawn twice: as the network sees it, and magnified for the eye: in luminance and "
+                "middle scales, by the α written there, at which less than 1 % of the values clip."
+            )
         section.texts.append(
             "Grad-CAM (a layer over these clips) on the image tokens shows where in the image the evidence for the "
             "prediction lies; on the motion patches, where in the magnified frames. Each is scaled to its own maximum."
@@ -161,7 +166,7 @@ def predictions_table(run: Run) -> Table:
 
 
 def gallery_figure(run: Run, chosen: Sequence[Prediction], pictures: Sequence[ClipPictures]) -> Any:
-    """A row per clip: onset, dynamic image, a magnified frame, Grad-CAM maps, probabilities."""
+    """A row per clip: onset, dynamic image, the middle frame for network and eye, Grad-CAM maps, probabilities."""
     widths = [1.0] * len(pictures[0].panels) + [1.2]
     made, axes = figure(
         0.85 * len(chosen) + 0.4, columns=len(widths), rows=len(chosen), squeeze=False, width_ratios=widths
