@@ -101,13 +101,13 @@ class _Remote:
         scheme, _, rest = url.partition("://")
         self.shown = without_secrets(url)
         options: dict[str, Any] = {}
-        if scheme.lower() not in ("http", "https", "s3"):
+        if scheme.lower() not in ("http", "https", "s3", "file"):
             raise UsageError(f"{self.shown}: {scheme}:// is not supported; use http(s):// or s3://")
         try:
             import aiohttp
             import fsspec
 
-            if scheme.lower() != "s3":
+            if scheme.lower() in ("http", "https"):
                 limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
                 options["client_kwargs"] = {"timeout": limits}
             self.files, self.path = fsspec.core.url_to_fs(f"{scheme.lower()}://{rest}", **options)
