@@ -6,7 +6,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pytest
 from tiny_runs import TINY
+
+from train.results.run_folder import RunFolder
 
 SEVEN = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 
@@ -30,3 +34,37 @@ def test_a_fixed_split_of_seven_classes_is_trained_reported_and_not_trained_agai
     (table,) = Path("runs/r/report").rglob("by-dataset.csv")
     with table.open(newline="") as file:
         assert [row[0] for row in csv.reader(file)][1:] == ["all", "testA", "testB"]
+
+
+@pytest.mark.parametrize(
+    ("split", "folds"),
+    [
+        (("--split", "lodo"), ["alpha", "beta"]),
+        (("--split", "kfold:2"), ["fold-1", "fold-2"]),
+        (("--train-on", "alpha", "--test-on", "beta"), ["beta"]),
+    ],
+)
+def test_other_splits_are_trained_compared_and_predicted_with(
+    command: Callable[..., Any],
+    make_cache: Callable[..., Path],
+    tmp_path: Path,
+    split: tuple[str, ...],
+    folds: list[str],
+) -> None:
+    caches = [
+        make_cache(tmp_path / f"{name}.h5", {"s1": 5, "s2": 5, "s3": 5}, dataset=name, seed=seed, emotions=SEVEN[:2])
+        for seed, name in enumerate(("alpha", "beta"))
+    ]
+    given = [part for cache in caches for part in ("--cache", cache)]
+    done = command("mpt-train", *given, *TINY, "--epochs", 1, "--device", "cpu", "--name", "r", *split)
+    assert done.code == 0, done.err
+    stored = {fold.name: fold for fold in RunFolder(Path("runs/r")).load().folds}
+    assert sorted(stored) == folds
+    assert command("mpt-compare", "runs/r", "runs/r").code == 0
+    assert command("mpt-report", "runs/r", "--no-images").code == 0
+    done = command("mpt-predict", caches[1], "--run", "runs/r", "--fold", folds[-1], "--device", "cpu", "--json")
+    assert done.code == 0, done.err
+    said = {(clip["subject"], clip["clip"]): clip["logits"][folds[-1]] for clip in json.loads(done.out)["clips"]}
+    for key, logits in zip(stored[folds[-1]].keys, stored[folds[-1]].logits, strict=True):
+        if key[0] == "beta":
+            np.testing.assert_allclose(said[key[1:]], logits, atol=1e-4)
