@@ -200,3 +200,9 @@ def test_a_protocol_file_that_is_not_there(tmp_path: Path) -> None:
 def test_a_protocol_must_say_something_about_the_set(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="megc2019 says nothing about data set 'demo'"):
         choose_protocol("megc2019", ["demo"], [])
+
+
+def test_other_beside_others_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        chosen = choose_protocol(None, ["casme2", "samm"], ["others", "other", "happiness"])
+    assert set(chosen.classes) >= {"other", "others"} and "others" in caplog.text

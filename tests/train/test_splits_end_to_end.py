@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from tiny_runs import TINY
 
+from train.config import Execution
+from train.data.stream import on_device
 from train.results.run_folder import RunFolder
 
 SEVEN = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
@@ -68,3 +70,26 @@ def test_other_splits_are_trained_compared_and_predicted_with(
     for key, logits in zip(stored[folds[-1]].keys, stored[folds[-1]].logits, strict=True):
         if key[0] == "beta":
             np.testing.assert_allclose(said[key[1:]], logits, atol=1e-4)
+
+
+def test_seven_classes_of_casme3_give_tables_that_a_paper_prints(
+    command: Callable[..., Any], make_cache: Callable[..., Path], tmp_path: Path
+) -> None:
+    emotions = ("anger", "disgust", "fear", "happiness", "others", "sadness", "surprise")
+    cache = make_cache(
+        tmp_path / "casme3.h5", {f"spNO.{n}": 7 for n in range(1, 4)}, dataset="casme3", emotions=emotions
+    )
+    done = command("mpt-train", "--cache", cache, *TINY, "--epochs", 1, "--device", "cpu", "--name", "r")
+    assert done.code == 0, done.err
+    assert RunFolder(Path("runs/r")).config["protocol"] == "casme3-7"
+    assert command("mpt-report", "runs/r", "--no-images").code == 0
+    (table,) = Path("runs/r/report").rglob("classes.csv")
+    with table.open(newline="") as file:
+        assert [row[0] for row in csv.reader(file)][1:] == list(emotions)
+    assert r"\toprule" in table.with_suffix(".tex").read_text(encoding="utf-8")
+
+
+def test_dfme_stays_on_a_device_of_24_gb_and_is_streamed_to_one_of_12() -> None:
+    size = 2_629 * (1 + 16) * 224 * 224 * 3
+    assert 6e9 < size < 7e9
+    assert on_device(size, 24 * 10**9, Execution()) and not on_device(size, 12 * 10**9, Execution())
