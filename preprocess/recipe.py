@@ -169,14 +169,15 @@ def read_recipe(path: Path | None) -> dict[str, Any]:
     Raises:
         UsageError: the file cannot be read, is no JSON object, has an unknown setting or a bad value, or is of another
             version of the arithmetic.
-        InvalidCache: a file named .h5 is no cache.
+        InvalidFile: a file named .h5 is no cache.
     """
     if path is None:
         return {}
     if path.suffix.lower() in (".h5", ".hdf5") and path.is_file():
         from data_cache import CacheReader  # h5py is not needed for anything else in this module
 
-        values: Any = CacheReader(path).attributes.recipe
+        with CacheReader(path) as reader:
+            values: Any = reader.attributes.recipe
     else:
         try:
             values = json.loads(path.read_text(encoding="utf-8-sig"))

@@ -97,15 +97,6 @@ class CacheReader:
         self._read_row(field, index, out)
         return out
 
-    def read_into(self, field: str, indices: Sequence[int], out: np.ndarray) -> None:
-        """Fill `out[j]` with image field `field` of clip `indices[j]`; `out` is C-ordered uint8.
-
-        Raises:
-            InvalidFile: a clip is corrupt; the message names it.
-        """
-        for row, index in enumerate(indices):
-            self._read_row(field, int(index), out[row])
-
     def read_verified(self, index: int, out: Sequence[np.ndarray] | None = None) -> Sequence[np.ndarray]:
         """Every image field of one clip, checked against the clip's SHA-256.
 
