@@ -85,16 +85,23 @@ def clip_maps(trained: Trained, clips: ClipSet, predictions: Sequence[Prediction
     """Grad-CAM maps of each prediction's class, (rows, columns) in 0..1, as in `heat_maps`.
 
     A map is the mean over the models of the prediction, each scaled to its own maximum, so that they count alike.
+    Every model sees only the clips that it predicted.
     """
     stream = Stream(ClipPixels.of(clips, trained.config), next(trained.model.parameters()).device)
-    found = []
-    for prediction in predictions:
-        clip, folds = clips.keys.index(prediction.key), [trained.names.index(name) for name in prediction.models]
-        everywhere = (len(trained.names), 1)
-        classes = torch.full(everywhere, prediction.predicted, device=stream.device)
-        maps = heat_maps(trained.model, stream.inputs(Request(np.full(everywhere, clip))), classes)
-        found.append({name: _mean_map(values[folds, 0]) for name, values in maps.items()})
-    return found
+    numbers = {key: number for number, key in enumerate(clips.keys)}
+    rows = np.array([numbers[prediction.key] for prediction in predictions])
+    guessed = np.array([prediction.predicted for prediction in predictions])
+    found: list[dict[str, list[np.ndarray]]] = [{} for _ in predictions]
+    wanted = [np.array([n for n, p in enumerate(predictions) if name in p.models]) for name in trained.names]
+    for padded, widths in padded_batches(wanted, 1):  # (F, 1) numbers of predictions
+        classes = torch.from_numpy(guessed[padded]).to(stream.device)
+        maps = heat_maps(trained.model, stream.inputs(Request(rows[padded])), classes)
+        for name, values in maps.items():
+            scaled = (values / values.amax((-2, -1), keepdim=True).clamp(min=1e-12)).cpu().numpy()
+            for f, width in enumerate(widths):
+                if width:
+                    found[padded[f, 0]].setdefault(name, []).append(scaled[f, 0])
+    return [{name: np.mean(each, 0) for name, each in maps.items()} for maps in found]
 
 
 def write_overview(
@@ -122,12 +129,6 @@ def write_overview(
     }
     write_bytes(path, save(arrays))
     return fold.name
-
-
-def _mean_map(maps: Tensor) -> np.ndarray:
-    """(models, rows, columns) → (rows, columns)."""
-    peaks = maps.amax((-2, -1), keepdim=True).clamp(min=1e-12)
-    return np.asarray((maps / peaks).mean(0).cpu().numpy())
 
 
 def _grad_cam(values: Tensor, gradient: Tensor) -> Tensor:

@@ -96,7 +96,8 @@ def test_the_map_of_a_trained_model_lies_where_the_face_moved(make_run: MakeRun,
     """Brow classes against mouth classes of the demo set, each clip seen by the model that left its subject out."""
     from scipy.stats import mannwhitneyu
 
-    from train.report.sections.gallery import clip_pictures
+    from train.data.clips import open_clips
+    from train.report.sections.gallery import grad_cam
     from train.results.run_folder import RunFolder
 
     make_run(tmp_path, "mpt-preprocess", "demo", "--size", 80, "-o", "demo.h5")
@@ -105,8 +106,9 @@ def test_the_map_of_a_trained_model_lies_where_the_face_moved(make_run: MakeRun,
     brow, mouth = {"surprise", "others"}, {"happiness", "repression"}
     clips = [p for p in run.predictions if run.classes[p.true] in brow | mouth]
     upper: dict[bool, list[float]] = {True: [], False: []}
-    for clip, picture in zip(clips, clip_pictures(run, clips, [tmp_path / "demo.h5"]), strict=True):
-        heat = picture.maps["motion"]
+    maps = grad_cam(run, open_clips([tmp_path / "demo.h5"]), clips)
+    for clip in clips:
+        heat = maps[clip.key]["motion"]
         half = len(heat) // 2  # the middle row of an odd number belongs to neither
         above, below = heat[:half].sum(), heat[-half:].sum()
         upper[run.classes[clip.true] in brow].append(float(above / (above + below + 1e-12)))

@@ -18,12 +18,14 @@ from videos import write_video
 
 from data_cache.errors import UsageError
 from data_cache.schema import StoredRecipe
+from train.data.clips import ClipPixels
+from train.data.stream import Request, Stream
 from train.predict.ensemble import choose_models, open_for, predict_clips
 from train.predict.new_clips import Faces, FrameRange, NewClips
 from train.results.checkpoint import load_trained
 from train.results.metrics import Prediction
 from train.results.run_folder import RunFolder
-from train.trace import clip_maps
+from train.trace import clip_maps, heat_maps
 
 
 @pytest.fixture(scope="module")
@@ -186,13 +188,22 @@ def test_another_recipe_or_backbone_is_refused(
     assert done.code == 2, done.err
 
 
-def test_heat_maps_are_means_of_maps_that_weigh_alike(lab: Path) -> None:
+def test_heat_maps_are_means_of_the_maps_of_the_models_that_predicted(lab: Path) -> None:
     run = RunFolder(lab / "runs" / "r")
     trained = load_trained(run, choose_models(run, None), torch.device("cpu"))
     clips = open_for(trained, lab / "c.h5")
-    for each in clip_maps(trained, clips, predict_clips(trained, clips)[:3]):
-        assert set(each) == {"image", "motion"}
-        assert all(values.shape == (2, 2) and values.min() >= 0 and values.max() <= 1 for values in each.values())
+    for predictions in (predict_clips(trained, clips)[:3], run.load().predictions[::2]):
+        for prediction, made in zip(predictions, clip_maps(trained, clips, predictions), strict=True):
+            everywhere = (len(trained.names), 1)
+            inputs = Stream(ClipPixels.of(clips, trained.config), torch.device("cpu")).inputs(
+                Request(np.full(everywhere, clips.keys.index(prediction.key)))
+            )
+            alone = heat_maps(trained.model, inputs, torch.full(everywhere, prediction.predicted))
+            assert set(made) == set(alone) == {"image", "motion"}
+            for name, values in alone.items():
+                theirs = values[[trained.names.index(model) for model in prediction.models], 0]
+                expected = (theirs / theirs.amax((1, 2), keepdim=True).clamp(min=1e-12)).mean(0)
+                np.testing.assert_allclose(made[name], expected, atol=1e-5)
 
 
 def test_probabilities_are_those_of_softmax() -> None:

@@ -19,8 +19,9 @@ from tiny_runs import QUICK, TINY
 
 from data_cache.explore.originals import find_inverse
 from data_cache.read.reader import CacheReader
+from train.data.clips import open_clips
 from train.report.compare import compare_runs
-from train.report.sections.gallery import clip_pictures
+from train.report.pictures import pictures_of
 from train.results.run_folder import RunFolder
 
 SECTIONS = ["clips", "scores", "confusion", "subjects", "gallery", "kernels", "features", "curves", "settings"]
@@ -101,7 +102,7 @@ def test_clips_hold_what_both_runs_predict(reported: Path, lab: Path) -> None:
     assert all(
         len(clip["mu"]) == len(clip["sigma"]) > 0 and set(clip["strips"]) >= {"m", "d"} for clip in data["clips"]
     )
-    assert any("image" in clip.get("heat", {}) for clip in data["clips"])
+    assert all("image" in clip["heat"] for clip in data["clips"])
 
 
 @pytest.mark.parametrize("blur", [0.0, 1.0])
@@ -113,7 +114,7 @@ def test_the_gallery_shows_clips_for_the_eye_where_it_can(
         recipe = {"frames": reader.frames, "alpha": 20.0, "filter": "causal", "fs": "true", "low": 0.2, "high": 2.4}
     recipe |= {"order": 1, "motion_form": "additive", "gains": "uniform", "algorithm": 1, "blur": blur}
     monkeypatch.setattr("train.report.pictures.find_inverse", lambda _, *rest: find_inverse(recipe, *rest))
-    for picture in clip_pictures(run, run.predictions[:2], [lab / "demo.h5"]):
+    for picture in pictures_of(open_clips([lab / "demo.h5"]), run.predictions[:2], [{}, {}]):
         assert any(image is picture.eye for _, image, _ in picture.panels) == (blur == 0)
         if picture.eye is not None:
             assert picture.eye.shape == picture.dynamic_image.shape[:2] and 0 <= picture.eye_alpha <= 20

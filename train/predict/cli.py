@@ -85,8 +85,10 @@ def predict(
             new.draw(folder)
         if gradcam or heat:
             from train.report.pictures import draw_prediction, pictures_of
+            from train.trace import clip_maps
 
-            for prediction, picture in zip(predictions, pictures_of(trained, clips, predictions), strict=True):
+            pictures = pictures_of(clips, predictions, clip_maps(trained, clips, predictions))
+            for prediction, picture in zip(predictions, pictures, strict=True):
                 draw_prediction(prediction, picture, trained.card.classes, folder)
     result = as_json(trained_run, trained, predictions, path)
     write_json(folder / "predictions.json", result)

@@ -15,7 +15,6 @@ from train.results.metrics import Prediction
 
 if TYPE_CHECKING:  # torch, which a report without pictures does not need
     from train.data.clips import ClipSet
-    from train.results.checkpoint import Trained
 
 
 @dataclass(frozen=True)
@@ -52,13 +51,10 @@ class ClipPictures:
         ]
 
 
-def pictures_of(trained: Trained | None, clips: ClipSet, predictions: Sequence[Prediction]) -> list[ClipPictures]:
-    """Pixels of the predicted clips, with Grad-CAM maps of the predictions' models if they are `trained`."""
-    maps: list[dict[str, np.ndarray]] = [{} for _ in predictions]
-    if trained is not None:
-        from train.trace import clip_maps
-
-        maps = clip_maps(trained, clips, predictions)
+def pictures_of(
+    clips: ClipSet, predictions: Sequence[Prediction], maps: Sequence[Mapping[str, np.ndarray]]
+) -> list[ClipPictures]:
+    """Pixels of the predicted clips, each with its Grad-CAM `maps`."""
     found = [clips.keys.index(prediction.key) for prediction in predictions]
     made = [
         ClipPictures(clips.read("dynamic_image", clip), clips.read("motion", clip), each)

@@ -1,17 +1,21 @@
 """Single clips: what the model saw, what it predicted, and where the evidence lay (Fig. 7 and 8 of the paper)."""
 
+from __future__ import annotations
+
 import base64
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from data_cache.console.commandline import progress
 from data_cache.errors import MptError
 from data_cache.explore.charts import Bar, bars, open_clip
 from data_cache.explore.clips import entries
 from data_cache.explore.page import Chart, Section
+from data_cache.protocols.protocol import ClipKey
 from data_cache.read.reader import CacheReader
 from train.report.figures import CYCLE, figure, paper_style, save
 from train.report.pictures import ClipPictures, draw_panels, draw_probabilities, pictures_of
@@ -19,7 +23,14 @@ from train.results.metrics import Prediction
 from train.results.run_folder import Run, RunFolder
 from train.results.tables import Row, Table
 
+if TYPE_CHECKING:  # torch, which a report without pictures does not need
+    from train.data.clips import ClipSet
+
 log = logging.getLogger(__name__)
+
+MOST_MAPS = 500
+"""So many clips of a page have Grad-CAM maps: with a ViT-B, each takes a second or two on a CPU."""
+_MODELS = 8  # in memory at a time
 
 
 def find_caches(run: Run, given: Sequence[Path]) -> list[Path]:
@@ -81,39 +92,47 @@ def clip_entries(
 def gallery_section(run: Run, folder: Path, caches: Sequence[Path], shown: Sequence[dict[str, Any]]) -> Section:
     """The most telling clips, with links to them; a figure and Grad-CAM where the caches are at hand.
 
-    The Grad-CAM maps of these clips are added to what is `shown` of them.
+    Grad-CAM maps are added to what is `shown` of these clips, and of others up to MOST_MAPS.
     """
     section = Section("gallery", "Gallery")
     chosen = choose_clips(run)
     section.texts.append("For each class the most confident correct prediction, and the most confident wrong one.")
     known = {entry["key"]: entry for entry in shown}
-    chosen_entries = [known.get("/".join(p.key[1:])) or known["/".join(p.key)] for p in chosen]
+
+    def entry_of(prediction: Prediction) -> dict[str, Any]:
+        return known.get("/".join(prediction.key[1:])) or known["/".join(prediction.key)]
+
     name = ""
     if caches:
-        pictures = clip_pictures(run, chosen, caches)
+        from train.data.clips import open_clips
+
+        clips = open_clips(caches)
+        asked = {p.key: p for p in (*chosen, *run.predictions)}  # the chosen ones first
+        maps = grad_cam(run, clips, list(asked.values())[:MOST_MAPS])
+        pictures = pictures_of(clips, chosen, [maps.get(p.key, {}) for p in chosen])
         with paper_style("page"):  # too wide for a column
             name = save(gallery_figure(run, chosen, pictures), folder, "gallery")
-        for entry, picture in zip(chosen_entries, pictures, strict=True):
-            entry["heat"] = {part: _as_bytes(values) for part, values in picture.maps.items()}
+        for key, each in maps.items():
+            entry_of(asked[key])["heat"] = {part: _as_bytes(values) for part, values in each.items()}
         if pictures and pictures[0].eye is not None:
             section.texts.append(
                 "The middle frame is drawn twice: as the network sees it, and magnified for the eye: in luminance and "
                 "middle scales, by the α written there, at which less than 1 % of the values clip."
             )
         section.texts.append(
-            "Grad-CAM (a layer over these clips) on the image tokens shows where in the image the evidence for the "
+            "Grad-CAM (a layer over moving clips) on the image tokens shows where in the image the evidence for the "
             "prediction lies; on the motion patches, where in the magnified frames. Each is scaled to its own maximum."
         )
     else:
         section.texts.append("The caches of this run are not at hand, or --no-images was given: no pictures of clips.")
     rows = [
         Bar(
-            entry["key"],
+            entry_of(p)["key"],
             [float(p.probabilities.max())],
             [f"{p.probabilities.max():.0%} {run.classes[p.predicted]}, {'correct' if p.correct else 'wrong'}"],
-            open_clip(entry["key"]),
+            open_clip(entry_of(p)["key"]),
         )
-        for entry, p in zip(chosen_entries, chosen, strict=True)
+        for p in chosen
     ]
     section.charts.append(Chart(bars(rows), "Confidence of these predictions. A click shows the clip.", name))
     return section
@@ -125,20 +144,26 @@ def _as_bytes(values: np.ndarray) -> tuple[int, int, str]:
     return (*values.shape, base64.b64encode(scaled.tobytes()).decode())
 
 
-def clip_pictures(run: Run, chosen: Sequence[Prediction], caches: Sequence[Path]) -> list[ClipPictures]:
-    """Pixels of the chosen clips, with Grad-CAM maps by the models that left them out, where these can be loaded."""
-    import torch
-
-    from train.data.clips import open_clips
+def grad_cam(run: Run, clips: ClipSet, predictions: Sequence[Prediction]) -> dict[ClipKey, dict[str, np.ndarray]]:
+    """Grad-CAM maps of tested clips by the models that left them out; none where these cannot be loaded."""
+    from train.device import choose_device
     from train.results.checkpoint import load_trained
+    from train.trace import clip_maps
 
-    clips = open_clips(caches)
+    found: dict[ClipKey, dict[str, np.ndarray]] = {}
+    names = sorted({name for prediction in predictions for name in prediction.models})
     try:
-        names = sorted({name for prediction in chosen for name in prediction.models})
-        return pictures_of(load_trained(RunFolder(run.path), names, torch.device("cpu")), clips, chosen)
+        with progress("Grad-CAM", len(predictions), "clips") as advance:
+            for start in range(0, len(names), _MODELS):
+                group = names[start : start + _MODELS]
+                trained = load_trained(RunFolder(run.path), group, choose_device("auto"))
+                theirs = [p for p in predictions if p.models[0] in group]
+                found |= zip((p.key for p in theirs), clip_maps(trained, clips, theirs), strict=True)
+                advance(len(theirs), "")
     except MptError as error:
         log.info(f"note: no Grad-CAM maps: {error}")
-        return pictures_of(None, clips, chosen)
+        return {}
+    return found
 
 
 def choose_clips(run: Run, most: int = 12) -> list[Prediction]:
