@@ -11,11 +11,11 @@ import numpy as np
 
 from data_cache.console.commandline import progress
 from data_cache.explore.originals import NotInvertibleError, find_inverse, for_the_eye, original
-from data_cache.explore.pictures import picture_format, strip, strip_shape
+from data_cache.explore.pictures import SIDE, picture_format, strip, strip_shape
 from data_cache.files.atomic import write_bytes
 from data_cache.read.reader import CacheReader
 
-SIDE, SMALL_SIDE = 224, 112  # pixels of a frame on the page, in files of its own and embedded
+SMALL_SIDE = 112  # pixels of a frame that is embedded in the page
 _AHEAD = 8  # clips per job that are read before the first of them is written
 
 
@@ -56,12 +56,11 @@ def entries(
     ]
     if not images:
         return made
+    side = SMALL_SIDE if single_file else SIDE[picture_format()]
     with progress("drawing clips", len(made), "clips") as advance, ThreadPoolExecutor(os.cpu_count()) as pool:
         for start in range(0, len(made), _AHEAD):
             chunk = range(start, min(start + _AHEAD, len(made)))
-            for row, (kinds, facts) in zip(
-                chunk, pool.map(lambda row: _draw(reader, row, SMALL_SIDE if single_file else SIDE), chunk), strict=True
-            ):
+            for row, (kinds, facts) in zip(chunk, pool.map(lambda row: _draw(reader, row, side), chunk), strict=True):
                 made[row] |= facts | _store(kinds, folder, f"{first + row:04d}", single_file)
                 advance(1, "")
     return made

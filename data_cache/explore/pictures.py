@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
-QUALITY = {"avif": 36, "webp": 70}
-"""Pillow's, by format: at AVIF 36 the 250 clips of `mpt-preprocess demo --subjects 10 --size 224` take 21 MB."""
+QUALITY = {"avif": 36, "webp": 40}
+SIDE = {"avif": 224, "webp": 160}
+"""Pillow's quality, and pixels of a frame, by format: so the 250 clips of `mpt-preprocess demo --subjects 10 --size
+224` take 20 to 23 MB with either."""
 
 
 def strip_shape(frames: int) -> tuple[int, int]:

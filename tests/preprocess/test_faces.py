@@ -185,7 +185,7 @@ def test_scenes_of_the_demo_set_come_with_their_boxes(tmp_path: Path) -> None:
         assert np.corrcoef(crop(whole).ravel(), cropped.ravel())[0, 1] > 0.95
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(-0.4, 2))
 def test_the_margin_scales_the_square(margin: float) -> None:
     assert square_around(FaceBox(0, 0, 200, 100), margin).side == round(200 * (1 + 2 * margin))

@@ -25,7 +25,7 @@ def encoded(suffix: str, width: int, height: int, channels: int = 3, *options: i
     return cv2.imencode(suffix, picture, options)[1].tobytes()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.sampled_from(FORMATS), st.integers(1, 200), st.integers(1, 200), st.sampled_from([1, 3]))
 def test_the_size_is_that_of_the_decoded_picture(suffix: str, width: int, height: int, channels: int) -> None:
     data = encoded(suffix, width, height, channels)
@@ -72,7 +72,7 @@ def test_what_is_no_image_is_one_clear_line(content: bytes, tmp_path: Path) -> N
         assert "\n" not in str(caught.value)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(FORMATS), st.data())
 def test_damaged_headers_never_raise_anything_else(suffix: str, data: st.DataObject) -> None:
     whole = bytearray(encoded(suffix, 9, 7))

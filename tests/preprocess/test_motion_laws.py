@@ -48,7 +48,7 @@ def standard(frames: np.ndarray, fps: float, recipe: Recipe) -> tuple[np.ndarray
         return standardise(clip, plan_for(clip, recipe), recipe.size), asked
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     n=LENGTHS,
     samples=st.sampled_from([2, 5, 16, 24]),
@@ -116,7 +116,7 @@ def test_stored_pixels_are_those_of_the_equations(
         assert np.abs(rendered.dynamic_image - image).max() <= 1
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     n=LENGTHS,
     size=SIZES,
@@ -148,7 +148,7 @@ def test_constant_grey_stays_constant(
     assert rendered.clipped_fraction == 0
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     n=LENGTHS,
     size=SIZES,
@@ -193,7 +193,7 @@ def test_a_2_hz_wave_is_stored_at_its_magnified_size(explicit: bool) -> None:
 
 
 @given(n=st.integers(2, 24), seed=SEEDS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_reversing_a_clip_turns_its_linear_dynamic_image_into_the_negative(n: int, seed: int) -> None:
     recipe = Recipe(frames=n, size=12, levels=2, rank_pool="linear")
     clip = np.random.default_rng(seed).uniform(0, 255, (n, 12, 12, 3)).astype(np.float32)

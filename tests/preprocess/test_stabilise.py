@@ -74,7 +74,7 @@ def test_a_local_movement_keeps_its_energy(pixels: float) -> None:
     assert rms(band(clip, "rigid")) ** 2 > 0.9 * rms(band(clip)) ** 2
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(5, 40), st.integers(5, 40), st.sampled_from([1, 3]), st.integers(0, 9))
 def test_it_is_the_least_squares_fit(height: int, width: int, channels: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
