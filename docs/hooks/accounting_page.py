@@ -1,6 +1,6 @@
-"""The page `docs/accounting.md`: what the paper prints beside what we count, made from the code.
+"""The page `docs/explanation/accounting.md`: what the paper prints beside what we count, made from the code.
 
-python docs/hooks/accounting_page.py > docs/accounting.md
+python docs/hooks/accounting_page.py > docs/explanation/accounting.md
 """
 
 from collections.abc import Iterator

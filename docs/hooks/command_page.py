@@ -28,7 +28,7 @@ def on_files(files: Any, config: Any, **_: Any) -> Any:
     """Add the page to the site."""
     from mkdocs.structure.files import File
 
-    files.append(File.generated(config, "commands.md", content=page()))
+    files.append(File.generated(config, "reference/commands.md", content=page()))
     return files
 
 

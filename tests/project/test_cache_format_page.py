@@ -1,4 +1,4 @@
-"""docs/cache-format.md says what the program does: its tables, its example, its messages and exit codes."""
+"""docs/reference/cache-format.md says what the program does: its tables, its example, its messages and exit codes."""
 
 import errno
 import re
@@ -26,7 +26,7 @@ from data_cache.schema import ATTRIBUTES, FIELDS, IMAGE_FIELDS
 from train.results.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/cache-format.md").read_text(encoding="utf-8")
+PAGE = (ROOT / "docs/reference/cache-format.md").read_text(encoding="utf-8")
 ARCHIVED = ROOT / "tests/archive/cache-v1.h5"
 
 

@@ -1,4 +1,4 @@
-"""docs/datasets.md: its tables agree with the code, and its recipes work on sheets of the kind that they name."""
+"""The pages about data sets: their tables agree with the code, their recipes work on sheets as they are delivered."""
 
 import re
 import tomllib
@@ -12,7 +12,7 @@ from preprocess.datasets.corrections import CORRECTIONS
 from preprocess.datasets.manifest import manifest
 from preprocess.faces.boxes import read_boxes
 
-PAGE = (Path(__file__).parents[2] / "docs/datasets.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs/how-to/datasets.md").read_text(encoding="utf-8")
 
 
 def blocks(language: str) -> list[str]:
@@ -105,7 +105,7 @@ def test_the_recipe_for_other_sets(name: str, tmp_path: Path, monkeypatch: pytes
         write_frames(tmp_path / path.parent, path.name.format, range(1, 12))
     monkeypatch.chdir(tmp_path)
     (recipe,) = blocks("python")
-    exec(compile(recipe.replace('NAME = "mmew"', f"NAME = {name!r}"), "docs/datasets.md", "exec"), {})
+    exec(compile(recipe.replace('NAME = "mmew"', f"NAME = {name!r}"), "docs/how-to/datasets.md", "exec"), {})
     found = manifest(tmp_path / f"{name}.csv")
     assert found.failures == {}
     assert {clip.key for clip in found.clips} == set(frames)

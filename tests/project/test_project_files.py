@@ -12,6 +12,7 @@ import yaml
 from data_cache import __version__
 
 ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
 
 
 def read(name: str) -> Any:
@@ -71,9 +72,7 @@ def test_containers_copy_all_that_building_needs() -> None:
     assert needed == kept == copied
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md"))]
-)
+@pytest.mark.parametrize("page", PAGES)
 def test_the_files_that_a_page_names_exist(page: str) -> None:
     named = re.findall(
         r"\b(?:data_cache|preprocess|train|docs|examples|tests|benchmarks)/[\w/-]+\.(?:py|md|svg)\b",

@@ -1,4 +1,4 @@
-"""docs/sharing.md and docs/cluster.md: their commands run as they are printed, on small caches."""
+"""docs/sharing.md and docs/how-to/cluster.md: their commands run as they are printed, on small caches."""
 
 import importlib
 import os
@@ -21,7 +21,7 @@ from preprocess.datasets.base import LICENCE_NOTICE
 from train.results.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
-SHARING, CLUSTER = ((ROOT / f"docs/{name}.md").read_text(encoding="utf-8") for name in ("sharing", "cluster"))
+SHARING, CLUSTER = ((ROOT / f"docs/how-to/{name}.md").read_text(encoding="utf-8") for name in ("sharing", "cluster"))
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
 MODULES = {name: place.partition(":")[0] for name, place in SCRIPTS.items()}
 BATCH = "#!/bin/bash\n"
