@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 SHARING, CLUSTER = ((ROOT / f"docs/how-to/{name}.md").read_text(encoding="utf-8") for name in ("sharing", "cluster"))
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
 MODULES = {name: place.partition(":")[0] for name, place in SCRIPTS.items()}
+PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").rglob("*.md")} - {ROOT / "docs/reference/exit-codes.md"})]
+"""All pages but that of the messages, which quote commands in part."""
 BATCH = "#!/bin/bash\n"
 SERVER = "https://data.mylab.example"
 
@@ -49,9 +51,7 @@ def options_of(words: list[str]) -> set[str]:
     return {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
 
 
-@pytest.mark.parametrize(
-    "page", [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))], ids=lambda page: page.stem
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_every_command_and_option_exists(page: Path) -> None:
     for words in commands_in(page.read_text(encoding="utf-8")):
         known = options_of(words)
