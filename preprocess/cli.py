@@ -62,7 +62,7 @@ class InputOptions:
     )
     face_boxes: Path | None = option(  # noqa: RUF009
         None,
-        "CSV with a box for each face, for --faces csv: subject, clip, x, y, width, height (docs/datasets.md).",
+        "CSV with a box for each face, for --faces csv: subject, clip, x, y, width, height (docs/how-to/faces.md).",
         shown="<root>/face_boxes.csv",
     )
     no_corrections: bool = option(

@@ -1,4 +1,4 @@
-"""The protocols that papers use, with the class counts of the published composition of each set (docs/datasets.md)."""
+"""The protocols that papers use, with the class counts of each set as published (docs/explanation/protocols.md)."""
 
 from collections.abc import Mapping
 

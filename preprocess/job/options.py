@@ -32,7 +32,7 @@ class BuildOptions:
     scheduler: str | None = option(
         None,
         "run on the dask cluster of this scheduler, such as tcp://node1:8786; its workers need this package and the "
-        "same folders (docs/cluster.md)",
+        "same folders (docs/how-to/cluster.md)",
         panel=_RUN,
     )
     dry_run: bool = option(

@@ -42,7 +42,7 @@ def test_it_takes_fewer_than_forty_lines(script: str) -> None:
 @pytest.mark.parametrize("script", SHORT)
 def test_the_documentation_includes_it(script: str) -> None:
     """In the form of two lines: a formatter of code in Markdown reads the form of one line as arithmetic."""
-    pages = [path.read_text() for path in (ROOT / "docs").glob("adding-*.md")]
+    pages = [path.read_text() for path in (ROOT / "docs/how-to").glob("adding-*.md")]
     assert any(f"\n--8<--\nexamples/{script}\n--8<--\n" in page for page in pages)
 
 

@@ -11,7 +11,7 @@ from train.cost.accounting import account
 from train.model.build import Shape
 from train.paper.presets import PRESETS, ROWS, PaperRow
 
-PAGE = Path(__file__).parents[2] / "docs/accounting.md"
+PAGE = Path(__file__).parents[2] / "docs/explanation/accounting.md"
 COUNTS = {
     "mpt": 5_509_517,
     "motion-prompt": 201_101,
@@ -73,7 +73,7 @@ def test_every_preset_can_be_built(name: str) -> None:
 
 
 def test_the_page_is_up_to_date() -> None:
-    assert PAGE.read_text(encoding="utf-8") == page(), "run: python docs/hooks/accounting_page.py > docs/accounting.md"
+    assert PAGE.read_text(encoding="utf-8") == page(), f"run: python docs/hooks/accounting_page.py > {PAGE}"
 
 
 @pytest.mark.parametrize(

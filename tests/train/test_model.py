@@ -56,7 +56,7 @@ VARIANTS = [
 
 
 def idle_parameters(model: MPT) -> set[str]:
-    """Trained weights that nothing read by the head depends on (documented in docs/method.md).
+    """Trained weights that nothing read by the head depends on (documented in docs/explanation/method.md).
 
     In the last block only the tokens that are pooled matter. Deep prompts are replaced after every
     block, so what the motion branch makes of them is thrown away.

@@ -42,7 +42,8 @@ def predict(
         ),
     ] = None,
     face_boxes: Annotated[
-        Path | None, typer.Option(help="CSV of boxes (docs/datasets.md); a clip that is not from a CSV is new/<name>.")
+        Path | None,
+        typer.Option(help="CSV of boxes (docs/how-to/faces.md); a clip that is not from a CSV is new/<name>."),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="File with the backbone's weights.", show_default="as in training")

@@ -9,6 +9,7 @@ from data_cache.errors import UsageError
 from data_cache.explore.clips import strips
 from data_cache.explore.page import Page, Section
 from train.report.figures import Paper, paper_style
+from train.report.methods import write_methods
 from train.report.sections.gallery import clip_entries, find_caches, gallery_section, predictions_table
 from train.report.sections.scores import confusion_section, scores_section, subjects_section
 from train.report.sections.training import curves_section, features_section, kernels_section
@@ -89,6 +90,7 @@ def build_report(
     )
     for table in (predictions_table(run), *(table for section in page.sections for table in section.tables)):
         table.write(folder)
+    write_methods(run, folder)
     return page.write(folder, single_file=single_file)
 
 

@@ -41,7 +41,7 @@ def report(
     ] = "page",
     version: Version = None,
 ) -> None:
-    """Write RUN/report/index.html, a page to explore; its figures (PNG, PDF) and tables (CSV, LaTeX)."""
+    """Write RUN/report/index.html, a page to explore; figures (PNG, PDF), tables (CSV, LaTeX), methods and BibTeX."""
     if study is not None:
         report_study(study, name)
         return

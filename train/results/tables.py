@@ -10,6 +10,7 @@ from data_cache.files.atomic import write_bytes
 
 _LATEX = {"&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}"}
 _LATEX |= {"^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "–": "--", "±": r"$\pm$", "−": "$-$"}
+_LATEX |= {"α": r"$\alpha$", "×": r"$\times$", "³": r"\textsuperscript{3}"}
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,7 @@ class Table:
 
     def as_latex(self) -> str:
         """The table in LaTeX, with its caption and the rules of the package booktabs."""
-        lines = [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{_escaped(self.caption)}}}",
-            rf"\label{{tab:{self.name}}}",
-        ]
+        lines = [r"\begin{table}", r"\centering", rf"\caption{{{latex(self.caption)}}}", rf"\label{{tab:{self.name}}}"]
         lines += [rf"\begin{{tabular}}{{l{'r' * (len(self.headings) - 1)}}}", r"\toprule", _latex_row(self.headings)]
         lines += [r"\midrule", *(_latex_row(row.cells) for row in self.rows), r"\bottomrule", r"\end{tabular}"]
         return "\n".join([*lines, r"\end{table}", ""])
@@ -81,8 +77,9 @@ def _numbers(cell: str | int | float | Share) -> list[str | int | float]:
 
 
 def _latex_row(cells: Sequence[str | int | float | Share]) -> str:
-    return " & ".join(_escaped(str(cell)) for cell in cells) + r" \\"
+    return " & ".join(latex(str(cell)) for cell in cells) + r" \\"
 
 
-def _escaped(text: str) -> str:
+def latex(text: str) -> str:
+    """Text as LaTeX prints it."""
     return "".join(_LATEX.get(letter, letter) for letter in text)
