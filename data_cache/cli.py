@@ -42,7 +42,7 @@ def info(cache: Cache, json_output: AsJson = False) -> None:
         print_description(described)
 
 
-@app.command(epilog=example("mpt-cache verify data_cache/casme2.h5 --against theirs.fingerprint.json"))
+@app.command(epilog=example("mpt-cache verify data_cache/casme2.h5 --against theirs.json"))
 def verify(
     cache: Cache,
     quick: Annotated[bool, typer.Option("--quick", help="Structure and annotation only; reads no pixels.")] = False,

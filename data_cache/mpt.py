@@ -6,14 +6,12 @@ The stages are found by name when they are needed: this package imports neither,
 import os
 import platform
 import re
-import shutil
+import subprocess
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from difflib import get_close_matches
-from functools import partial
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, metadata, version
+from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -42,6 +40,7 @@ STAGES = {
     "predict": Stage("train.predict.cli", "Predict new clips with a trained run."),
 }
 """The commands in the order of work; `mpt train` is `mpt-train`."""
+_FORECASTS = ("time", "disk", "memory", "pixels")  # lines of a dry run that `status` repeats
 
 
 class _Stages(Group):
@@ -50,18 +49,18 @@ class _Stages(Group):
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return [*STAGES, *self.commands]
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        names = self.list_commands(ctx)
-        if args[0] not in names and (near := get_close_matches(args[0], names, 1)):
-            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
-        return super().resolve_command(ctx, args)
-
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in STAGES:
             return super().get_command(ctx, cmd_name)
         stage = import_module(STAGES[cmd_name].module).app.parser()
         stage.params = [each for each in stage.params if "completion" not in each.name]  # mpt has them itself
         return stage
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        names = self.list_commands(ctx)
+        if args[0] not in names and (near := get_close_matches(args[0], names, 1)):
+            ctx.fail(f"No such command {args[0]!r}. Did you mean {near[0]!r}?")
+        return super().resolve_command(ctx, args)
 
     def listed(self) -> list[tuple[str, str]]:
         return [*((name, stage.about) for name, stage in STAGES.items()), *super().listed()]
@@ -84,40 +83,43 @@ def overview(ctx: typer.Context, version: Version = None) -> None:  # noqa: ARG0
 @app.command(epilog=example("mpt status"))
 def status() -> None:
     """Show what is here (data sets, caches, runs, weights, GPU) and the command to type next."""
-    caches, cached = {path: _describe(path) for path in sorted(Path("data_cache").glob("*.h5"))}, set()
-    for path in caches:
-        cached |= {path.stem, path.stem.partition("-alpha")[0]}
-    sets = list(_of("preprocess", "data_sets", []))
-    _section("Data sets", [(name, f"{root}: {found}") for name, root, found in sets],
-             "none; put one into datasets/<set>, or set MPT_<SET>=FOLDER")  # fmt: skip
+    caches = {path: _describe(path) for path in sorted(Path("data_cache").glob("*.h5"))}
+    sets, runs = (
+        list(_of(*place, [])) for place in (("preprocess.datasets.find", "present"), ("train.status", "runs"))
+    )
+    _section("Data sets", sets, "none; put one into datasets/<set>, or set MPT_<SET>=FOLDER")
     _section("Caches", [(str(path), text) for path, text in caches.items()], "none in data_cache/")
-    runs = list(_of("train", "runs", []))
     _section("Runs", [(str(run.path), run.state) for run in runs], "none in runs/")
-    _section("Training", [("weights", _of("train", "weights", _ABSENT)), ("GPU", _of("train", "gpu", _ABSENT))], "")
+    _section("Training", _of("train.status", "machine", []), "not installed here")
+    typer.echo(typer.style("Next", bold=True))
+    waiting = [run.todo for run in runs if run.todo]
     trained = {name for run in runs for name in run.datasets}
-    command, forecast = next(_todo([name for name, _, _ in sets if name not in cached], list(caches), runs, trained))
-    typer.echo(f"{typer.style('Next', bold=True)}\n  {command}")
-    if forecast is not None:
-        try:
-            typer.echo(f"  {forecast()}")
-        except MptError as error:
-            typer.echo(visible(f"  but first: {error}"))
+    uncached = [name for name, _ in sets if not any(_is_of(path, name) for path in caches)]
+    untrained = [path for path in caches if not any(_is_of(path, name) for name in trained)]
+    if waiting:
+        typer.echo(visible(f"  {waiting[0]}"))
+    elif uncached:
+        _forecast("preprocess", uncached[0])
+    elif untrained:
+        _forecast("train", str(untrained[0]))
+    elif runs:
+        typer.echo(visible(f"  mpt predict CLIP {runs[0].path}"))
+    else:
+        typer.echo("  mpt preprocess demo --size 112   (a generated set that needs no licence: about 1 min, 0.2 GB)")
 
 
-def _todo(
-    sets: list[str], caches: list[Path], runs: list[Any], trained: set[str]
-) -> Iterator[tuple[str, Callable[[], str] | None]]:
-    """What can be done next, the most urgent first: the command, and what forecasts its time and size."""
-    yield from ((run.todo, None) for run in runs if run.todo)
-    yield from ((f"mpt preprocess {name}", partial(_call, "preprocess", "forecast", name)) for name in sets)
-    for path in caches:
-        if not {path.stem, path.stem.partition("-alpha")[0]} & trained:
-            yield f"mpt train {path}", partial(_call, "train", "forecast", path)
-    if len(runs) > 1:
-        yield f"mpt compare {runs[0].path} {runs[1].path}", None
-    if runs:
-        yield f"mpt predict CLIP {runs[0].path}", None
-    yield "mpt preprocess demo --size 112", lambda: "a generated set that needs no licence: about 1 min, 0.2 GB"
+def _is_of(cache: Path, dataset: str) -> bool:
+    return re.sub(r"-alpha[\d.]+$", "", cache.stem) == dataset
+
+
+def _forecast(stage: str, what: str) -> None:
+    """Print a command, and what its own dry run says of time and size, or what keeps it from running."""
+    typer.echo(visible(f"  mpt {stage} {what}"))
+    command = [sys.executable, "-P", "-m", STAGES[stage].module, what, "--dry-run"]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
+    said = [line for line in done.stdout.splitlines() if line.startswith(_FORECASTS)]
+    for line in said or done.stderr.splitlines()[-1:]:
+        typer.echo(visible(f"    {line}"))
 
 
 @app.command(epilog=example("mpt doctor"))
@@ -128,40 +130,28 @@ def doctor() -> None:
     from data_cache.files.space import free_bytes, readable
     from data_cache.sharing.download import download_folder
 
-    places = {"here": Path(), "temporary files": Path(tempfile.gettempdir()), "downloads": download_folder()}
     memory = psutil.virtual_memory()
     rows = [
         ("motion-prompt-tuning", __version__),
-        ("Python", f"{platform.python_version()} in {'an' if sys.prefix != sys.base_prefix else 'no'} environment"),
+        ("Python", platform.python_version()),
         ("system", f"{platform.platform()}, {os.cpu_count()} cores"),
         ("memory", f"{readable(memory.total)}, {readable(memory.available)} free"),
-        ("GPU", _of("train", "gpu", _ABSENT)),
-        ("weights", _of("train", "weights", _ABSENT)),
-        ("hub", _of("train", "hub", _ABSENT)),
-        *((f"free space, {what}", readable(free_bytes(place))) for what, place in places.items()),
-        ("terminal", f"{shutil.get_terminal_size().columns} columns, {sys.stdout.encoding}"),
+        *_of("train.status", "machine", []),
+        ("hub", _of("train.status", "hub", "not asked: train is not installed")),
+        *((f"free in {place}", readable(free_bytes(place))) for place in (Path.cwd(), download_folder())),
         *_packages(),
     ]
-    width = max(len(name) for name, _ in rows)
     for name, text in rows:
-        typer.echo(visible(f"{name:<{width}}  {text}"))
-
-
-_ABSENT = "not known: this stage is not installed"
+        typer.echo(visible(f"{name}: {text}"))
 
 
 def _packages() -> Iterator[tuple[str, str]]:
-    """What the distribution needs, and its optional parts, with the versions that are installed."""
-    try:
-        needed = metadata("motion-prompt-tuning").get_all("Requires-Dist") or []
-    except PackageNotFoundError:
-        yield "installed", "no; it runs from a folder"
-        return
-    for part in ("", "cluster", "remote", "faces"):
-        names = [re.split(r"[\s\[;<>=!~]", each)[0] for each in needed
-                 if (f"extra == '{part}'" in each.replace('"', "'") if part else "extra ==" not in each)]  # fmt: skip
-        found = [f"{name} {_version(name)}" for name in names]
-        yield (f"optional: {part}" if part else "packages"), ", ".join(found)
+    """What the distribution and its optional parts need, each with the version that is installed."""
+    parts: dict[str, list[str]] = {}
+    for each in requires("motion-prompt-tuning") or []:
+        name, part = re.split(r"[\s\[;<>=!~]", each)[0], re.search(r"extra == .(\w+)", each)
+        parts.setdefault(part[1] if part else "packages", []).append(f"{name} {_version(name)}")
+    yield from ((part, ", ".join(parts[part])) for part in ("packages", "cluster", "remote", "faces") if part in parts)
 
 
 def _version(package: str) -> str:
@@ -171,24 +161,18 @@ def _version(package: str) -> str:
         return "absent"
 
 
-def _call(stage: str, name: str, *arguments: Any) -> Any:
-    return getattr(import_module(f"{stage}.status"), name)(*arguments)
-
-
-def _of(stage: str, name: str, otherwise: Any) -> Any:
+def _of(module: str, name: str, otherwise: Any) -> Any:
     """What a stage says of itself; `otherwise` where it, or a package that it needs, is not installed."""
     try:
-        return _call(stage, name)
+        return getattr(import_module(module), name)()
     except ImportError:
         return otherwise
 
 
 def _section(title: str, rows: list[tuple[str, str]], otherwise: str) -> None:
-    typer.echo(typer.style(title, bold=True))
     width = max((len(name) for name, _ in rows), default=0)
-    for name, text in rows:
-        typer.echo(visible(f"  {name:<{width}}  {text}"))
-    typer.echo("" if rows else f"  {otherwise}\n")
+    lines = [f"  {name:<{width}}  {text}" for name, text in rows] or [f"  {otherwise}"]
+    typer.echo("\n".join([typer.style(title, bold=True), *map(visible, lines), ""]))
 
 
 def _describe(path: Path) -> str:
@@ -197,10 +181,8 @@ def _describe(path: Path) -> str:
 
     try:
         with CacheReader(path) as reader:
-            people = len(set(reader.clips.subject))
-            return f"{len(reader)} clips of {people} subjects, {reader.frames} × {reader.size} px, " + readable(
-                path.stat().st_size
-            )
+            size, people = readable(path.stat().st_size), len(set(reader.clips.subject))
+            return f"{len(reader)} clips of {people} subjects, {reader.frames} × {reader.size} px, {size}"
     except MptError as error:
         return str(error)
 

@@ -1,7 +1,7 @@
 """What `--help` says: a first tier with the options that matter, everything by `--help-all`, both made to be read.
 
-Typer's own help leaves 18 of 80 columns to the text of a command with many options. This one is laid out in two columns
-of plain text; it needs no rich, whose import would take half of the time that `--help` has.
+Typer's own help leaves 18 of 80 columns to the text of a command with many options, and imports rich for it, which
+takes as long as everything else that `--help` does.
 """
 
 import functools
@@ -23,8 +23,9 @@ MOST_SHOWN = 14
 _NAMES = 26  # columns of the names of options; the text has the rest
 _NARROWEST, _WIDEST = 60, 110
 _KINDS = {str: "TEXT", Path: "PATH", int: "N", float: "X"}
-_LATER = ("version", "install_completion", "show_completion")
 _TWIN = "_option"
+_LATER = ("version", "install_completion", "show_completion")  # in the second tier of every command
+_NAMES_OF_HELP = {"help_option_names": ["--help", "--help-all"]}
 
 
 @dataclass(frozen=True)
@@ -68,26 +69,21 @@ class App(typer.Typer):
 
     Args:
         about: what it does, and an example; shown by `--help`.
-        first: parameters that the first tier shows, for commands that have more than `MOST_SHOWN`.
+        first: parameters that the first tier shows, of commands that have `MOST_SHOWN` or more.
+        group: the class of the command, if it has subcommands.
     """
 
-    def __init__(self, about: str, first: tuple[str, ...] = (), group: type[TyperGroup] = Group) -> None:
-        settings = {"help_option_names": ["--help", "--help-all"]}
-        super().__init__(
-            help=about,
-            cls=group,
-            context_settings=settings,
-            no_args_is_help=True,
-            pretty_exceptions_enable=False,
-            rich_markup_mode=None,
-        )
-        self.first = first
+    def __init__(self, about: str, first: tuple[str, ...] = (), group: type[Group] = Group) -> None:
+        quiet: dict[str, Any] = {"pretty_exceptions_enable": False, "rich_markup_mode": None}
+        super().__init__(help=about, cls=group, context_settings=_NAMES_OF_HELP, no_args_is_help=True, **quiet)
+        self.settings: dict[str, Any] = {
+            "cls": type("_Command", (_Command,), {"first": first}),
+            "context_settings": _NAMES_OF_HELP,
+        }
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[..., Any]:
         """Register a function as `typer.Typer.command` does; its arguments may carry `Also`."""
-        names = {"help_option_names": ["--help", "--help-all"]}
-        register = super().command(name, cls=type("_Command", (_Command,), {"first": self.first}),
-                                   context_settings=names, **settings)  # fmt: skip
+        register = super().command(name, **self.settings, **settings)
 
         def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
             register(_with_twins(function))
@@ -96,7 +92,7 @@ class App(typer.Typer):
         return decorate
 
     def parser(self) -> Any:
-        """The command as it is parsed; with a single one, Typer leaves out the application's own text."""
+        """The command as it is parsed; of a single one, Typer leaves out the application's own text."""
         if self.registered_callback is None and len(self.registered_commands) == 1:
             self.registered_commands[0].epilog = self.info.help
         return typer.main.get_command(self)
@@ -104,43 +100,33 @@ class App(typer.Typer):
 
 def _with_twins(function: Callable[..., Any]) -> Callable[..., Any]:
     """A command whose arguments that carry `Also` may be given as options."""
-    parameters, twins = [], {}
-    for parameter in inspect.signature(function).parameters.values():
-        found = [each for each in get_args(parameter.annotation)[1:] if isinstance(each, Also)]
-        parameter = parameter.replace(kind=parameter.KEYWORD_ONLY)
-        if found:
-            kind, info, *_ = get_args(parameter.annotation)
-            twin, flag, needed = f"{parameter.name}{_TWIN}", found[0].flag, parameter.default is parameter.empty
-            twins[parameter.name] = (twin, flag, info.metavar, needed)
-            other = typer.Option(
-                flag, metavar=_value(kind), help=f"The same as {info.metavar.strip('.[]')}.", show_default=False
-            )
+    parameters: list[inspect.Parameter] = []
+    twins: dict[str, tuple[str, str, bool]] = {}  # name → flag, metavar, whether it has to be given
+    for each in inspect.signature(function).parameters.values():
+        parameter = each.replace(kind=each.KEYWORD_ONLY)
+        kind, info, *more = get_args(each.annotation) or (None, None)
+        for also in (mark for mark in more if isinstance(mark, Also)):
+            twins[each.name] = also.flag, info.metavar.strip(".[]"), each.default is each.empty
+            option = typer.Option(also.flag, help=f"The same as {twins[each.name][1]}.", show_default=False)
             parameter = parameter.replace(default=None, annotation=Annotated[Optional[kind], info])  # noqa: UP045
-            option = parameter.replace(name=twin, annotation=Annotated[Optional[kind], other])  # noqa: UP045
-            parameters.append(option)
+            twin = Annotated[Optional[kind], option]  # type: ignore[valid-type]  # noqa: UP045
+            parameters.append(parameter.replace(name=each.name + _TWIN, annotation=twin))
         parameters.append(parameter)
-    if not twins:
-        return function
 
     @functools.wraps(function)
     def run(**values: Any) -> Any:
-        for name, (twin, flag, metavar, needed) in twins.items():
-            option = values.pop(twin)
-            if option and values[name]:
-                both = f"as an argument ({_shown(values[name])}) and as {flag} ({_shown(option)})"
-                raise UsageError(f"{metavar.strip('.[]')} is given {both}; keep one of them")
-            if needed and not (option or values[name]):
-                raise UsageError(f"{metavar.strip('.')} is missing: name it as an argument or with {flag}; see --help")
-            values[name] = values[name] or option or None
+        for name, (flag, metavar, needed) in twins.items():
+            argument, option = values[name], values.pop(name + _TWIN)
+            if argument and option:
+                raise UsageError(f"{metavar} is given as {argument} and as {flag} {option}; keep one of them")
+            if needed and not (argument or option):
+                raise UsageError(f"{metavar} is missing: name it as an argument or with {flag}; see --help")
+            values[name] = argument or option or None
         return function(**values)
 
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {each.name: each.annotation for each in parameters}
-    return run
-
-
-def _shown(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return run if twins else function
 
 
 def options_of(command: Any, everything: bool = True) -> list[Any]:
@@ -155,14 +141,13 @@ def options_of(command: Any, everything: bool = True) -> list[Any]:
 def name_of(parameter: Any, kinds: dict[str, Any]) -> str:
     """How an argument or option is written: `CACHE...`, `-o, --output PATH`, `--[no-]compile`."""
     if parameter.param_type_name == "argument":
-        if parameter.metavar:
-            return str(parameter.metavar)
-        return parameter.name.upper() if parameter.required else f"[{parameter.name.upper()}]"
+        name = parameter.name.upper()
+        return str(parameter.metavar or (name if parameter.required else f"[{name}]"))
     long, *_ = [flag for flag in parameter.opts if flag.startswith("--")]  # those after it are its old names
+    if parameter.is_flag and parameter.secondary_opts:
+        return f"--[no-]{long[2:]}"
     flags = ", ".join([*(flag for flag in parameter.opts if not flag.startswith("--")), long])
-    if parameter.is_flag:
-        return f"--[no-]{long[2:]}" if parameter.secondary_opts else flags
-    return f"{flags} {parameter.metavar or _value(kinds[parameter.name])}"
+    return flags if parameter.is_flag else f"{flags} {parameter.metavar or _value(kinds[parameter.name])}"
 
 
 def choices_of(kind: Any) -> tuple[Any, ...]:
@@ -170,6 +155,12 @@ def choices_of(kind: Any) -> tuple[Any, ...]:
     if get_origin(kind) is Literal:
         return get_args(kind)
     return next((found for each in get_args(kind) if (found := choices_of(each))), ())
+
+
+def _value(kind: Any) -> str:
+    """What an option takes: its choices, or the kind of value."""
+    inner = [each for each in get_args(kind) if each is not type(None)]
+    return "|".join(map(str, choices_of(kind))) or (_value(inner[0]) if inner else _KINDS[kind])
 
 
 def text_of(parameter: Any, kinds: dict[str, Any]) -> str:
@@ -187,56 +178,41 @@ def text_of(parameter: Any, kinds: dict[str, Any]) -> str:
     return f"{text} Default: {default}." if parameter.show_default and default is not None else text
 
 
-def _value(kind: Any) -> str:
-    """What an option takes: its choices, or the kind of value."""
-    chosen = choices_of(kind)
-    inner = [each for each in get_args(kind) if each is not type(None)]
-    return "|".join(map(str, chosen)) if chosen else _value(inner[0]) if inner else _KINDS[kind]
-
-
 def _lines(command: Any, path: str, everything: bool) -> Iterator[str]:
     """The help of a command that is typed as `path`, line by line."""
     width = min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST)
     kinds = get_type_hints(command.callback) if command.callback else {}
     arguments = [each for each in command.params if each.param_type_name == "argument"]
-    subcommands = command.listed() if isinstance(command, Group) else []
+    commands = command.listed() if isinstance(command, Group) else []
     every, options = options_of(command), options_of(command, everything)
-    words = ["COMMAND"] if subcommands else [name_of(each, kinds) for each in arguments]
-    yield from textwrap.wrap(" ".join(["Usage:", path, *words, "[options]"]), width, subsequent_indent="  ")
-    yield from _paragraphs(command.help, width)
-    yield from _section("Arguments", [(name_of(each, kinds), text_of(each, kinds)) for each in arguments], width)
-    yield from _section("Commands", subcommands, width)
-    panels: dict[str, list[tuple[str, str]]] = {}
+    words = ["COMMAND"] if commands else [name_of(each, kinds) for each in arguments]
+    panels = {"Arguments": [(name_of(each, kinds), text_of(each, kinds)) for each in arguments], "Commands": commands}
     for each in options:
         panel = (everything and each.rich_help_panel) or "Options"
         panels.setdefault(panel, []).append((name_of(each, kinds), text_of(each, kinds)))
     if len(options) < len(every):
         panels.setdefault("Options", []).append(("--help-all", f"All {len(every)} options."))
-    for panel, rows in panels.items():
-        yield from _section(panel, rows, width)
+    yield " ".join(["Usage:", path, *words, "[options]"])
+    yield from _paragraphs(command.help, width)
+    for title, rows in panels.items():
+        yield from _section(title, rows, width)
     yield from _paragraphs(command.epilog, width)
 
 
 def _paragraphs(text: str | None, width: int) -> Iterator[str]:
-    for paragraph in inspect.cleandoc(text or "").split("\n\n"):
-        if paragraph:
-            yield ""
-            typed = paragraph.startswith("Example:")  # to be copied in one piece
-            yield from (
-                [paragraph] if typed else textwrap.wrap(" ".join(paragraph.split()), width, break_on_hyphens=False)
-            )
+    for paragraph in filter(None, inspect.cleandoc(text or "").split("\n\n")):
+        whole = paragraph.startswith("Example:")  # to be copied in one piece
+        yield ""
+        yield from [paragraph] if whole else textwrap.wrap(paragraph, width, break_on_hyphens=False)
 
 
 def _section(title: str, rows: list[tuple[str, str]], width: int) -> Iterator[str]:
     """Names and their texts in two columns, below a title; a long name has a line of its own."""
-    if not rows:
-        return
-    yield from ("", typer.style(title, bold=True))
-    column = min(_NAMES, max(len(name) for name, _ in rows) + 4)
+    if rows:
+        yield from ("", typer.style(title, bold=True))
+    column = min(_NAMES, 4 + max((len(name) for name, _ in rows), default=0))
     for name, text in rows:
         lines = textwrap.wrap(text, width - column, break_on_hyphens=False) or [""]
-        if len(name) + 4 <= column:
-            yield f"  {name:<{column - 2}}{lines.pop(0)}".rstrip()
-        else:
-            yield f"  {name}"
+        fits = len(name) + 4 <= column
+        yield f"  {name:<{column - 2}}{lines.pop(0) if fits else ''}".rstrip()
         yield from (f"{'':{column}}{line}" for line in lines)

@@ -26,14 +26,6 @@ def require_space(path: Path, needed: int, what: str) -> None:
         )
 
 
-def lasting(seconds: float) -> str:
-    """A span of time for people, in two digits: 40 s, 6 min, 3.5 h, 12 days."""
-    for size, unit in ((86400, "days"), (3600, "h"), (60, "min")):
-        if seconds >= 1.5 * size:
-            return f"{float(f'{seconds / size:.2g}'):g} {unit}"
-    return f"{float(f'{max(seconds, 1):.2g}'):g} s"
-
-
 def readable(size: int) -> str:
     """A number of bytes for people."""
     power = min((len(str(size)) - 1) // 3, 4)

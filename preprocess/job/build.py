@@ -17,7 +17,7 @@ from data_cache.console.interrupt import stop_request
 from data_cache.digest import digest
 from data_cache.errors import ClipsFailed, Interrupted, InvalidFile, StaleFile, typed_command
 from data_cache.files.lock import writer_lock
-from data_cache.files.space import free_bytes, lasting, readable, require_space
+from data_cache.files.space import free_bytes, readable, require_space
 from data_cache.names import natural_key
 from data_cache.schema import CacheAttributes, cache_bytes
 from data_cache.write.parts import (
@@ -29,7 +29,7 @@ from data_cache.write.parts import (
     parts_folder,
     shard_path,
 )
-from preprocess.clip import Clip, ClipError, VideoSpan
+from preprocess.clip import ClipError, VideoSpan
 from preprocess.datasets.base import Discovery
 from preprocess.job.options import BuildOptions
 from preprocess.job.provenance import (
@@ -214,19 +214,19 @@ def _print_forecast(job: _Job, states: Mapping[Path, str], tasks: Sequence[Task]
     shards, needed = _space(job, tasks)
     typer.echo(f"to do: {len(tasks)} clips, {shards} shards")
     typer.echo(f"disk: {readable(needed)} needed (shards and cache), {readable(free_bytes(next(iter(states))))} free")
-    seconds = seconds_per_clip([(task.clip, task.recipes) for task in tasks])
+    seconds = _seconds_per_clip(tasks)
     if seconds is not None:
         workers = min(available_jobs(job.options.jobs), len(tasks))
-        typer.echo(f"time: about {lasting(seconds * len(tasks) / workers)} with {workers} workers here")
+        typer.echo(f"time: about {seconds * len(tasks) / workers:.2g} s with {workers} workers here")
 
 
-def seconds_per_clip(work: Sequence[tuple[Clip, tuple[Recipe, ...]]], tries: int = 3) -> float | None:
+def _seconds_per_clip(tasks: Sequence[Task], tries: int = 3) -> float | None:
     """Seconds of work per clip, measured on a few of them; the first one, which warms up, does not count."""
     times = []
-    for clip, recipes in [work[0], *work[:: max(1, len(work) // tries)][:tries]]:
+    for task in [tasks[0], *tasks[:: max(1, len(tasks) // tries)][:tries]]:
         started = time.perf_counter()
         try:
-            process_clip(clip, recipes)
+            process_clip(task.clip, task.recipes)
         except (ClipError, ValueError):
             continue
         times.append(time.perf_counter() - started)
