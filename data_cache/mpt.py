@@ -73,11 +73,9 @@ app = make_app(
 )
 
 
-@app.callback(invoke_without_command=True, no_args_is_help=False)
-def overview(ctx: typer.Context, version: Version = None) -> None:  # noqa: ARG001 - acts through its callback
-    """List the commands."""
-    if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
+@app.callback()
+def main_options(version: Version = None) -> None:
+    """Options before the subcommand."""
 
 
 @app.command(epilog=example("mpt status"))

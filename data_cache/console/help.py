@@ -41,6 +41,7 @@ class _Help:
     first: tuple[str, ...] = ()
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        args = args or ["--help"] * getattr(self, "no_args_is_help", False)
         ctx.meta["everything"] = "--help-all" in args
         try:
             return super().parse_args(ctx, args)  # type: ignore[misc]
