@@ -1,4 +1,4 @@
-"""The command `mpt-cache`: look at caches, check them, join them, hand them on. Parsing and printing only."""
+"""The command `mpt-cache`: inspect caches, check, merge, draw and export them. Parsing and printing only."""
 
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from data_cache.errors import InvalidFile, StaleFile, UsageError
 from data_cache.names import visible
 
 app = make_app(
-    "Look at a cache, check it, join several, hand one on.\n\n"
+    "Inspect a cache, check it, merge several, export one.\n\n"
     "CACHE is a path, or a URL with http(s):// or s3://, which is copied to this machine once.\n\n"
     + example("mpt-cache verify data_cache/casme2.h5")
 )
@@ -42,12 +42,13 @@ def info(cache: Cache, json_output: AsJson = False) -> None:
         print_description(described)
 
 
-@app.command(epilog=example("mpt-cache verify data_cache/casme2.h5 --against other-lab.fingerprint.json"))
+@app.command(epilog=example("mpt-cache verify data_cache/casme2.h5 --against theirs.json"))
 def verify(
     cache: Cache,
     quick: Annotated[bool, typer.Option("--quick", help="Structure and annotation only; reads no pixels.")] = False,
     against: Annotated[
-        Path | None, typer.Option(help="Fingerprint of another lab's cache ('mpt-cache export'): is this one the same?")
+        Path | None,
+        typer.Option(help="Fingerprint ('mpt-cache export') of another lab's cache, to compare this one with."),
     ] = None,
     json_output: AsJson = False,
 ) -> None:
@@ -85,7 +86,7 @@ def merge(
     output: Annotated[Path, typer.Option("--output", "-o", help="Cache to write.")],
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
-    """Join caches that hold different clips of one data set, made with one recipe."""
+    """Merge caches that hold different clips of one data set, made with one recipe."""
     from data_cache.files.lock import writer_lock
     from data_cache.files.space import require_space
     from data_cache.read.reader import CacheReader
@@ -107,7 +108,9 @@ def export(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="File to write.", show_default="<cache>.fingerprint.json")
     ] = None,
-    no_images: Annotated[bool, typer.Option("--no-images", hidden=True, help="As ever: there are none in it.")] = True,
+    no_images: Annotated[
+        bool, typer.Option("--no-images", hidden=True, help="Changes nothing: a fingerprint holds no image.")
+    ] = True,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Write the fingerprint of a cache: labels, hashes and recipe without any image, for 'verify --against'."""
@@ -138,7 +141,7 @@ def preview(
         Path | None, typer.Option("--output", "-o", help="PNG to write.", show_default="<cache>.png")
     ] = None,
     frames: Annotated[int, typer.Option(min=1, help="Magnified frames shown of each clip.")] = 6,
-    most: Annotated[int, typer.Option("--most", min=1, max=100, help="Clips shown at most.")] = 8,
+    most: Annotated[int, typer.Option("--max-clips", "--most", min=1, max=100, help="Clips shown at most.")] = 8,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
 ) -> None:
     """Draw a contact sheet: the dynamic image and some magnified frames of each clip."""

@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def canonical_json(value: Any) -> str:
@@ -26,11 +27,13 @@ def digest(value: Any) -> str:
     return hashlib.sha256(canonical_json(value).encode(errors="backslashreplace")).hexdigest()
 
 
-def digest_arrays(arrays: Iterable[np.ndarray]) -> str:
+def digest_arrays(arrays: Iterable["np.ndarray"]) -> str:
     """SHA-256 over the bytes of C-ordered `arrays`, one after the other, as 64 hex digits."""
+    from numpy import ascontiguousarray  # not above: every --help imports this module
+
     state = hashlib.sha256()
     for array in arrays:
-        state.update(np.ascontiguousarray(array).data)
+        state.update(ascontiguousarray(array).data)
     return state.hexdigest()
 
 

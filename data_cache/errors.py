@@ -13,6 +13,10 @@ from pathlib import Path
 
 from data_cache.names import without_secrets
 
+INSTALLATION = "pip install '.{extras}' in the clone of this project"
+"""How to install, until there is a release in a package index: then pip install 'motion-prompt-tuning{extras}'."""
+PAGES = "docs/{page}.md in the clone"
+"""Where a page of the documentation is, until the site has an address."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -62,6 +66,11 @@ class Interrupted(MptError):
     """The user pressed Ctrl-C; what was finished is kept."""
 
     exit_code = 130
+
+
+def installation(*extras: str) -> str:
+    """How this software is installed, with optional parts such as "faces"."""
+    return INSTALLATION.format(extras=f"[{','.join(extras)}]" if extras else "")
 
 
 def is_disk_full(error: BaseException) -> bool:

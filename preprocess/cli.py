@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from data_cache.console.commandline import Version, example, make_app, run
+from data_cache.console.help import Also
 from data_cache.console.options import option, with_options
+from data_cache.errors import PAGES
 from preprocess.datasets.find import ADAPTERS
 from preprocess.job.options import BuildOptions, cache_path, targets
 from preprocess.recipe import Recipe, read_recipe
@@ -22,8 +24,10 @@ log = logging.getLogger(__name__)
 
 app = make_app(
     "Turn a micro-expression data set into one shareable cache of dynamic images and magnified motion.\n\n"
-    + example("mpt-preprocess casme2 --root ~/CASME2 --alpha 20   →   data_cache/casme2.h5")
-)
+    + example("mpt-preprocess casme2 ~/CASME2   →   data_cache/casme2.h5"),
+    first=("camera", "part", "supplement", "name", "subjects", "output", "movie", "recipe", "alpha", "faces",
+           "face_boxes", "size", "jobs", "allow_missing", "force", "dry_run"),
+)  # fmt: skip
 
 CHOICES = ("sheet", "camera", "part", "supplement", "fps")
 """Options of single data sets: keyword arguments of their adapters."""
@@ -40,12 +44,12 @@ class InputOptions:
     sheet: Path | None = option(  # noqa: RUF009
         None, "Annotation sheet to read (.xlsx or .csv).", shown="the newest in the folder"
     )
-    camera: str | None = option(None, "Of SMIC: hs, vis or nir.", shown="hs")
-    part: str | None = option(None, "Of CAS(ME)³: a or c.", shown="a")
+    camera: str | None = option(None, "Camera of SMIC: hs, vis or nir.", shown="hs")
+    part: str | None = option(None, "Part of CAS(ME)³: a or c.", shown="a")
     supplement: bool = option(
-        False, "Of CASME II: add sub24/EP02_07, whose row is in no official sheet.", flag="--supplement"
+        False, "Add sub24/EP02_07 to CASME II, whose row is in no official sheet.", flag="--supplement"
     )
-    fps: float | None = option(None, "Of a manifest: frame rate of folders without one of their own.")
+    fps: float | None = option(None, "Frame rate of folders in a manifest that state none.")
     output: Path | None = option(  # noqa: RUF009
         None, "Cache to write.", flag="--output -o", shown="data_cache/<set>.h5"
     )
@@ -53,7 +57,7 @@ class InputOptions:
         None,
         "Magnification factor (paper: 20). Give it several times for one cache each, from one decoding.",
         minimum=0,
-        shown=str(Recipe.alpha),
+        shown=f"{Recipe.alpha:g}",
     )
     recipe: Path | None = option(  # noqa: RUF009
         None,
@@ -62,7 +66,8 @@ class InputOptions:
     )
     face_boxes: Path | None = option(  # noqa: RUF009
         None,
-        "CSV with a box for each face, for --faces csv: subject, clip, x, y, width, height (docs/how-to/faces.md).",
+        "CSV with a box for each face, for --faces csv: subject, clip, x, y, width, height "
+        f"({PAGES.format(page='how-to/faces')}).",
         shown="<root>/face_boxes.csv",
     )
     no_corrections: bool = option(
@@ -85,6 +90,11 @@ class InputOptions:
         return found, settings | {"faces": faces}
 
 
+Folder = Annotated[
+    Path | None,
+    typer.Argument(metavar="[FOLDER]", help="Its folder as delivered.", show_default="$MPT_<SET>, else datasets/<set>"),
+    Also("--root"),
+]
 DatasetName = Annotated[str, typer.Argument(help=f"{', '.join(ADAPTERS)}, or a manifest (FILE.csv).")]
 
 
@@ -112,11 +122,11 @@ def main_options(version: Version = None) -> None:
 
 def add_dataset(name: str) -> None:
     """Add the subcommand that caches a data set of the table `ADAPTERS` (preprocess/datasets/find.py)."""
-    without = tuple(choice for choice in CHOICES if choice not in signature(ADAPTERS[name].adapter).parameters)
+    absent = (choice for choice in CHOICES if choice not in signature(ADAPTERS[name].adapter).parameters)
 
-    @_command(f"{name} --root ~/{name} --alpha 20", name=name, about=ADAPTERS[name].about, without=without)
-    def dataset(*, chosen: dict[str, Any], given: dict[str, Any], how: dict[str, Any]) -> None:
-        inputs = InputOptions(**chosen)
+    @_command(f"{name} ~/{name}", name=name, about=ADAPTERS[name].about, without=("root", *absent))
+    def dataset(folder: Folder = None, *, chosen: dict[str, Any], given: dict[str, Any], how: dict[str, Any]) -> None:
+        inputs = InputOptions(**chosen, root=folder)
         _build(inputs.find(name), inputs, given, how)
 
 
@@ -127,9 +137,13 @@ for _name in ADAPTERS:
 
 @_command("manifest recordings.csv --faces auto", without=("root", "no_corrections", *CHOICES))
 def manifest(
-    csv_file: Annotated[Path, typer.Argument(help="CSV: subject, clip, path, emotion[, onset, apex, offset, fps].")],
+    csv_file: Annotated[
+        Path,
+        typer.Argument(metavar="FILE", help="CSV: subject, clip, path, emotion[, onset, apex, offset, fps]."),
+        Also("--csv"),
+    ],
     name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the CSV's name")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frame rate of folders without one of their own.")] = None,
+    fps: Annotated[float | None, typer.Option(help="Frame rate of folders that state none.")] = None,
     *,
     chosen: dict[str, Any],
     given: dict[str, Any],
@@ -144,7 +158,9 @@ def manifest(
 @_command("demo --subjects 4 --size 112", without=("root", "no_corrections", *CHOICES))
 def demo(
     root: Annotated[
-        Path | None, typer.Option(help="Folder to generate the set in.", show_default=str(DEMO_ROOT))
+        Path | None,
+        typer.Argument(metavar="[FOLDER]", help="Where to generate the set.", show_default=str(DEMO_ROOT)),
+        Also("--root"),
     ] = None,
     subjects: Annotated[int | None, typer.Option(min=2, max=99, help="Number of drawn persons.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every byte of the set.")] = None,
@@ -171,9 +187,10 @@ def demo(
 
 
 @app.command(epilog=example("mpt-preprocess check casme2"))
-@with_options(InputOptions, into="chosen", without=("output", "alpha", "recipe", "face_boxes"))
+@with_options(InputOptions, into="chosen", without=("root", "output", "alpha", "recipe", "face_boxes"))
 def check(
     dataset: DatasetName,
+    folder: Folder = None,
     protocol: Annotated[
         str | None, typer.Option(help="Classes to count by, or a TOML file.", show_default="that of the data set")
     ] = None,
@@ -185,7 +202,7 @@ def check(
     from preprocess.check.anomalies import check as examine
     from preprocess.check.table import print_report
 
-    report = examine(InputOptions(**chosen).find(dataset), protocol)
+    report = examine(InputOptions(**chosen, root=folder).find(dataset), protocol)
     if json:
         typer.echo(report.as_json())
     else:

@@ -91,8 +91,9 @@ class Recipe:
     faces: Literal["none", "csv", "auto"] = option(
         "none",
         "none uses whole frames; csv crops to boxes from a file; auto to what a detector finds (extra faces). One crop "
-        "per clip, never per frame. By default none where frames are cropped already, else auto",
+        "per clip, never per frame. Unless typed, it is none where frames are cropped already, else auto",
         panel=_SPACE,
+        shown="chosen from the data",
     )
     face_margin: float = option(
         0.0, "share of the face's size to add on every side of its box", panel=_SPACE, minimum=-0.4, maximum=2.0

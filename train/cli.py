@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from data_cache.console.commandline import Version, example, make_app, run
+from data_cache.console.help import Also
 from data_cache.console.options import with_options
 from data_cache.errors import MptError, UsageError
 from data_cache.names import name_problem
@@ -15,9 +16,11 @@ from train.config import Execution, TrainConfig, resolve
 from train.terminal import print_json, print_pairs, print_seeds, print_study, print_summary
 
 app = make_app(
-    "Train a frozen, prompt-tuned ViT on a cache and evaluate it leave-one-subject-out.\n\n"
-    + example("mpt-train --cache data_cache/casme2.h5")
-)
+    "Train a frozen, prompt-tuned ViT on caches and test it on the subjects that it has not seen.\n\n"
+    + example("mpt-train data_cache/casme2.h5"),
+    first=("preset", "presets", "name", "epochs", "lr", "protocol", "seeds", "final", "device", "dry_run", "overwrite",
+           "config"),
+)  # fmt: skip
 
 
 def list_presets(value: bool) -> None:
@@ -35,11 +38,10 @@ def list_presets(value: bool) -> None:
 def train(
     cache: Annotated[
         list[str],
-        typer.Option(
-            "--cache",
-            metavar="CACHE",
-            help="Cache from mpt-preprocess, a path or a URL; several for a composite protocol.",
+        typer.Argument(
+            metavar="CACHE...", help="Cache from mpt-preprocess, a path or a URL; several for a composite protocol."
         ),
+        Also("--cache"),
     ],
     preset: Annotated[str, typer.Option(help="Named settings: a row of the paper's tables, and more.")] = "mpt",
     presets: Annotated[

@@ -14,6 +14,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from data_cache import __version__
+from data_cache.console.help import App
 from data_cache.console.interrupt import ignore_interrupts
 from data_cache.errors import Interrupted, MptError, NoSpace, UsageError, is_disk_full, typed_command
 from data_cache.names import visible
@@ -21,14 +22,12 @@ from data_cache.names import visible
 _QUIET_INTERVAL = 30.0  # seconds between progress lines where stderr is no terminal
 
 
-def make_app(help: str) -> typer.Typer:
-    """A Typer application in the house style."""
-    return typer.Typer(help=help, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich")
+make_app = App
 
 
 def example(command: str) -> str:
     """The line at the end of a command's help that shows how it is typed."""
-    return f"[bold]Example[/bold]: {command}"
+    return f"Example: {command}"
 
 
 def version_option(value: bool) -> None:
@@ -44,9 +43,8 @@ Version = Annotated[
 """The option that every command has."""
 
 
-def run(app: typer.Typer, program: str) -> NoReturn:
+def run(app: App, program: str) -> NoReturn:
     """Run an application; print an expected error as one clear line and leave with its exit code."""
-    _show_text_of_single_command(app)
     for package in ("data_cache", "preprocess", "train"):
         logger = logging.getLogger(package)
         logger.setLevel(logging.INFO)
@@ -55,7 +53,7 @@ def run(app: typer.Typer, program: str) -> NoReturn:
         sys.stdout.reconfigure(errors="backslashreplace")  # as stderr does: a file's name may be in any encoding
     try:
         try:
-            app(prog_name=program)
+            app.parser()(prog_name=program)
         finally:
             ignore_interrupts()  # the outcome is settled; Python's own way out would answer with a traceback
     except MptError as error:
@@ -83,12 +81,6 @@ class _Messages(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         say(record.getMessage())
-
-
-def _show_text_of_single_command(app: typer.Typer) -> None:
-    """Put an application's text below its command's: with one command, Typer shows the command's alone."""
-    if app.registered_callback is None and len(app.registered_commands) == 1:
-        app.registered_commands[0].epilog = app.info.help
 
 
 def say(message: str) -> None:

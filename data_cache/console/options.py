@@ -131,12 +131,13 @@ def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     names = (metadata["flag"] or "").split()
     if kind is bool and not names:
         names = ["--{0}/--no-{0}".format(field.name.replace("_", "-"))]
-    default = "none" if field.default is None else str(field.default).lower() if kind is bool else str(field.default)
+    value = field.default
+    default = str(value).lower() if kind is bool else f"{value:g}" if isinstance(value, float) else str(value)
     typed = typer.Option(
         *names,
         help=metadata["help"],
         rich_help_panel=metadata["panel"],
-        show_default=metadata["shown"] or default,
+        show_default=metadata["shown"] or (value is not None and default),
         min=metadata["minimum"],
         max=metadata["maximum"],
     )

@@ -18,7 +18,7 @@ import numpy as np
 from h5py import h5a, h5d, h5l, h5o, h5s, h5z
 
 from data_cache.digest import canonical_json
-from data_cache.errors import InvalidFile, MptError, UsageError
+from data_cache.errors import InvalidFile, MptError, UsageError, installation
 from data_cache.names import name_problem, text_problem
 from data_cache.schema import ATTRIBUTES, FIELDS, FORMAT, FORMAT_VERSION, TABLE_FIELDS, CacheAttributes, Field
 
@@ -145,7 +145,7 @@ def _check_is_cache(file: h5py.File, path: Path) -> None:
     if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
         raise InvalidFile(
             f"{path} has cache format {version[:20]}; this software reads {FORMAT_VERSION.partition('.')[0]}.x: "
-            "upgrade it with 'pip install -U motion-prompt-tuning'"
+            f"update the software (git pull, then {installation()})"
         )
     complete = read_attribute(file, "complete")
     if not (isinstance(complete, bool | np.bool_) and complete):

@@ -19,7 +19,7 @@ import platformdirs
 
 from data_cache.console.commandline import progress
 from data_cache.digest import digest
-from data_cache.errors import InvalidFile, Locked, MptError, UsageError, is_disk_full
+from data_cache.errors import InvalidFile, Locked, MptError, UsageError, installation, is_disk_full
 from data_cache.files.atomic import replacing, sync, write_json
 from data_cache.files.checksum import checksum_in, file_sha256, write_sidecar
 from data_cache.files.lock import lock_path, read_holder, writer_lock
@@ -113,8 +113,7 @@ class _Remote:
             self.files, self.path = fsspec.core.url_to_fs(f"{scheme.lower()}://{rest}", **options)
         except ImportError as error:
             raise UsageError(
-                f"{self.shown} needs a package that is not installed here ({error}); "
-                "pip install 'motion-prompt-tuning[remote]'"
+                f"{self.shown} needs a package that is not installed here ({error}); {installation('remote')}"
             ) from error
         except ValueError as error:
             raise UsageError(f"{self.shown} is no address ({without_secrets(str(error))}); correct it") from error

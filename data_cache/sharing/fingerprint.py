@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_cache.digest import changes
-from data_cache.errors import InvalidFile, UsageError
+from data_cache.errors import InvalidFile, UsageError, installation
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import Problem
 from data_cache.schema import IMAGE_FIELDS, TABLE_FIELDS
@@ -61,8 +61,8 @@ def read_fingerprint(path: Path) -> dict[str, Any]:
     version = str(values.get("format_version"))
     if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
         raise InvalidFile(
-            f"{path} has fingerprint format {version[:20]}; this software reads {FORMAT_VERSION}: upgrade it with "
-            "'pip install -U motion-prompt-tuning'"
+            f"{path} has fingerprint format {version[:20]}; this software reads {FORMAT_VERSION}: update the software "
+            f"(git pull, then {installation()})"
         )
     kinds = {"dataset": str, "recipe": dict, "provenance": dict, "clips": list}
     names = {"subject", "clip", "sha256", *_ANNOTATION}

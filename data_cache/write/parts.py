@@ -93,6 +93,6 @@ def failure_report(failures: Mapping[str, str], clips: int, written: Sequence[Pa
         f"{', '.join(map(str, written))} holds the others."
         if written
         else "No cache was written; finished clips are kept. Fix these, then run the same command again, or add "
-        "--allow-missing to go on without them."
+        "--allow-missing to leave them out."
     )
     return f"{len(failures)} of {clips} clips cannot be used:\n" + "\n".join(lines) + f"\n{outcome}"

@@ -32,7 +32,7 @@ def print_report(report: Report) -> None:
         mark = " " if expected else "[red]![/red]"
         for line in grouped((anomaly.key, anomaly.found) for anomaly in anomalies):
             console.print(f"{mark} {_shown(line)}")
-    console.print(f"\nunexpected, marked !: {report.unexpected}" if report.unexpected else "\nas expected")
+    console.print(f"\nunexpected, marked !: {report.unexpected}" if report.unexpected else "\nOK: nothing unexpected")
 
 
 def _shown(text: str) -> str:

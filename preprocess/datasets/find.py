@@ -1,12 +1,12 @@
 """From what a user types to clips: the data set by its name, or a manifest by its path."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_cache.errors import UsageError
+from data_cache.errors import MptError, UsageError
 from preprocess.datasets.base import Adapter, Discovery, environment_name
 from preprocess.datasets.casme2 import casme2
 from preprocess.datasets.casme3 import casme3
@@ -58,6 +58,19 @@ def find(name: str, root: Path | None = None, *, corrected: bool = True, **choic
         raise UsageError(f"no data set {name!r}; choose one of {', '.join(ADAPTERS)}, or name a manifest (FILE.csv)")
     adapter = ADAPTERS[name].adapter
     return adapter(dataset_root(name, root), corrected=corrected, **_offered(name, adapter, choices))
+
+
+def present() -> Iterator[tuple[str, str]]:
+    """The data sets that have a folder: name, and the folder with what was found there, for `mpt status`."""
+    for name in ADAPTERS:
+        root = dataset_root(name, None)
+        if root.is_dir():
+            try:
+                found = find(name)
+                lost = f", {len(found.failures)} cannot be used (mpt preprocess check {name})" if found.failures else ""
+                yield name, f"{root}: {len(found.clips)} clips{lost}"
+            except (MptError, OSError) as error:
+                yield name, f"{root}: {error}"
 
 
 def _offered(name: str, adapter: Callable[..., Discovery], choices: dict[str, Any]) -> dict[str, Any]:

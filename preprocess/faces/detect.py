@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from data_cache.errors import UsageError
+from data_cache.errors import UsageError, installation
 from preprocess.clip import FaceBox, median_box
 
 FIRST_FRAMES = 8
@@ -36,8 +36,8 @@ def load_detector() -> Any:
         import dlib
     except ImportError as error:
         raise UsageError(
-            "--faces auto needs a face detector: pip install 'motion-prompt-tuning[faces]'; or pass --faces csv with "
-            "boxes of your own, or --faces none to use whole frames"
+            f"--faces auto needs a face detector: {installation('faces')}; or pass --faces csv with boxes of your own, "
+            "or --faces none to use whole frames"
         ) from error
     return dlib.get_frontal_face_detector()
 

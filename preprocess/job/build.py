@@ -202,13 +202,14 @@ def _space(job: _Job, missing: Sequence[Task]) -> tuple[int, int]:
 def _print_forecast(job: _Job, states: Mapping[Path, str], tasks: Sequence[Task]) -> None:
     """Print what a build would do to stdout: clips, disk space, time; `states` is cache → what `state_of` says."""
     found = job.found
-    typer.echo(f"{found.dataset}: {len(found.clips)} clips, {len(found.failures)} that cannot be used")
+    lost = f"{len(found.failures)} that cannot be used" if found.failures else "all usable"
+    typer.echo(f"{found.dataset}: {len(found.clips)} clips, {lost}")
     for key, reason in sorted(found.failures.items()):
         typer.echo(f"  {key}: {reason}")
     for path, state in states.items():
         typer.echo(f"{path}: {state}")
     if not tasks:
-        typer.echo("every shard is there; only the merge is left, if anything")
+        typer.echo("nothing to compute: every clip is done")
         return
     shards, needed = _space(job, tasks)
     typer.echo(f"to do: {len(tasks)} clips, {shards} shards")
@@ -258,7 +259,7 @@ def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
             advance(1, f"{len(failures)} failed" if failures else "")
         if stop.is_set():
             raise Interrupted(
-                f"interrupted; {done - len(failures)} of {clips} clips are done and kept. Go on with: {typed_command()}"
+                f"interrupted; {done - len(failures)} of {clips} clips are done. Resume with: {typed_command()}"
             )
     return failures
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from data_cache.console.options import check_options, option
-from data_cache.errors import UsageError
+from data_cache.errors import PAGES, UsageError
 from preprocess.recipe import Recipe
 
 CACHE_FOLDER = Path("data_cache")
@@ -32,7 +32,7 @@ class BuildOptions:
     scheduler: str | None = option(
         None,
         "run on the dask cluster of this scheduler, such as tcp://node1:8786; its workers need this package and the "
-        "same folders (docs/how-to/cluster.md)",
+        f"same folders ({PAGES.format(page='how-to/cluster')})",
         panel=_RUN,
     )
     dry_run: bool = option(

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from uuid import uuid4
 
 from data_cache import __version__
-from data_cache.errors import UsageError, typed_command
+from data_cache.errors import UsageError, installation, typed_command
 from data_cache.files.atomic import write_bytes
 
 log = logging.getLogger(__name__)
@@ -77,7 +77,7 @@ class DaskCluster:
             from distributed import Client
         except ImportError as error:
             raise UsageError(
-                "--scheduler needs dask, which is not installed here; pip install 'motion-prompt-tuning[cluster]'"
+                f"--scheduler needs dask, which is not installed here; {installation('cluster')}"
             ) from error
         # What dask logs about a scheduler that goes away, this program says in one line.
         for name in logging.root.manager.loggerDict:
@@ -155,5 +155,5 @@ def _complaint(answer: Any) -> str:
     if not isinstance(answer, BaseException):
         return str(answer)
     if "ImportError" in repr(answer) or "ModuleNotFoundError" in repr(answer):  # dask wraps it in other exceptions
-        return f"this package is not installed there ({answer}); pip install motion-prompt-tuning=={__version__}"
+        return f"this package is not installed there ({answer}); {installation()}, version {__version__}"
     return f"{type(answer).__name__}: {answer}"

@@ -62,7 +62,7 @@ class Processes:
                 return
             raise UsageError(
                 "a worker process was killed, most likely for lack of memory; use fewer with --jobs. "
-                f"What was finished is kept; go on with: {typed_command()}"
+                f"What was finished is kept; resume with: {typed_command()}"
             ) from error
 
 

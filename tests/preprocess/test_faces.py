@@ -61,7 +61,7 @@ def test_without_the_extra_the_message_says_how_to_get_it(
     monkeypatch.setitem(sys.modules, "dlib", None)
     done = command("mpt-preprocess", "samm", "--root", tmp_path, "-o", tmp_path / "out.h5", *SMALL)
     assert done.code == 2
-    assert "pip install 'motion-prompt-tuning[faces]'" in done.err
+    assert "pip install '.[faces]'" in done.err
     done = command("mpt-preprocess", "samm", "--root", tmp_path, "-o", tmp_path / "out.h5", "--faces", "none", *SMALL)
     assert done.code == 0
 

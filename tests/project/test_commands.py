@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from commands import COMMANDS, Command
 
 from data_cache import __version__
@@ -19,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 def parser(program: str) -> Any:
     """The command as it is parsed, with its subcommands."""
-    return typer.main.get_command(importlib.import_module(COMMANDS[program]).app)
+    return importlib.import_module(COMMANDS[program]).app.parser()
 
 
 def every_command() -> list[tuple[str, ...]]:

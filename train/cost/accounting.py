@@ -84,7 +84,7 @@ def account_lines(counted: Account) -> Sequence[tuple[str, str]]:
         *((f"{part} parameters", f"{count:,}") for part, count in counted.trained.items()),
         ("trained parameters", f"{counted.trained_total:,} ({counted.trained_total / 1e6:.1f} M)"),
         ("frozen", f"{frozen:,}"),
-        ("multiply–adds per clip", f"{counted.multiply_adds / 1e9:.1f} G (the paper's GFLOPs)"),
+        ("MACs per clip", f"{counted.multiply_adds / 1e9:.1f} G (the paper's GFLOPs)"),
         ("with the class-token shortcut", f"{counted.multiply_adds_shortcut / 1e9:.1f} G"),
     ]
 

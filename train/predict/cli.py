@@ -6,11 +6,15 @@ from typing import Annotated
 import typer
 
 from data_cache.console.commandline import Version, example, make_app, run, say
+from data_cache.console.help import Also
+from data_cache.errors import PAGES
 
 app = make_app(
     "Predict new clips with a trained run: a folder of frames, a video, a CSV of clips, or a cache.\n\n"
-    + example("mpt-predict clip.mp4 --run runs/casme2-mpt --onset 120 --offset 180")
-)
+    + example("mpt-predict clip.mp4 runs/casme2-mpt --onset 120 --offset 180"),
+    first=("fold", "onset", "offset", "fps", "faces", "face_boxes", "gradcam", "magnified", "output", "device",
+           "json_output"),
+)  # fmt: skip
 
 
 @app.command()
@@ -21,7 +25,7 @@ def predict(
             metavar="INPUT", help="Folder of frames, video, CSV (path[, clip, …]), or cache (a path or a URL)."
         ),
     ],
-    run_path: Annotated[Path, typer.Option("--run", help="Folder of a run with checkpoints.")],
+    run_path: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run with checkpoints."), Also("--run")],
     fold: Annotated[
         str | None,
         typer.Option(
@@ -43,7 +47,9 @@ def predict(
     ] = None,
     face_boxes: Annotated[
         Path | None,
-        typer.Option(help="CSV of boxes (docs/how-to/faces.md); a clip that is not from a CSV is new/<name>."),
+        typer.Option(
+            help=f"CSV of boxes ({PAGES.format(page='how-to/faces')}); a clip that is not from a CSV is new/<name>."
+        ),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="File with the backbone's weights.", show_default="as in training")

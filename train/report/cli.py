@@ -17,7 +17,7 @@ app = make_app(
 @app.command()
 def report(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="RUN...", help="Folder of a run, and of others to compare it with.")
+        list[Path] | None, typer.Argument(metavar="[RUN]...", help="Folder of a run, and of others to compare it with.")
     ] = None,
     study: Annotated[str | None, typer.Option(help="Print a study's table instead: paper, ours, difference.")] = None,
     name: Annotated[
