@@ -13,7 +13,7 @@ from data_cache.console.commandline import Version, example, make_app, run
 from data_cache.console.options import option, with_options
 from preprocess.datasets.find import ADAPTERS
 from preprocess.job.options import BuildOptions, cache_path, targets
-from preprocess.recipe import Recipe, read_recipe
+from preprocess.recipe import NAMED, Recipe, read_recipe
 
 if TYPE_CHECKING:
     from preprocess.datasets.base import Discovery
@@ -55,10 +55,11 @@ class InputOptions:
         minimum=0,
         shown=str(Recipe.alpha),
     )
-    recipe: Path | None = option(  # noqa: RUF009
+    recipe: str | None = option(
         None,
-        'File to take the settings from: a cache, its fingerprint, or JSON such as {"alpha": 20}; what is typed wins.',
-        shown="the defaults",
+        f"Settings to start from: {', '.join(NAMED)}, or a file: a cache, its fingerprint, or JSON such as "
+        '{"alpha": 20}; what is typed wins.',
+        shown="paper",
     )
     face_boxes: Path | None = option(  # noqa: RUF009
         None,
