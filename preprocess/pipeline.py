@@ -9,7 +9,7 @@ from data_cache.schema import ClipRecord
 from preprocess.clip import Clip, ClipError
 from preprocess.faces.crop import Crop, crop_for
 from preprocess.frames.read import read_frames, resize
-from preprocess.motion.magnify import render
+from preprocess.motion.magnify import quantise, render
 from preprocess.motion.stabilise import NUISANCES
 from preprocess.motion.temporal import TemporalPlan, temporal_plan
 from preprocess.recipe import Recipe
@@ -25,7 +25,7 @@ def process_clip(clip: Clip, recipes: Sequence[Recipe]) -> list[ClipRecord]:
     cv2.setNumThreads(1)  # workers share the cores; more threads inside each only get in the way
     plan = plan_for(clip, recipes[0])
     standard = standardise(clip, plan, recipes[0].size, crop_for(clip, recipes[0]), NUISANCES[recipes[0].stabilise])
-    records = []
+    records, onset_frame = [], quantise(standard[0])[0]
     for recipe in recipes:
         rendered = render(standard, plan, recipe)  # α does not enter the plan
         records.append(
@@ -41,6 +41,7 @@ def process_clip(clip: Clip, recipes: Sequence[Recipe]) -> list[ClipRecord]:
                 clipped_fraction=rendered.clipped_fraction,
                 dynamic_image=rendered.dynamic_image,
                 motion=rendered.motion,
+                onset_frame=onset_frame,
             )
         )
     return records
