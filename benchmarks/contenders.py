@@ -21,6 +21,7 @@ from preprocess.recipe import Recipe
 
 FRAMES, HEIGHT, WIDTH = 66, 340, 280
 DEFAULT = Recipe()
+STABILISED = Recipe(stabilise="rigid")
 THOROUGH = Recipe(explicit_pyramid=True, sampling="box", gains="evm")
 ATTRIBUTES = CacheAttributes("benchmark", DEFAULT.as_json(), DEFAULT.digest, "0" * 64, {}, "synthetic")
 
@@ -58,6 +59,11 @@ def ours(clip: Clip) -> None:
 def ours_written(clip: Clip) -> None:
     """(c+)."""
     write_shard(clip.frames[0].with_suffix(".h5"), process_clip(clip, [DEFAULT])[0], ATTRIBUTES)  # type: ignore[index]
+
+
+def ours_stabilised(clip: Clip) -> None:
+    """(c*)."""
+    process_clip(clip, [STABILISED])
 
 
 def ours_thorough(clip: Clip) -> None:
@@ -112,6 +118,7 @@ CONTENDERS: dict[str, Callable[[Clip], None]] = {
     "b imread, needed frames": read_needed,
     "c ours": ours,
     "c+ ours, written": ours_written,
+    "c* ours, stabilised": ours_stabilised,
     "d ours, explicit": ours_thorough,
     "e per-level, as usual": as_usual,
 }

@@ -8,6 +8,7 @@ ratio the median over rounds of the ratio to reading all frames in the same roun
 
     a  cv2.imread of all 66 frames          b  of the 16 that are needed
     c  ours, default recipe                 c+ the same, and the finished shard of the cache on disk
+    c* the same with --stabilise rigid
     d  ours, explicit pyramid, box sampling of all frames, evm gains
     e  as labs usually write it: pyramids of every frame, scipy filter on every level, then sampling
     f  public magnification packages, where they are installed

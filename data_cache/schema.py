@@ -12,7 +12,7 @@ import numpy as np
 from data_cache.digest import changes, digest_arrays
 
 FORMAT = "mpt-cache"
-FORMAT_VERSION = "1.0"
+FORMAT_VERSION = "1.1"
 _FILE_OVERHEAD = 16_384  # bytes of an HDF5 file of one clip besides its arrays; measured: 8 kB
 
 
@@ -25,12 +25,14 @@ class Field:
         kind: "uint8", "int32", "float32", or "text:N" for N bytes of UTF-8, zero padded.
         shape: the axes after the clip axis; "T" frames and "S" pixels come from the recipe.
         meaning: what a value says, with its unit and range.
+        since: the version that brought it; a file of 1.0, or one that was joined with such, lacks those of 1.1.
     """
 
     path: str
     kind: str
     shape: tuple[str | int, ...]
     meaning: str
+    since: str = "1.0"
 
     @property
     def name(self) -> str:
@@ -63,6 +65,7 @@ class Field:
 FIELDS = (
     Field("dynamic_image", "uint8", ("S", "S", 3), "rank-pooled dynamic image, RGB, min–max scaled to 0..255"),
     Field("motion", "uint8", ("T", "S", "S", 3), "magnified motion sequence, RGB, 0..255"),
+    Field("onset_frame", "uint8", ("S", "S", 3), "the onset frame, cropped and resized only, RGB, 0..255", "1.1"),
     Field("clips/subject", "text:64", (), "subject, as the data set writes it (sub01, 006, s1)"),
     Field("clips/clip", "text:128", (), "clip name, unique within its subject"),
     Field("clips/emotion", "text:64", (), "raw emotion label, lower case; classes are made in training"),
@@ -73,9 +76,18 @@ FIELDS = (
     Field("clips/fps", "float32", (), "native frame rate in Hz"),
     Field("clips/clipped_fraction", "float32", (), "share of motion values cut to 0..255, 0..1"),
     Field("clips/sha256", "text:64", (), "SHA-256 over the bytes of dynamic_image, then motion, hex"),
+    Field("clips/onset_frame_sha256", "text:64", (), "SHA-256 over the bytes of onset_frame, hex", "1.1"),
 )
 IMAGE_FIELDS = tuple(field for field in FIELDS if field.is_image)
 TABLE_FIELDS = tuple(field for field in FIELDS if not field.is_image)
+HASHED = {"sha256": ("dynamic_image", "motion"), "onset_frame_sha256": ("onset_frame",)}
+"""Column → the image fields that its hash covers; `sha256` stays what it was in 1.0, whose readers compare it."""
+
+
+def fields_of(*, onset_frames: bool) -> tuple[Field, ...]:
+    """The fields of a file that has onset frames, or of one that has none."""
+    return tuple(field for field in FIELDS if onset_frames or field.since == "1.0")
+
 
 ATTRIBUTES = {
     "format": f'"{FORMAT}"',
@@ -111,6 +123,7 @@ class ClipRecord:
     clipped_fraction: float
     dynamic_image: np.ndarray
     motion: np.ndarray
+    onset_frame: np.ndarray | None = None
 
     @property
     def key(self) -> str:
@@ -119,8 +132,13 @@ class ClipRecord:
 
     @cached_property
     def sha256(self) -> str:
-        """Hash of the two arrays' bytes."""
+        """Hash of the bytes of dynamic image and motion."""
         return digest_arrays([self.dynamic_image, self.motion])
+
+    @property
+    def onset_frame_sha256(self) -> str | None:
+        """Hash of the bytes of the onset frame, where there is one."""
+        return None if self.onset_frame is None else digest_arrays([self.onset_frame])
 
 
 @dataclass(frozen=True)

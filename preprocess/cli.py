@@ -15,7 +15,7 @@ from data_cache.console.options import option, with_options
 from data_cache.errors import PAGES
 from preprocess.datasets.find import ADAPTERS
 from preprocess.job.options import BuildOptions, cache_path, targets
-from preprocess.recipe import Recipe, read_recipe
+from preprocess.recipe import NAMED, Recipe, read_recipe
 
 if TYPE_CHECKING:
     from preprocess.datasets.base import Discovery
@@ -59,10 +59,11 @@ class InputOptions:
         minimum=0,
         shown=f"{Recipe.alpha:g}",
     )
-    recipe: Path | None = option(  # noqa: RUF009
+    recipe: str | None = option(
         None,
-        'File to take the settings from: a cache, its fingerprint, or JSON such as {"alpha": 20}; what is typed wins.',
-        shown="the defaults",
+        f"Settings to start from: {', '.join(NAMED)}, or a file: a cache, its fingerprint, or JSON such as "
+        '{"alpha": 20}; what is typed wins.',
+        shown="paper",
     )
     face_boxes: Path | None = option(  # noqa: RUF009
         None,

@@ -9,7 +9,8 @@ from data_cache.schema import ClipRecord
 from preprocess.clip import Clip, ClipError
 from preprocess.faces.crop import Crop, crop_for
 from preprocess.frames.read import read_frames, resize
-from preprocess.motion.magnify import render
+from preprocess.motion.magnify import quantise, render
+from preprocess.motion.stabilise import NUISANCES
 from preprocess.motion.temporal import TemporalPlan, temporal_plan
 from preprocess.recipe import Recipe
 
@@ -23,8 +24,8 @@ def process_clip(clip: Clip, recipes: Sequence[Recipe]) -> list[ClipRecord]:
     """
     cv2.setNumThreads(1)  # workers share the cores; more threads inside each only get in the way
     plan = plan_for(clip, recipes[0])
-    standard = standardise(clip, plan, recipes[0].size, crop_for(clip, recipes[0]))
-    records = []
+    standard = standardise(clip, plan, recipes[0].size, crop_for(clip, recipes[0]), NUISANCES[recipes[0].stabilise])
+    records, onset_frame = [], quantise(standard[0])[0]
     for recipe in recipes:
         rendered = render(standard, plan, recipe)  # α does not enter the plan
         records.append(
@@ -40,6 +41,7 @@ def process_clip(clip: Clip, recipes: Sequence[Recipe]) -> list[ClipRecord]:
                 clipped_fraction=rendered.clipped_fraction,
                 dynamic_image=rendered.dynamic_image,
                 motion=rendered.motion,
+                onset_frame=onset_frame,
             )
         )
     return records
@@ -60,13 +62,13 @@ def plan_for(clip: Clip, recipe: Recipe) -> TemporalPlan:
     return temporal_plan(len(clip.frames), clip.fps, recipe, index)
 
 
-def standardise(clip: Clip, plan: TemporalPlan, size: int, crop: Crop | None = None) -> np.ndarray:
-    """The clip as T frames of size×size: (T, S, S, 3) float32, 0..255 (paper, IV-A).
+def standardise(clip: Clip, plan: TemporalPlan, size: int, crop: Crop | None = None, room: int = 0) -> np.ndarray:
+    """The clip as T frames of size×size: (T, S, S, 3) float32, 0..255 (paper, IV-A), and `room` empty ones after.
 
     Every frame is cropped alike, if at all. Native frames are added to the samples that use them as
     they are decoded, so memory does not depend on the length of the clip.
     """
-    samples = np.zeros((len(plan.sampling), size, size, 3), np.float32)
+    samples = np.zeros((len(plan.sampling) + room, size, size, 3), np.float32)
     for index, image in read_frames(clip.frames, plan.needed_frames):
         image = crop(image) if crop else image
         weights = plan.sampling[:, index]

@@ -1,6 +1,7 @@
 """Every setting that changes pixels, in one frozen dataclass; its JSON and digest are stored in the cache."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from math import isfinite
@@ -161,19 +162,28 @@ class Recipe:
         return replace(self, alpha=alpha)
 
 
-def read_recipe(path: Path | None) -> dict[str, Any]:
-    """The settings that a file holds; none without a file. Those that it leaves out keep their defaults.
+NAMED: Mapping[str, Mapping[str, Any]] = {
+    "paper": {},
+    "clean": {"sampling": "box", "motion_form": "band", "stabilise": "rigid", "blur": 1.0},
+}
+"""Recipes that `--recipe` knows by name, as what they change of the defaults, which are the paper's."""
+
+
+def read_recipe(source: str | Path | None) -> dict[str, Any]:
+    """The settings of a named recipe or of a file; none without a source. Those left out keep their defaults.
 
     Args:
-        path: a cache (.h5), a JSON file of settings, or one that has them under "recipe", such as a fingerprint.
+        source: a name in `NAMED`, a cache (.h5), a JSON file of settings, or one that has them under "recipe", such
+            as a fingerprint.
 
     Raises:
-        UsageError: the file cannot be read, is no JSON object, has an unknown setting or a bad value, or is of another
-            version of the arithmetic.
+        UsageError: there is no recipe of that name and no such file; or the file cannot be read, is no JSON object,
+            has an unknown setting or a bad value, or is of another version of the arithmetic.
         InvalidFile: a file named .h5 is no cache.
     """
-    if path is None:
-        return {}
+    if source is None or str(source) in NAMED:
+        return dict(NAMED[str(source or "paper")])
+    path = Path(source)
     if path.suffix.lower() in (".h5", ".hdf5") and path.is_file():
         from data_cache import CacheReader  # h5py is not needed for anything else in this module
 
@@ -183,7 +193,10 @@ def read_recipe(path: Path | None) -> dict[str, Any]:
         try:
             values = json.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
-            raise UsageError(f"--recipe {path} cannot be read ({error.strerror})") from error
+            names = ", ".join(NAMED)
+            raise UsageError(
+                f"--recipe {path} cannot be read ({error.strerror}); a recipe is {names}, or a file"
+            ) from error
         except (ValueError, RecursionError) as error:
             raise UsageError(f"--recipe {path} is no JSON file: {error}") from error
         if isinstance(values, dict):

@@ -100,6 +100,7 @@ def make_cache() -> Callable[..., Path]:
         frames: int = 8,
         seed: int = 0,
         emotions: tuple[str, ...] = EMOTIONS,
+        onset_frames: bool = True,
         **given: object,
     ) -> Path:
         rng = np.random.default_rng(seed)
@@ -113,6 +114,7 @@ def make_cache() -> Callable[..., Path]:
                 rise = np.linspace(0, 60, frames)[:, None, None] * (label - 2) / 2
                 motion[:, : size // 2, :, 0] += rise.astype(np.int64)
                 image = rng.integers(0, 256, (size, size, 3), dtype=np.uint8)
+                motion = np.clip(motion, 0, 255).astype(np.uint8)
                 record = ClipRecord(
                     subject=subject,
                     clip=f"EP{number:02d}",
@@ -124,7 +126,8 @@ def make_cache() -> Callable[..., Path]:
                     fps=200.0,
                     clipped_fraction=0.0,
                     dynamic_image=image,
-                    motion=np.clip(motion, 0, 255).astype(np.uint8),
+                    motion=motion,
+                    onset_frame=motion[0] if onset_frames else None,
                 )
                 shards.append(path.with_name(f"{path.name}.{subject}.{number}"))
                 write_shard(shards[-1], record, attributes)

@@ -67,7 +67,10 @@ def entries(
 
 
 def _draw(reader: CacheReader, row: int, side: int) -> tuple[dict[str, bytes], dict[str, Any]]:
-    """The strips m (magnified), d (dynamic image), o (original) and e (for the eye) of a clip, and facts on them."""
+    """The strips m (magnified), d (dynamic image), o (original) and e (for the eye) of a clip, and facts on them.
+
+    Where the original cannot be had, f is the stored onset frame, the one still picture of the face.
+    """
     motion = reader.motion(row)
     kinds = {"m": strip(motion, side), "d": strip(reader.dynamic_image(row)[None], side)}
     try:
@@ -77,6 +80,8 @@ def _draw(reader: CacheReader, row: int, side: int) -> tuple[dict[str, bytes], d
         kinds |= {"o": strip(np.rint(frames).astype(np.uint8), side), "e": strip(eye, side)}
         return kinds, {"eye": alpha, "error": round(inverse.typical_error, 2)}
     except NotInvertibleError as error:
+        if (face := reader.onset_frame(row)) is not None:
+            kinds["f"] = strip(face[None], side)
         return kinds, {"why": str(error)}
 
 

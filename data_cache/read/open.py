@@ -20,7 +20,7 @@ from h5py import h5a, h5d, h5l, h5o, h5s, h5z
 from data_cache.digest import canonical_json
 from data_cache.errors import InvalidFile, MptError, UsageError, installation
 from data_cache.names import name_problem, text_problem
-from data_cache.schema import ATTRIBUTES, FIELDS, FORMAT, FORMAT_VERSION, TABLE_FIELDS, CacheAttributes, Field
+from data_cache.schema import ATTRIBUTES, FIELDS, FORMAT, FORMAT_VERSION, HASHED, CacheAttributes, Field, fields_of
 
 _FILTERS = (h5z.FILTER_DEFLATE, h5z.FILTER_FLETCHER32)
 _MOST_ROWS_IN_A_CHUNK = 65_536  # of a column; MPT writes 1024
@@ -35,7 +35,10 @@ _PROVENANCE = {"notes": list, "corrections": list, "omitted": dict, "versions": 
 
 @dataclass(frozen=True)
 class ClipTable:
-    """The `/clips` columns of N clips; text as lists of str, numbers as arrays of shape (N,)."""
+    """The `/clips` columns of N clips; text as lists of str, numbers as arrays of shape (N,).
+
+    `onset_frame_sha256` is None where the file has no onset frames.
+    """
 
     subject: list[str]
     clip: list[str]
@@ -47,6 +50,7 @@ class ClipTable:
     fps: np.ndarray
     clipped_fraction: np.ndarray
     sha256: list[str]
+    onset_frame_sha256: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.subject)
@@ -73,7 +77,8 @@ def open_cache(path: Path) -> tuple[h5py.File, CacheAttributes, ClipTable]:
         with _refusing(path):
             _check_is_cache(file, path)
             attributes = _read_attributes(file, path)
-            fields = {field: _open_field(file, field) for field in FIELDS}
+            present = fields_of(onset_frames=file.id.links.exists(b"onset_frame"))
+            fields = {field: _open_field(file, field) for field in present}
             _check_sizes(fields, attributes, path.stat().st_size)
             return file, attributes, _read_table(fields)
     except BaseException:
@@ -258,8 +263,9 @@ def _check_sizes(fields: Mapping[Field, h5d.DatasetID], attributes: CacheAttribu
 
 def _read_table(fields: Mapping[Field, h5d.DatasetID]) -> ClipTable:
     columns: dict[str, Any] = {}
-    for field in TABLE_FIELDS:
-        dataset = fields[field]
+    for field, dataset in fields.items():
+        if field.is_image:
+            continue
         values = np.empty(dataset.shape, dataset.dtype)
         try:
             # Low-level, because a build opens thousands of shards, and `file[path][...]` takes thrice as long.
@@ -272,9 +278,10 @@ def _read_table(fields: Mapping[Field, h5d.DatasetID]) -> ClipTable:
             _must_be_plain(name_problem(f"a {name}", value, _MOST_NAME_BYTES))
     for value in set(columns["emotion"]):
         _must_be_plain(text_problem("an emotion", value))
-    for value in set(columns["sha256"]):
-        if not re.fullmatch("[0-9a-f]{64}", value):
-            raise ValueError(f"/clips/sha256 holds {value!r}, which is no SHA-256")
+    for name in HASHED:
+        for value in set(columns.get(name, ())):
+            if not re.fullmatch("[0-9a-f]{64}", value):
+                raise ValueError(f"/clips/{name} holds {value!r}, which is no SHA-256")
     for name in ("fps", "clipped_fraction"):
         if not np.isfinite(columns[name]).all():
             raise ValueError(f"/clips/{name} holds a number that is not finite")

@@ -1,7 +1,7 @@
 """Read a cache from whichever process asks: readers survive fork, spawn and pickling."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from h5py import h5d, h5s
 from data_cache.digest import digest, digest_arrays
 from data_cache.errors import InvalidFile, StaleFile
 from data_cache.read.open import open_cache, open_hdf5
-from data_cache.schema import IMAGE_FIELDS
+from data_cache.schema import HASHED, Field, fields_of
 
 _PER_PROCESS = ("_file", "_datasets")
 
@@ -73,9 +73,22 @@ class CacheReader:
         self._open()
         return self._file
 
+    @property
+    def has_onset_frames(self) -> bool:
+        """Whether the plain onset frames are in the file; those of format 1.0 have none."""
+        return self.clips.onset_frame_sha256 is not None
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """What is in the file."""
+        return fields_of(onset_frames=self.has_onset_frames)
+
     @cached_property
     def content_digest(self) -> str:
-        """One name for what is inside: data set, recipe, and key and hash of every clip."""
+        """One name for what is inside: data set, recipe, and key and hash of every clip.
+
+        The onset frame does not enter it: a cache of format 1.0 and its like of 1.1 have one name.
+        """
         rows = sorted(zip(self.clips.keys, self.clips.sha256, strict=True))
         return digest([self.attributes.dataset, self.attributes.recipe_digest, rows])
 
@@ -87,6 +100,10 @@ class CacheReader:
         """The magnified motion of one clip: (T, S, S, 3) uint8 RGB."""
         return self.read("motion", index)
 
+    def onset_frame(self, index: int) -> np.ndarray | None:
+        """The plain onset frame of one clip, cropped and resized only: (S, S, 3) uint8 RGB; None: the file has none."""
+        return self.read("onset_frame", index) if self.has_onset_frames else None
+
     def read(self, field: str, index: int) -> np.ndarray:
         """One clip of an image field, as a fresh uint8 array.
 
@@ -97,20 +114,23 @@ class CacheReader:
         self._read_row(field, index, out)
         return out
 
-    def read_verified(self, index: int, out: Sequence[np.ndarray] | None = None) -> Sequence[np.ndarray]:
-        """Every image field of one clip, checked against the clip's SHA-256.
+    def read_verified(self, index: int, out: Mapping[str, np.ndarray] | None = None) -> Mapping[str, np.ndarray]:
+        """Every image field of one clip by its name, checked against the clip's hashes.
 
         Args:
-            out: arrays to fill, C-ordered uint8, one per image field; by default fresh ones.
+            out: what an earlier call gave, to be filled again where the names are the same; by default fresh arrays.
 
         Raises:
             InvalidFile: the clip is corrupt; the message names it.
         """
-        arrays = [np.empty(self._shapes[field.name], np.uint8) for field in IMAGE_FIELDS] if out is None else out
-        for field, array in zip(IMAGE_FIELDS, arrays, strict=True):
-            self._read_row(field.name, index, array)
-        if digest_arrays(arrays) != self.clips.sha256[index]:
-            raise self._corrupt(index, "its SHA-256 differs from the one stored")
+        arrays = out if out is not None and out.keys() == self._shapes.keys() else None
+        arrays = arrays or {name: np.empty(shape, np.uint8) for name, shape in self._shapes.items()}
+        for name, array in arrays.items():
+            self._read_row(name, index, array)
+        for column, names in HASHED.items():
+            stored = getattr(self.clips, column)
+            if stored is not None and digest_arrays(arrays[name] for name in names) != stored[index]:
+                raise self._corrupt(index, "its SHA-256 differs from the one stored")
         return arrays
 
     def require_unchanged(self) -> None:
@@ -135,7 +155,7 @@ class CacheReader:
 
     @cached_property
     def _shapes(self) -> dict[str, tuple[int, ...]]:
-        return {field.name: field.clip_shape(self.frames, self.size) for field in IMAGE_FIELDS}
+        return {field.name: field.clip_shape(self.frames, self.size) for field in self.fields if field.is_image}
 
     def _open(self) -> dict[str, h5d.DatasetID]:
         """The image fields of the file, opened in this process."""
@@ -147,7 +167,7 @@ class CacheReader:
     def _hold(self, file: h5py.File) -> None:
         self._file, self._process = file, os.getpid()
         self._datasets: dict[str, h5d.DatasetID] = {
-            field.name: h5d.open(file.id, field.path.encode()) for field in IMAGE_FIELDS
+            field.name: h5d.open(file.id, field.path.encode()) for field in self.fields if field.is_image
         }
 
     def _read_row(self, field: str, index: int, out: np.ndarray) -> None:

@@ -1,7 +1,7 @@
 """Is this file a cache that can be trusted? One validator behind `verify`, the builder and the trainer."""
 
 import struct
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,6 @@ from data_cache.digest import digest
 from data_cache.errors import InvalidFile
 from data_cache.read.open import ClipTable
 from data_cache.read.reader import CacheReader
-from data_cache.schema import FIELDS
 
 _SHOWN = 3
 _SUPERBLOCK = struct.Struct("<8s4B3Q")  # signature; version, two sizes, flags; base, extension, end of file
@@ -89,7 +88,7 @@ def _structure(reader: CacheReader) -> Iterator[Problem]:
     attributes = reader.attributes
     if attributes.recipe_digest != digest(attributes.recipe):
         yield Problem("error", "recipe_digest", "does not match the recipe; one of them was changed")
-    for field in FIELDS:  # a shard goes without: its clip's SHA-256 is compared before it is merged
+    for field in reader.fields:  # a shard goes without: its clip's SHA-256 is compared before it is merged
         if len(reader) > 1 and not reader.file[field.path].fletcher32:
             yield Problem("warning", f"/{field.path}", "has no checksums")
 
@@ -130,7 +129,7 @@ def _tail(path: Path) -> Iterator[Problem]:
 
 
 def _pixels(reader: CacheReader, on_clip: Callable[[str], None]) -> Iterator[Problem]:
-    room: Sequence[np.ndarray] | None = None  # filled again and again, for fresh memory costs time
+    room: Mapping[str, np.ndarray] | None = None  # filled again and again, for fresh memory costs time
     for row, key in enumerate(reader.clips.keys):
         try:
             room = reader.read_verified(row, room)

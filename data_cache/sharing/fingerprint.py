@@ -13,7 +13,7 @@ from data_cache.digest import changes
 from data_cache.errors import InvalidFile, UsageError, installation
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import Problem
-from data_cache.schema import IMAGE_FIELDS, TABLE_FIELDS
+from data_cache.schema import HASHED
 
 FORMAT = "mpt-fingerprint"
 FORMAT_VERSION = "1.0"
@@ -27,7 +27,8 @@ def make_fingerprint(reader: CacheReader) -> dict[str, Any]:
     attributes, clips = reader.attributes, reader.clips
     columns = {
         field.name: getattr(clips, field.name) if field.is_text else getattr(clips, field.name).tolist()
-        for field in TABLE_FIELDS
+        for field in reader.fields
+        if not field.is_image
     }
     return {
         "format": FORMAT,
@@ -37,7 +38,7 @@ def make_fingerprint(reader: CacheReader) -> dict[str, Any]:
         "recipe_digest": attributes.recipe_digest,
         "source_digest": attributes.source_digest,
         "content_digest": reader.content_digest,
-        "hashed": "SHA-256 over the bytes of " + ", then ".join(field.path for field in IMAGE_FIELDS),
+        "hashed": "SHA-256 over the bytes of " + ", then ".join(HASHED["sha256"]),
         "provenance": {n: value for n, value in attributes.provenance.items() if n not in _ABOUT_THE_MAKER},
         "clips": [{name: values[row] for name, values in columns.items()} for row in range(len(reader))],
     }
@@ -97,6 +98,9 @@ def compare(reader: CacheReader, fingerprint: dict[str, Any]) -> Iterator[Proble
             yield Problem("error", key, f"is annotated differently: {', '.join(differing)}")
         if mine["sha256"] != other["sha256"]:
             yield Problem("error", key, "has other pixels")
+        ours_of_onset = mine.get("onset_frame_sha256")  # format 1.0 has none
+        if ours_of_onset and other.get("onset_frame_sha256", ours_of_onset) != ours_of_onset:
+            yield Problem("error", key, "has another onset frame")
 
 
 def version_differences(reader: CacheReader, fingerprint: dict[str, Any]) -> list[str]:

@@ -25,6 +25,7 @@ def describe(reader: CacheReader) -> dict[str, Any]:
         "emotions": dict(Counter(clips.emotion).most_common()),
         "frames": attributes.frames,
         "size": attributes.size,
+        "onset_frames": reader.has_onset_frames,
         "clipped_fraction": float(clips.clipped_fraction.mean()),
         "recipe": attributes.recipe,
         "recipe_digest": attributes.recipe_digest,
@@ -46,10 +47,11 @@ def print_description(described: dict[str, Any]) -> None:
     table.add_column(overflow="fold")
     size, frames, made = described["size"], described["frames"], described["provenance"]
     emotions = ", ".join(f"{count} {emotion or '(no label)'}" for emotion, count in described["emotions"].items())
+    onset = ", the onset frame" if described["onset_frames"] else ""
     rows = {
         "data set": described["dataset"],
         "clips": f"{described['clips']} of {described['subjects']} subjects: {emotions}",
-        "per clip": f"{frames} × {size} × {size} magnified frames and a dynamic image, 8-bit RGB",
+        "per clip": f"{frames} × {size} × {size} magnified frames{onset} and a dynamic image, 8-bit RGB",
         "file": f"{readable(described['bytes'])}, format {described['format_version']}",
         "recipe": ", ".join(f"{name} {value}" for name, value in described["recipe"].items()),
         "clipped": f"{described['clipped_fraction']:.2%} of the motion values",

@@ -42,7 +42,7 @@ def choose_clips(keys: Sequence[str], patterns: Sequence[str], most: int) -> lis
 
 @figure_fonts()
 def contact_sheet(reader: CacheReader, rows: Sequence[int], frames: int, output: Path) -> None:
-    """Write a PNG with one line per clip: its dynamic image, then `frames` of its motion frames.
+    """Write a PNG with one line per clip: its onset frame, where there is one, its dynamic image, and motion frames.
 
     Raises:
         UsageError: `output` is no PNG file name.
@@ -52,12 +52,14 @@ def contact_sheet(reader: CacheReader, rows: Sequence[int], frames: int, output:
     if output.suffix.lower() != ".png":
         raise UsageError(f"{output} does not end in .png; a contact sheet is a PNG file")
     chosen = sorted({int(t) for t in np.linspace(0, reader.frames - 1, min(frames, reader.frames))})
-    columns = 1 + len(chosen)
+    titles = [*["onset frame"] * reader.has_onset_frames, "dynamic image", *(f"frame {t + 1}" for t in chosen)]
+    columns = len(titles)
     figure = Figure(figsize=(1.8 + columns * _INCHES, 0.5 + len(rows) * _INCHES), layout="constrained", dpi=150)
     grid = figure.subplots(len(rows), columns, squeeze=False)
     for line, row in enumerate(rows):
-        motion = reader.motion(row)
-        for axes, picture in zip(grid[line], [reader.dynamic_image(row), *motion[chosen]], strict=True):
+        face = reader.onset_frame(row)
+        pictures = [*([] if face is None else [face]), reader.dynamic_image(row), *reader.motion(row)[chosen]]
+        for axes, picture in zip(grid[line], pictures, strict=True):
             axes.imshow(picture)
             axes.set_xticks([])
             axes.set_yticks([])
@@ -65,7 +67,7 @@ def contact_sheet(reader: CacheReader, rows: Sequence[int], frames: int, output:
                 spine.set_visible(False)
         label = f"{reader.clips.key(row)}\n{reader.clips.emotion[row] or '(no label)'}"
         grid[line, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7, parse_math=False)
-    for axes, title in zip(grid[0], ["dynamic image", *(f"frame {t + 1}" for t in chosen)], strict=True):
+    for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=7)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png")

@@ -1,13 +1,13 @@
 """How a cache is put into HDF5: a file that survives a full disk, its datasets, columns and attributes.
 
-HDF5's low-level calls, because a shard has twelve datasets of one row, and the convenient calls take
+HDF5's low-level calls, because a shard has fourteen datasets of one row, and the convenient calls take
 longer over those than over the pixels.
 """
 
 import io
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ import numpy as np
 from h5py import h5d, h5p, h5s, h5t
 
 from data_cache.files.atomic import replacing
-from data_cache.schema import FIELDS, FORMAT, FORMAT_VERSION, CacheAttributes, Field, encode_text
+from data_cache.schema import FORMAT, FORMAT_VERSION, CacheAttributes, Field, encode_text
 
 LIBVER = ("v110", "v110")
 """Metadata with checksums, readable by any HDF5 since 1.10."""
@@ -85,12 +85,12 @@ def new_hdf5(path: Path, *, durable: bool = True) -> Iterator[tuple[h5py.File, S
 
 
 def create_fields(
-    file: h5py.File, clips: int, attributes: CacheAttributes, *, checksums: bool
-) -> dict[str, h5d.DatasetID]:
-    """Create every dataset for `clips` rows; field name → dataset. With `checksums`, HDF5 adds its own."""
+    file: h5py.File, fields: Sequence[Field], clips: int, attributes: CacheAttributes, *, checksums: bool
+) -> dict[Field, h5d.DatasetID]:
+    """Create every dataset for `clips` rows; field → dataset. With `checksums`, HDF5 adds its own."""
     file.create_group("clips")
     created = {}
-    for field in FIELDS:
+    for field in fields:
         shape = (clips, *field.clip_shape(attributes.frames, attributes.size))
         properties = h5p.create(h5p.DATASET_CREATE)
         properties.set_chunk((1, *shape[1:]) if field.is_image else (min(clips, _TABLE_CHUNK),))
@@ -98,7 +98,7 @@ def create_fields(
         if checksums:
             properties.set_fletcher32()
         kind, space = h5t.py_create(field.dtype, logical=True), h5s.create_simple(shape)
-        created[field.name] = h5d.create(file.id, field.path.encode(), kind, space, properties)
+        created[field] = h5d.create(file.id, field.path.encode(), kind, space, properties)
     return created
 
 

@@ -9,10 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from data_cache.digest import digest
-from data_cache.errors import ClipsFailed, grouped
+from data_cache.errors import ClipsFailed, InvalidFile, UsageError, grouped
 from data_cache.files.atomic import remove_leftovers
 from data_cache.files.checksum import file_sha256, sidecar_path, write_sidecar
 from data_cache.files.lock import lock_path
+from data_cache.read.reader import CacheReader
 from data_cache.read.validate import errors_in, require_valid, validate
 from data_cache.write.shards import merge
 
@@ -28,8 +29,12 @@ def shard_path(cache: Path, recipe_digest: str, source_digest: str) -> Path:
 
 
 def is_complete(shard: Path) -> bool:
-    """Whether a shard is there, and valid to the last pixel."""
-    return shard.exists() and not errors_in(validate(shard))
+    """Whether a shard is there, of this version of the format, and valid to the last pixel."""
+    try:
+        with CacheReader(shard) as reader:
+            return reader.has_onset_frames and not errors_in(validate(reader))
+    except (InvalidFile, UsageError):
+        return False
 
 
 def merge_parts(

@@ -4,9 +4,12 @@ The final path is never opened for writing. A shard is itself a finished cache o
 merging shards and merging whole caches is the same function.
 """
 
+import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from data_cache.console.interrupt import stop_request
 from data_cache.digest import digest
@@ -15,8 +18,10 @@ from data_cache.files.checksum import file_sha256, remove_sidecar, write_sidecar
 from data_cache.names import natural_key
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import require_valid
-from data_cache.schema import IMAGE_FIELDS, TABLE_FIELDS, CacheAttributes, ClipRecord
+from data_cache.schema import CacheAttributes, ClipRecord, fields_of
 from data_cache.write.hdf5 import create_fields, new_hdf5, write_attributes, write_clip, write_column
+
+log = logging.getLogger(__name__)
 
 
 def write_shard(path: Path, record: ClipRecord, attributes: CacheAttributes) -> None:
@@ -30,14 +35,15 @@ def write_shard(path: Path, record: ClipRecord, attributes: CacheAttributes) -> 
         NoSpace: the disk is full; nothing is left behind.
     """
     with new_hdf5(path, durable=False) as (file, _, _):
-        datasets = create_fields(file, 1, attributes, checksums=False)
-        for field in TABLE_FIELDS:
-            write_column(datasets[field.name], field, [getattr(record, field.name)])
-        for field in IMAGE_FIELDS:
-            pixels = getattr(record, field.name)
-            if pixels.shape != field.clip_shape(attributes.frames, attributes.size):
-                raise ValueError(f"{record.key}: {field.name} has shape {pixels.shape}, the recipe says otherwise")
-            write_clip(datasets[field.name], 0, pixels, checksum=False)
+        fields = fields_of(onset_frames=record.onset_frame is not None)
+        for field, dataset in create_fields(file, fields, 1, attributes, checksums=False).items():
+            value = getattr(record, field.name)
+            if not field.is_image:
+                write_column(dataset, field, [value])
+                continue
+            if value.shape != field.clip_shape(attributes.frames, attributes.size):
+                raise ValueError(f"{record.key}: {field.name} has shape {value.shape}, the recipe says otherwise")
+            write_clip(dataset, 0, value, checksum=False)
         write_attributes(file, attributes)
 
 
@@ -51,8 +57,9 @@ def merge(
 ) -> None:
     """Merge finished caches of one data set and recipe into `output`, clips in natural order.
 
-    Every clip is checked against its SHA-256 on the way. The result is written beside `output`,
-    synced, opened again and checked, and only then renamed. A sidecar `<output>.sha256` is written.
+    Every clip is checked against its hashes on the way. Onset frames are kept where all parts have them, and else left
+    out, with a warning. The result is written beside `output`, synced, opened again and checked, and only then
+    renamed. A sidecar `<output>.sha256` is written.
     Several processes must not write one `output` at a time: hold its `writer_lock`.
 
     Args:
@@ -85,18 +92,23 @@ def merge(
         provenance=provenance or _joint_provenance(readers),
         licence_notice=first.licence_notice,
     )
+    fields = fields_of(onset_frames=not (lacking := [each.path for each in readers if not each.has_onset_frames]))
+    if 0 < len(lacking) < len(readers):
+        log.warning(f"{output} gets no onset frames, because {lacking[0]} (format 1.0) has none; all else is as ever")
     # An exception at any moment would get lost in HDF5's calls of the sink; between two clips it is safe.
     with stop_request() as stop, new_hdf5(output) as (file, sink, temporary):
-        datasets = create_fields(file, len(rows), attributes, checksums=True)
-        for field in TABLE_FIELDS:
-            write_column(datasets[field.name], field, (getattr(r.clips, field.name)[index] for r, index in rows))
-        clip = None
+        datasets = create_fields(file, fields, len(rows), attributes, checksums=True)
+        images = {field.name: dataset for field, dataset in datasets.items() if field.is_image}
+        for field, dataset in datasets.items():
+            if not field.is_image:
+                write_column(dataset, field, (getattr(r.clips, field.name)[index] for r, index in rows))
+        clip: Mapping[str, np.ndarray] = {}
         for row, (reader, index) in enumerate(rows):
             clip = reader.read_verified(index, clip)
             if len(reader) == 1:  # thousands of shards must not stay open
                 reader.close()
-            for field, pixels in zip(IMAGE_FIELDS, clip, strict=True):
-                write_clip(datasets[field.name], row, pixels, checksum=True)
+            for name, dataset in images.items():
+                write_clip(dataset, row, clip[name], checksum=True)
             sink.check()
             on_clip(reader.clips.key(index))
             if stop.is_set():

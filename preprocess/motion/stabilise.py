@@ -9,7 +9,7 @@ least-squares fit of every band-passed frame on them is one small solve per clip
 
     F X − C A   with   C = F X Aᵀ (A Aᵀ)⁺          (T, K), linear in the frames like everything else
 
-Instead of forming the fit for every frame, `append_nuisances` appends the images to the clip and
+Instead of forming the fit for every frame, `append_nuisances` puts the images after the clip and
 `without_nuisances` appends −M X Aᵀ (A Aᵀ)⁺ to a temporal matrix M. One matrix product over (T+K) rows
 then filters and stabilises at once. Local movement is not in the span of the six images and stays.
 """
@@ -19,27 +19,40 @@ from collections.abc import Callable, Mapping
 import cv2
 import numpy as np
 
+NUISANCES = {"none": 0, "rigid": 6, "affine": 8}
+"""K of each kind of stabilisation."""
 _NEGLIGIBLE = 1e-6
 """Directions whose share of A Aᵀ is below this carry no texture (flat frames) and are left out of the fit."""
+_FLAT = 1e-4  # rms in grey levels: an image that shows less is rounding noise
+_BLOCK = 1 << 12  # pixels per matrix product: longer ones took twice as long
 
 
-def nuisance_images(clip: np.ndarray, kind: str) -> np.ndarray:
-    """The images that `kind` fits, (K, S, S, C) float32 of unit norm or zero, for a clip (T, S, S, C).
+def append_nuisances(clip: np.ndarray, kind: str, frames: int) -> np.ndarray:
+    """The clip and the images that `kind` fits, after one another: (T+K, S, S, C) float32.
 
-    "none" gives K = 0; "rigid" the six of the equation above; "affine" eight, with the two terms of
-    zoom and the two of turn apart.
+    "none" has K = 0; "rigid" the six of the equation above; "affine" eight, with the two terms of zoom
+    and the two of turn apart.
+
+    Args:
+        clip: (T, S, S, C), which is copied; or (T+K, S, S, C), whose last K are overwritten.
+        kind: of `NUISANCES`.
+        frames: T.
     """
     if kind == "none":
-        return np.empty((0, *clip.shape[1:]), np.float32)
-    mean = clip.mean(0, dtype=np.float32)
-    height, width = mean.shape[:2]
-    across, down = gradient(mean, 1), gradient(mean, 0)
-    x = (np.arange(width, dtype=np.float32) - (width - 1) / 2)[None, :, None]
-    y = (np.arange(height, dtype=np.float32) - (height - 1) / 2)[:, None, None]
-    images = [across, down, *_LINEAR[kind](across, down, x, y), mean - mean.mean(), np.ones_like(mean)]
-    stacked = np.stack(images)
-    norms = np.sqrt(np.einsum("kp,kp->k", *(stacked.reshape(len(images), -1),) * 2))
-    return stacked / np.maximum(norms, 1e-12)[:, None, None, None]
+        return clip
+    if len(clip) == frames:
+        clip = np.concatenate([clip, np.empty((NUISANCES[kind], *clip.shape[1:]), clip.dtype)])
+    mean = clip[:frames].mean(0, dtype=np.float32)
+    height, width, channels = mean.shape
+    across, down = (gradient(mean, axis).reshape(height, -1) for axis in (1, 0))
+    # Rows of W·C values, because numpy is slow where an inner axis is as short as that of the channels.
+    x = np.repeat(np.arange(width, dtype=np.float32) - (width - 1) / 2, channels)
+    y = np.arange(height, dtype=np.float32)[:, None] - (height - 1) / 2
+    light = (mean - mean.mean()).reshape(height, -1)
+    rows = clip.reshape(len(clip), height, -1)[frames:]
+    for row, image in zip(rows, [across, down, *_LINEAR[kind](across, down, x, y), light, 1], strict=True):
+        row[:] = image
+    return clip
 
 
 def gradient(image: np.ndarray, axis: int) -> np.ndarray:
@@ -56,27 +69,25 @@ def gradient(image: np.ndarray, axis: int) -> np.ndarray:
     return np.asarray(found)
 
 
-def append_nuisances(clip: np.ndarray, kind: str) -> np.ndarray:
-    """The clip and its nuisance images as one array, (T+K, S, S, C) float32."""
-    images = nuisance_images(clip, kind)
-    return np.concatenate([clip, images]) if len(images) else clip
-
-
 def without_nuisances(matrix: np.ndarray, extended: np.ndarray) -> np.ndarray:
     """M (R, T) → (R, T+K): the temporal matrix that also removes its own fit on the nuisance images.
 
     Args:
         matrix: M, whose rows say what is made of the T frames (a filter, rank-pooling weights).
-        extended: from `append_nuisances`, (T+K, S, S, C).
+        extended: X and A, of `append_nuisances`, (T+K, S, S, C).
     """
-    frames = matrix.shape[1]
-    if len(extended) == frames:
+    frames, flat = matrix.shape[1], extended.reshape(len(extended), -1)  # (T+K, P)
+    if len(flat) == frames:
         return matrix
-    flat = extended.reshape(len(extended), -1)  # (T+K, P)
-    images = flat[frames:]
-    products = (images @ flat.T).astype(np.float64)  # (K, T+K): A Xᵀ beside A Aᵀ
-    coefficients = np.linalg.pinv(products[:, frames:], rcond=_NEGLIGIBLE, hermitian=True) @ products[:, :frames]
-    return np.hstack([matrix, -matrix @ coefficients.T])
+    products = np.zeros((len(flat) - frames, len(flat)))  # A Xᵀ beside A Aᵀ
+    for start in range(0, flat.shape[1], _BLOCK):
+        block = flat[:, start : start + _BLOCK]
+        products += block[frames:] @ block.T
+    norms = np.sqrt(products[:, frames:].diagonal())
+    scale = np.divide(1, norms, out=np.zeros_like(norms), where=norms > _FLAT * np.sqrt(flat.shape[1]))
+    products *= scale[:, None]  # images of unit norm; those that show nothing become zero
+    inverse = np.linalg.pinv(products[:, frames:] * scale, rcond=_NEGLIGIBLE, hermitian=True)
+    return np.hstack([matrix, -matrix @ products[:, :frames].T @ inverse * scale])
 
 
 def _rigid(across: np.ndarray, down: np.ndarray, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:

@@ -63,7 +63,7 @@ def test_its_annotation_reads_as_it_was_written(archived: Path) -> None:
 def test_its_pixels_read_as_they_were_written(archived: Path) -> None:
     with CacheReader(archived) as reader:
         for row, key in enumerate(reader.clips.keys):
-            image, motion = reader.read_verified(row)
+            image, motion = reader.read_verified(row).values()
             np.testing.assert_array_equal(image, noise(SEEDS[key], (16, 16, 3)))
             np.testing.assert_array_equal(motion, noise(100 + SEEDS[key], (4, 16, 16, 3)))
             np.testing.assert_array_equal(reader.dynamic_image(row), image)

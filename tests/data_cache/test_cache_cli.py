@@ -24,7 +24,15 @@ def cache(make_cache: MakeCache, tmp_path: Path) -> Path:
 def test_info_for_people_and_for_programs(command: Command, cache: Path) -> None:
     shown = command("mpt-cache", "info", cache)
     assert shown.code == 0
-    for words in ("casme2", "5 of 2 subjects", "8 × 32 × 32", "alpha 20.0", "test data", "format 1.0"):
+    for words in (
+        "casme2",
+        "5 of 2 subjects",
+        "8 × 32 × 32",
+        "alpha 20.0",
+        "test data",
+        "the onset frame",
+        "format 1.1",
+    ):
         assert words in shown.out
     described = json.loads(command("mpt-cache", "info", "--json", cache).out)
     assert described["clips"] == 5 and described["subjects"] == 2 and described["recipe"]["alpha"] == 20.0

@@ -22,7 +22,7 @@ def test_training_on_a_flipped_bit_names_the_clip_and_goes_on_with_a_good_copy(
     command: Command, make_cache: MakeCache, tmp_path: Path, mode: str
 ) -> None:
     path = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2})
-    place, key = stored_pixels(path)[-1]
+    place, key = stored_pixels(path)[7]  # of the motion: onset frames come last, and this model reads none
     assert key == "s2/EP01"
     tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--token-channels", 4, "--prompts", 1)
     arguments = ("--cache", path, *tiny, "--epochs", 1, "--device", "cpu", "--cache-mode", mode, "--workers", 1)

@@ -19,6 +19,7 @@ from data_cache.names import natural_key
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import validate
 from data_cache.schema import CacheAttributes, ClipRecord
+from data_cache.write.parts import is_complete
 from data_cache.write.shards import merge, write_shard
 from train.data.clips import open_clips
 
@@ -30,8 +31,8 @@ def attributes(recipe: dict[str, object] = RECIPE, dataset: str = "set") -> Cach
 
 
 def record(subject: str, clip: str, rng: np.random.Generator, emotion: str = "überrascht") -> ClipRecord:
-    image, motion = (rng.integers(0, 256, shape, dtype=np.uint8) for shape in ((10, 10, 3), (3, 10, 10, 3)))
-    return ClipRecord(subject, clip, emotion, 3, -1, 40, 38, 200.0, 0.25, image, motion)
+    image, motion, face = (rng.integers(0, 256, (*frames, 10, 10, 3), dtype=np.uint8) for frames in ((), (3,), ()))
+    return ClipRecord(subject, clip, emotion, 3, -1, 40, 38, 200.0, 0.25, image, motion, face)
 
 
 def test_what_is_written_is_read(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -47,13 +48,32 @@ def test_what_is_written_is_read(tmp_path: Path, rng: np.random.Generator) -> No
         assert reader.attributes.recipe == RECIPE and reader.attributes.licence_notice == "nobody may see this"
         for clip in records:
             row = reader.clips.keys.index(clip.key)
-            for name in ("motion", "dynamic_image"):
+            for name in ("motion", "dynamic_image", "onset_frame"):
                 assert np.array_equal(reader.read(name, row), getattr(clip, name))
                 assert np.array_equal(stock[name][row], getattr(clip, name))
-            for name in ("subject", "clip", "emotion", "onset", "apex", "offset", "n_frames", "fps", "sha256"):
+            columns = ("subject", "clip", "emotion", "onset", "apex", "offset", "n_frames", "fps")
+            for name in (*columns, "sha256", "onset_frame_sha256"):
                 assert getattr(reader.clips, name)[row] == getattr(clip, name)
             assert reader.clips.clipped_fraction[row] == np.float32(0.25)
     assert validate(tmp_path / "all.h5") == []
+
+
+def test_onset_frames_are_kept_where_all_parts_have_them(
+    make_cache: MakeCache, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those of format 1.0 have none; what else a cache holds has one name with and without."""
+    old, new = (make_cache(tmp_path / f"{name}.h5", {name: 2}, onset_frames=name != "a") for name in "ab")
+    newer = make_cache(tmp_path / "newer.h5", {"a": 2})
+    merge([new, newer], tmp_path / "all.h5")
+    assert not caplog.records
+    merge([old, new], tmp_path / "some.h5")
+    assert str(old) in caplog.text
+    assert [is_complete(path) for path in (old, new)] == [False, True], "a shard of 1.0 is made anew"
+    with CacheReader(tmp_path / "all.h5") as whole, CacheReader(tmp_path / "some.h5") as some:
+        assert (whole.has_onset_frames, some.has_onset_frames) == (True, False)
+        assert np.array_equal(whole.read("onset_frame", 3), whole.motion(3)[0]) and some.onset_frame(3) is None
+        assert validate(some) == validate(whole) == []
+        assert some.content_digest == whole.content_digest
 
 
 def test_the_order_of_parts_and_merging_in_steps_make_no_difference(make_cache: MakeCache, tmp_path: Path) -> None:

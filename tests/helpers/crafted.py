@@ -100,7 +100,8 @@ def enormous_clips(file: h5py.File, _: Path) -> None:
     """Consistent in itself: the recipe, the shapes and the digest all say 30,000 × 30,000."""
     recipe = {**json.loads(file.attrs["recipe"]), "size": 30_000}
     file.attrs["recipe"], file.attrs["recipe_digest"] = json.dumps(recipe), digest(recipe)
-    for path, shape in (("dynamic_image", (30_000, 30_000, 3)), ("motion", (FRAMES, 30_000, 30_000, 3))):
+    image = (30_000, 30_000, 3)
+    for path, shape in (("dynamic_image", image), ("motion", (FRAMES, *image)), ("onset_frame", image)):
         del file[path]
         chunks = (1, *shape) if np.prod(shape) < 2**32 else (1, 1, *shape[1:])
         file.create_dataset(path, (CLIPS, *shape), "u1", chunks=chunks, compression="gzip")
@@ -180,6 +181,10 @@ CRAFTED: dict[str, Change] = {
     "motion virtual": virtual("motion", "u1", MOTION),
     "foreign filter": filtered(32_000),
     "reserved filter": filtered(307),
+    "onset frame external link": linked("onset_frame", lambda secret: h5py.ExternalLink(str(secret), "/data")),
+    "onset frame soft link": linked("onset_frame", lambda _: h5py.SoftLink("/nowhere")),
+    "onset frames without hashes": lambda file, _: file.__delitem__("clips/onset_frame_sha256"),
+    "an onset frame's hash that is none": text("onset_frame_sha256", b"../../" + b"0" * 58),
     "lzf": replaced("motion", data=np.zeros(MOTION, "u1"), chunks=(1, *MOTION[1:]), compression="lzf"),
     "shuffle": replaced("motion", data=np.zeros(MOTION, "u1"), chunks=(1, *MOTION[1:]), shuffle=True),
     "compact": compact,

@@ -82,6 +82,9 @@ def test_a_record_carries_the_annotation(tmp_path: Path, write_frames: WriteFram
     assert (record.key, record.onset, record.apex, record.offset, record.n_frames) == ("sub01/EP01", 1, 9, 20, 20)
     assert record.motion.shape == (16, 24, 24, 3) and record.dynamic_image.shape == (24, 24, 3)
     assert 0 < record.clipped_fraction < 1
+    assert np.array_equal(record.onset_frame, record.motion[0])  # which this recipe leaves as it is
+    stabilised = Recipe(size=24, levels=3, stabilise="rigid", motion_form="band", filter="filtfilt")
+    assert np.array_equal(record.onset_frame, process_clip(clip_of(paths), [stabilised])[0].onset_frame)
     assert process_clip(clip_of(paths), [Recipe(size=24, levels=3)])[0].apex == -1
 
 

@@ -15,7 +15,7 @@ from data_cache.digest import digest
 from data_cache.errors import UsageError
 from data_cache.read.reader import CacheReader
 from preprocess.motion.pyramid import laplacian_pyramid
-from preprocess.recipe import ALGORITHM_VERSION, Recipe, read_recipe
+from preprocess.recipe import ALGORITHM_VERSION, NAMED, Recipe, read_recipe
 
 
 @pytest.fixture
@@ -91,6 +91,23 @@ def test_what_is_typed_wins_over_the_file(command: Command, own_clip: Path) -> N
     for alpha in (3.0, 5.0):
         made = CacheReader(f"c-alpha{alpha:g}.h5").attributes.recipe
         assert made == expected.with_alpha(alpha).as_json()
+
+
+def test_recipes_have_names_and_what_is_typed_wins(command: Command, own_clip: Path) -> None:
+    assert Recipe(**read_recipe("paper")) == Recipe(**read_recipe(None)) == Recipe()
+    assert Recipe(**NAMED["clean"]).stabilise == "rigid"
+    for name in NAMED:
+        typed = ("--recipe", name, "--size", 16, "--levels", 2, "--alpha", 3, "--blur", 0.5, "-j", 1)
+        done = command("mpt-preprocess", "manifest", own_clip, *typed, "-o", f"{name}.h5")
+        assert done.code == 0, done.err
+        expected = Recipe(**{**NAMED[name], "size": 16, "levels": 2, "alpha": 3.0, "blur": 0.5})
+        assert CacheReader(f"{name}.h5").attributes.recipe_digest == expected.digest
+
+
+def test_an_unknown_name_is_answered_with_those_there_are(command: Command, own_clip: Path) -> None:
+    done = command("mpt-preprocess", "manifest", own_clip, "--recipe", "claen")
+    assert done.code == 2 and all(name in done.err for name in ("claen", *NAMED))
+    assert len(done.err.strip().splitlines()) == 1
 
 
 def test_the_faces_of_the_file_are_honoured(command: Command, own_clip: Path, tmp_path: Path) -> None:

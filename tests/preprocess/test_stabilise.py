@@ -44,7 +44,7 @@ def drifting(image: np.ndarray, pixels: float, rng: np.random.Generator) -> np.n
 
 def band(clip: np.ndarray, kind: str = "none") -> np.ndarray:
     """The filtered clip (T, P), stabilised or not, as the product computes it."""
-    extended = append_nuisances(clip, kind)
+    extended = append_nuisances(clip, kind, T)
     matrix = without_nuisances(FILTER, extended).astype(np.float32)
     return np.asarray(matrix @ extended.reshape(len(extended), -1))
 
@@ -60,7 +60,7 @@ def test_drift_turn_zoom_and_flicker_leave_the_band(pixels: float, share: float)
         rng = np.random.default_rng(seed)
         clip = drifting(texture(rng, 96, 96), pixels, rng)
         left.append(rms(band(clip, "rigid")) / rms(band(clip)))
-    assert np.mean(left) <= share
+    assert max(left) <= share
 
 
 @pytest.mark.parametrize("pixels", [0.2, 0.5, 1.0])
@@ -107,4 +107,4 @@ def test_flicker_alone_is_taken_out_even_of_flat_frames() -> None:
 
 def test_without_stabilisation_nothing_is_added() -> None:
     clip = texture(np.random.default_rng(1), 8, 8)[None].repeat(T, 0)
-    assert append_nuisances(clip, "none") is clip and without_nuisances(FILTER, clip) is FILTER
+    assert append_nuisances(clip, "none", T) is clip and without_nuisances(FILTER, clip) is FILTER

@@ -32,9 +32,8 @@ from train.trace import clip_maps, heat_maps
 def lab(drawn_set: Path, make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a cache of the drawn set, and a run on it."""
     folder = tmp_path_factory.mktemp("lab")
-    make_run(
-        folder, "mpt-preprocess", "casme2", "--root", drawn_set, "--size", 32, "--levels", 3, "-j", 1, "-o", "c.h5"
-    )
+    made = ("--recipe", "clean", "--size", 32, "--levels", 3, "-j", 1, "-o", "c.h5")
+    make_run(folder, "mpt-preprocess", "casme2", "--root", drawn_set, *made)
     make_run(folder, "mpt-train", "--cache", "c.h5", *TINY, "--epochs", 2, "--lr", 0.01, "--name", "r", "--final",
              "--protocol", "as-labelled")  # fmt: skip
     return folder

@@ -69,7 +69,9 @@ def test_models_without_motion_read_none(cache: Path) -> None:
     assert pixels.bytes_per_clip == 32 * 32 * 3
 
 
-def test_the_onset_frame_is_the_first_of_the_motion(cache: Path) -> None:
+@pytest.mark.parametrize("onset_frames", [False, True])
+def test_the_onset_frame_is_the_first_of_the_motion(make_cache: MakeCache, tmp_path: Path, onset_frames: bool) -> None:
+    cache = make_cache(tmp_path / "c.h5", {"a": 4, "b": 3}, onset_frames=onset_frames)
     pixels = pixels_of(cache, image="onset", needs_motion=False)
     inputs = DeviceStream(pixels, range(7), CPU).inputs(Request(CLIPS))
     first = open_clips([cache]).readers[0].motion(5)[0]
@@ -88,12 +90,18 @@ def test_free_memory_is_that_of_the_container(name: str, tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("changed", "kept"), [({}, True), ({"filter": "butter"}, False), ({"motion_form": "x"}, False)]
+    ("changed", "kept"),
+    [
+        ({}, True),
+        ({"filter": "butter"}, False),
+        ({"motion_form": "x"}, False),
+        ({"motion_form": "x", "onset_frames": True}, True),
+    ],
 )
-def test_onset_frames_need_a_recipe_that_keeps_them(
-    make_cache: MakeCache, tmp_path: Path, changed: dict[str, str], kept: bool
+def test_onset_frames_need_a_cache_that_has_them_or_a_recipe_that_keeps_them(
+    make_cache: MakeCache, tmp_path: Path, changed: dict[str, object], kept: bool
 ) -> None:
-    path = make_cache(tmp_path / "other.h5", {"sub01": 1}, **changed)
+    path = make_cache(tmp_path / "other.h5", {"sub01": 1}, **{"onset_frames": False, **changed})
     with contextlib.nullcontext() if kept else pytest.raises(UsageError, match=r"other\.h5"):
         pixels_of(path, image="onset")
 

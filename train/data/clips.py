@@ -61,6 +61,14 @@ class ClipSet:
         reader, row = self.rows[clip]
         return self.readers[reader].read(field, row)
 
+    def onset_frame(self, clip: int) -> np.ndarray | None:
+        """The onset frame of a clip, (S, S, 3) uint8: as stored, or the first motion frame if it is that; else None."""
+        number, row = self.rows[clip]
+        reader = self.readers[number]
+        if not reader.has_onset_frames and reader.attributes.stored_recipe.keeps_onset_frame:
+            return reader.motion(row)[0].copy()
+        return reader.onset_frame(row)
+
 
 def open_clips(paths: Sequence[Path]) -> ClipSet:
     """Open caches that are to be trained on together.
@@ -98,23 +106,24 @@ class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
     Motion is (T, n, 768), cut into patches, or (T, H, W, 3) with `whole_frames`, or None.
 
     Args:
-        image: "dynamic", or "onset" for the onset frame, the first motion frame where the recipe keeps it.
+        image: "dynamic", or "onset" for the onset frame; of a cache without, the first motion frame if it is that.
         needs_motion: whether the model looks at the motion sequence.
         whole_frames: leave frames whole, because they are still to be changed.
 
     Raises:
-        UsageError: the onset frame is wanted, and the recipe of the caches changes it.
+        UsageError: the onset frame is wanted, and a cache neither has it nor keeps it in its motion.
     """
 
     def __init__(self, clips: ClipSet, image: str, needs_motion: bool, whole_frames: bool = False) -> None:
         self.clips, self.image = clips, image
         self.needs_motion, self.whole_frames = needs_motion, whole_frames
-        recipe = clips.readers[0].attributes.stored_recipe
-        if image == "onset" and not recipe.keeps_onset_frame:
-            raise UsageError(
-                "--image onset needs a cache made with --filter causal --motion-form additive, which keep the onset "
-                f"frame as it is; {clips.readers[0].path} has {' and '.join(map(str, recipe.filtering))}"
-            )
+        for reader in clips.readers if image == "onset" else ():
+            recipe = reader.attributes.stored_recipe
+            if not reader.has_onset_frames and not recipe.keeps_onset_frame:
+                raise UsageError(
+                    f"--image onset needs the onset frame, which {reader.path} (format 1.0, recipe of "
+                    f"{' and '.join(map(str, recipe.filtering))}) lacks; make it anew with mpt-preprocess … --force"
+                )
 
     @classmethod
     def of(cls, clips: ClipSet, config: TrainConfig, whole_frames: bool = False) -> "ClipPixels":
@@ -125,11 +134,10 @@ class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
         return len(self.clips)
 
     def __getitem__(self, clip: int) -> tuple[Tensor, Tensor | None]:
-        motion = self._read("motion", clip) if self.needs_motion or self.image == "onset" else None
-        image = motion[0].clone() if self.image == "onset" and motion is not None else self._read("dynamic_image", clip)
-        if not self.needs_motion or motion is None:
-            return image, None
-        return image, motion if self.whole_frames else patchify(motion)
+        motion = self._read("motion", clip) if self.needs_motion else None
+        onset = self.clips.onset_frame(clip) if self.image == "onset" else None
+        image = self._read("dynamic_image", clip) if onset is None else torch.from_numpy(onset)
+        return image, motion if motion is None or self.whole_frames else patchify(motion)
 
     def read(self, clips: Iterable[int]) -> tuple[Tensor, Tensor | None]:
         """Several clips: images (U, H, W, 3) and motion (U, T, …) or None."""

@@ -29,6 +29,7 @@ class ClipPictures:
         eye: the middle frame made to be looked at (see `for_the_eye`), (S, S) uint8; None where the original cannot
             be had from the cache.
         eye_alpha: its α.
+        onset: the onset frame, (S, S, 3) uint8; None where the cache has none.
     """
 
     dynamic_image: np.ndarray
@@ -36,6 +37,7 @@ class ClipPictures:
     maps: Mapping[str, np.ndarray] = field(default_factory=dict)
     eye: np.ndarray | None = None
     eye_alpha: float = 0.0
+    onset: np.ndarray | None = None
 
     @property
     def panels(self) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
@@ -43,7 +45,7 @@ class ClipPictures:
         middle = self.motion[len(self.motion) // 2]
         under = {"image": self.dynamic_image, "motion": middle}
         return [
-            ("onset", self.motion[0], None),
+            *([] if self.onset is None else [("onset", self.onset, None)]),
             ("dynamic image", self.dynamic_image, None),
             ("for the network", middle, None),
             *([] if self.eye is None else [("for the eye", self.eye, None)]),
@@ -57,7 +59,7 @@ def pictures_of(
     """Pixels of the predicted clips, each with its Grad-CAM `maps`."""
     found = [clips.keys.index(prediction.key) for prediction in predictions]
     made = [
-        ClipPictures(clips.read("dynamic_image", clip), clips.read("motion", clip), each)
+        ClipPictures(clips.read("dynamic_image", clip), clips.read("motion", clip), each, onset=clips.onset_frame(clip))
         for clip, each in zip(found, maps, strict=True)
     ]
     try:
