@@ -16,6 +16,8 @@ ALGORITHM_VERSION = 1
 
 _LATER = {"stabilise": "none", "blur": 0.0}
 """Options that the first caches do not have, with the values that stand for how those were made."""
+NAMED: dict[str, dict[str, Any]] = {"paper": {}, "clean": {"stabilise": "rigid"}}
+"""Settings that a recipe of this name has unlike the defaults."""
 _TIME = "Time: sampling and rank pooling"
 _MAGNIFY = "Motion magnification"
 _SPACE = "Space"
@@ -171,8 +173,8 @@ def read_recipe(path: Path | None) -> dict[str, Any]:
             version of the arithmetic.
         InvalidFile: a file named .h5 is no cache.
     """
-    if path is None:
-        return {}
+    if path is None or str(path) in NAMED:
+        return dict(NAMED[str(path)]) if path else {}
     if path.suffix.lower() in (".h5", ".hdf5") and path.is_file():
         from data_cache import CacheReader  # h5py is not needed for anything else in this module
 
