@@ -55,4 +55,4 @@ bench: $(READY)  ## measure the speed of preprocessing, as ratios in one run
 	$(BIN)/python benchmarks/preprocess.py
 
 clean:  ## remove what the demo made, and build products; never your data sets
-	rm -rf datasets/demo data_cache/demo.h5 data_cache/demo.h5.* runs/demo runs/demo-still build dist site
+	rm -rf datasets/demo datasets/demo-hard data_cache/demo.h5* data_cache/demo-hard.h5* runs/demo runs/demo-still build dist site

@@ -4,6 +4,9 @@ The temporal filter is a small matrix F (T, T), so a cache tells from its recipe
 original frames, x̃ = (I + αF) x. scipy is imported inside: reading a cache needs none of this.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 NYQUIST_SHARE = 0.49
@@ -46,6 +49,13 @@ def filter_matrix(n_samples: int, rate: float, band: tuple[float, float], order:
         return _from_first_frame(sos, identity)
     default_padding = 3 * (2 * len(sos) + 1 - min((sos[:, 2] == 0).sum(), (sos[:, 5] == 0).sum()))
     return np.asarray(signal.sosfiltfilt(sos, identity, axis=0, padlen=min(default_padding, n_samples - 1)))
+
+
+def recipe_filter(recipe: Mapping[str, Any], n_frames: int, fps: float) -> np.ndarray:
+    """F (T, T) of a clip of `n_frames` native frames at `fps` Hz, by the recipe that a cache stores."""
+    T, fs = int(recipe["frames"]), str(recipe["fs"])
+    rate = sample_rate(n_frames, fps, T) if fs == "true" else float(fs.partition(":")[2])
+    return filter_matrix(T, rate, usable_band(recipe["low"], recipe["high"], rate), recipe["order"], recipe["filter"])
 
 
 def _from_first_frame(sos: np.ndarray, frames: np.ndarray) -> np.ndarray:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -165,6 +165,10 @@ def demo(
     ] = None,
     subjects: Annotated[int | None, typer.Option(min=2, max=99, help="Number of drawn persons.")] = None,
     seed: Annotated[int | None, typer.Option(help="Decides every byte of the set.")] = None,
+    tier: Annotated[
+        Literal["easy", "hard"],
+        typer.Option(help="hard: smaller movements, more that disturbs, two cameras (datasets/demo-hard)."),
+    ] = "easy",
     raw: Annotated[
         bool,
         typer.Option("--raw", help="Draw whole scenes, with face_boxes.csv, to try --faces on (datasets/demo-raw)."),
@@ -177,13 +181,13 @@ def demo(
     """Draw a synthetic set in the layout of CASME II and cache it through the same adapter."""
     from preprocess.demo.generate import DemoSet, generate
 
-    usual = DemoSet()
-    demo_set = replace(usual, subjects=subjects or usual.subjects, seed=usual.seed if seed is None else seed, raw=raw)
-    folder = root or (DEMO_ROOT.with_name(f"{DEMO_ROOT.name}-raw") if raw else DEMO_ROOT)
+    usual = DemoSet(raw=raw, tier=tier)
+    demo_set = replace(usual, subjects=subjects or usual.subjects, seed=usual.seed if seed is None else seed)
+    folder = root or DEMO_ROOT.with_name(demo_set.name)
     options = BuildOptions(**how)
     if not options.dry_run:
         generate(folder, demo_set, options.jobs)
-    inputs = InputOptions(**{"output": cache_path("demo-raw") if raw else None} | chosen, root=folder)
+    inputs = InputOptions(**{"output": cache_path(demo_set.name)} | chosen, root=folder)
     _build(inputs.find("demo"), inputs, given, how)
 
 
@@ -213,26 +217,39 @@ def check(
 
 @app.command(epilog=example("mpt-preprocess preview casme2 sub01 sub05/EP02_07 --alpha 20"))
 @with_options(Recipe)
-@with_options(InputOptions, into="chosen", without=("output", "alpha"))
+@with_options(InputOptions, into="chosen", without=("output", "alpha", "recipe"))
 def preview(
     dataset: DatasetName,
     clips: Annotated[
         list[str] | None, typer.Argument(help="Clips as subject/clip, or subjects.", show_default="the first 6")
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder for the pictures.", show_default="preview/<set>")
+        Path | None,
+        typer.Option("--output", "-o", help="Folder for the pictures.", show_default="preview/<set>[-recipes]"),
+    ] = None,
+    recipe: Annotated[
+        list[Path] | None,
+        typer.Option(help="Recipe, as elsewhere. Several: one page on which the clips move, by each of them."),
     ] = None,
     movie: Annotated[str, typer.Option(help="Movie beside each sheet: avif, gif or none.")] = "avif",
     *,
     chosen: dict[str, Any],
     given: dict[str, Any],
 ) -> None:
-    """Draw a contact sheet of some clips, and a movie of each, original beside magnified."""
+    """Draw a contact sheet and a movie of some clips, original beside magnified; or compare recipes on a page."""
+    from preprocess.preview.bench import bench
     from preprocess.preview.draw import preview as draw
 
     inputs = InputOptions(**chosen)
-    found, settings = inputs.resolve(inputs.find(dataset), given)
-    draw(found, clips or [], Recipe(**settings), output or Path("preview") / found.dataset, movie)
+    found, recipes = inputs.find(dataset), []
+    for path in recipe or (None,):
+        found, settings = replace(inputs, recipe=path).resolve(found, given)
+        recipes.append((path.name if path else "default", Recipe(**settings)))
+    if len(recipes) == 1:
+        draw(found, clips or [], recipes[0][1], output or Path("preview") / found.dataset, movie)
+    else:
+        page = bench(found, clips or [], recipes, output or Path("preview") / f"{found.dataset}-recipes")
+        typer.echo(f"page: {page.resolve().as_uri()}")
 
 
 def _build(found: "Discovery", inputs: InputOptions, given: dict[str, Any], how: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from data_cache.filters import filter_matrix, middle_scales, sample_rate, usable_band
+from data_cache.filters import middle_scales, recipe_filter
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Weights of R, G and B (ITU-R BT.709), those of a browser's `grayscale` filter."""
@@ -63,14 +63,11 @@ def find_inverse(recipe: Mapping[str, Any], n_frames: int, fps: float) -> Invers
             raise NotInvertibleError(f"the recipe says {name} = {value}, which cannot be undone")
     if lacking := [name for name in _NEEDED if name not in recipe]:
         raise NotInvertibleError(f"the recipe does not say {', '.join(lacking)}")
-    T, fs = int(recipe["frames"]), str(recipe["fs"])
-    rate = sample_rate(n_frames, fps, T) if fs == "true" else float(fs.partition(":")[2])
-    band = usable_band(recipe["low"], recipe["high"], rate)
-    temporal = filter_matrix(T, rate, band, recipe["order"], recipe["filter"])
+    temporal = recipe_filter(recipe, n_frames, fps)
     try:
-        matrix = np.linalg.inv(np.eye(T) + recipe["alpha"] * temporal)
+        matrix = np.linalg.inv(np.eye(len(temporal)) + recipe["alpha"] * temporal)
     except np.linalg.LinAlgError:
-        matrix = np.full((T, T), np.inf)
+        matrix = np.full_like(temporal, np.inf)
     inverse = Inverse(float(recipe["alpha"]), temporal, matrix)
     if not inverse.typical_error <= 1:
         raise NotInvertibleError(

@@ -6,6 +6,7 @@ from typing import Any
 from data_cache.files.checksum import read_sidecar
 from data_cache.files.space import readable
 from data_cache.names import visible
+from data_cache.quality import recipe_notes
 from data_cache.read.open import read_attribute
 from data_cache.read.reader import CacheReader
 
@@ -15,6 +16,8 @@ _SHORT = 16  # hex digits of a digest that people compare
 def describe(reader: CacheReader) -> dict[str, Any]:
     """Everything that a cache says of itself, without its pixels, as JSON values."""
     attributes, clips, path = reader.attributes, reader.clips, reader.path
+    lengths = zip(clips.n_frames.tolist(), clips.fps.tolist(), strict=True)
+    clipped = float(clips.clipped_fraction.mean())
     return {
         "path": str(path),
         "bytes": path.stat().st_size,
@@ -26,7 +29,8 @@ def describe(reader: CacheReader) -> dict[str, Any]:
         "frames": attributes.frames,
         "size": attributes.size,
         "onset_frames": reader.has_onset_frames,
-        "clipped_fraction": float(clips.clipped_fraction.mean()),
+        "clipped_fraction": clipped,
+        "quality": recipe_notes(attributes.recipe, lengths, clipped),
         "recipe": attributes.recipe,
         "recipe_digest": attributes.recipe_digest,
         "source_digest": attributes.source_digest,
@@ -55,6 +59,7 @@ def print_description(described: dict[str, Any]) -> None:
         "file": f"{readable(described['bytes'])}, format {described['format_version']}",
         "recipe": ", ".join(f"{name} {value}" for name, value in described["recipe"].items()),
         "clipped": f"{described['clipped_fraction']:.2%} of the motion values",
+        "quality": "\n".join(described["quality"]),
         "made": " ".join(str(made[name]) for name in ("tool", "created", "host") if name in made),
         "command": made.get("command", ""),
         "notes": "\n".join(map(str, made.get("notes", []))),

@@ -1,4 +1,4 @@
-"""Look a data set over before hours are spent on it: layout, counts, and every anomaly, without decoding a pixel."""
+"""Look a data set over before hours are spent on it: layout, counts, and every anomaly; it decodes a few frames."""
 
 import json
 from collections import Counter, defaultdict
@@ -15,9 +15,11 @@ from data_cache.protocols import (
     count_differences,
     part_of,
 )
+from data_cache.quality import recipe_notes
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Anomaly, Discovery
 from preprocess.datasets.corrections import KNOWN_ANOMALIES
+from preprocess.frames.blocks import block_notes
 from preprocess.frames.image_header import ImageHeader, check_image_file
 from preprocess.recipe import Recipe
 
@@ -103,6 +105,7 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
         *_failures(found),
         *_files(found.clips),
         *_annotation(found.clips),
+        *_recording(found),
         *found.anomalies,
         *(
             Anomaly(key, "wide frames", size, "whole scenes? --faces auto cuts the faces out", unexpected=False)
@@ -198,6 +201,13 @@ def _annotation(clips: Iterable[Clip]) -> Iterator[Anomaly]:
         elif (seconds := len(clip.frames) / clip.fps) > LONG:
             found = f"{len(clip.frames)} frames at {clip.fps:g} Hz are {seconds:.2g} s"
             yield Anomaly(clip.key, "long", found, "kept; are onset, offset and fps right?", unexpected=False)
+
+
+def _recording(found: Discovery) -> Iterator[Anomaly]:
+    """What the frames and lengths will make of the default recipe."""
+    lengths = [(len(clip.frames), clip.fps) for clip in found.clips]
+    for note in [*block_notes(found.clips), *recipe_notes(Recipe().as_json(), lengths)]:
+        yield Anomaly(found.dataset, "as recorded", note, "cached as it is", unexpected=False)
 
 
 def _spans(clips: Sequence[Clip]) -> list[str]:

@@ -20,7 +20,7 @@ from data_cache.files.atomic import write_bytes, write_json
 from preprocess.datasets.base import BOX_FILE
 from preprocess.demo.face import Window
 from preprocess.demo.identity import draw_identity
-from preprocess.demo.motion import Camera, film
+from preprocess.demo.motion import TIERS, Camera, film
 from preprocess.workers.fanout import fan_out
 
 log = logging.getLogger(__name__)
@@ -51,6 +51,17 @@ class DemoSet:
     quality: int = 75
     raw: bool = False
     camera: Camera = field(default_factory=Camera)
+    tier: str = "easy"
+
+    @property
+    def name(self) -> str:
+        """Name of its folder and its cache when nobody says otherwise."""
+        return "demo" + f"-{self.tier}" * (self.tier != "easy") + "-raw" * self.raw
+
+    def camera_of(self, subject: int) -> tuple[Camera, int]:
+        """The camera before which a subject sits, and its JPEG quality."""
+        camera, quality = TIERS[self.tier].filmed_by(self.camera, subject)
+        return camera, round(self.quality * quality)
 
 
 @dataclass(frozen=True)
@@ -73,6 +84,8 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     """
     marker = folder / MARKER
     settings = asdict(demo)
+    if demo.tier == "easy":
+        del settings["tier"]  # sets drawn before there were tiers stay as they are
     if marker.exists() and _read(marker) == settings:
         log.info(f"{folder}: the demo set is already there")
         return
@@ -91,8 +104,11 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     made.sort(key=lambda clip: clip[0][:2])
     _write_sheet(folder / SHEET, [row for row, _ in made])
     if demo.raw:  # the CSV for `--faces csv`: the square that the cropped variant shows
-        size = demo.camera.size
-        lines = [f"sub{row[0]},{row[1]},{-view.left},{-view.top},{size},{size}" for row, view in made]
+        sizes = [demo.camera_of(int(row[0]) - 1)[0].size for row, _ in made]
+        lines = [
+            f"sub{row[0]},{row[1]},{-view.left},{-view.top},{size},{size}"
+            for (row, view), size in zip(made, sizes, strict=True)
+        ]
         write_bytes(folder / BOX_FILE, "\n".join(["subject,clip,x,y,width,height", *lines, ""]).encode())
     write_json(marker, settings)
 
@@ -121,8 +137,9 @@ def _make_clip(task: _Task) -> tuple[Row, Window]:
     rng = np.random.default_rng([demo.seed, task.subject, 2, task.episode])
     choices = CLASSES[task.emotion]
     units = choices[np.random.default_rng([demo.seed, task.subject, 3, task.episode]).integers(len(choices))]
-    window = _window(demo, np.random.default_rng([demo.seed, task.subject, 4, task.episode]))
-    filmed = film(person, units, demo.camera, rng, window)
+    camera, quality = demo.camera_of(task.subject)
+    window = _window(demo.raw, camera.size, np.random.default_rng([demo.seed, task.subject, 4, task.episode]))
+    filmed = film(person, units, camera, rng, window, TIERS[demo.tier])
     onset = int(rng.integers(1, 120))
     name = f"EP{task.episode // 4 + 1:02d}_{task.episode % 4 + 1:02d}f"
     frames, frame_name = FRAMES[demo.raw]
@@ -130,17 +147,16 @@ def _make_clip(task: _Task) -> tuple[Row, Window]:
     folder.mkdir(parents=True)
     for number, frame in enumerate(filmed.frames, onset):
         image = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, demo.quality])[1]
+        encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
         (folder / frame_name.format(number)).write_bytes(encoded.tobytes())
     apex, offset = onset + filmed.apex, onset + len(filmed.frames) - 1
     row = (f"{task.subject + 1:02d}", name, None, onset, apex, offset, None, "+".join(units), task.emotion)
     return row, window
 
 
-def _window(demo: DemoSet, rng: np.random.Generator) -> Window:
+def _window(raw: bool, size: int, rng: np.random.Generator) -> Window:
     """What the camera sees: the face alone or, raw, a scene of 2½ by 1⅞ faces with the face somewhere in it."""
-    size = demo.camera.size
-    if not demo.raw:
+    if not raw:
         return Window(0, 0, size, size)
     width, height = size * 5 // 2, size * 15 // 8
     left, top = rng.integers(size // 8, width - size * 9 // 8), rng.integers(size // 8, height - size * 9 // 8)

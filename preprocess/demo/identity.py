@@ -37,6 +37,8 @@ class Identity:
     def landmarks(self) -> dict[str, tuple[float, float]]:
         """Where the action units pull, on the side x > 0."""
         return {
+            "head": (0.0, 0.35),
+            "nose": (0.0, self.nose_length * 0.7),
             "inner brow": (0.45, -self.brow_height),
             "middle brow": (0.85, -self.brow_height - 0.04),
             "outer brow": (1.35, -self.brow_height - self.brow_arch),

@@ -7,7 +7,7 @@ times stronger than the movement, and the movement is centred on it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -15,9 +15,10 @@ import numpy as np
 from preprocess.demo.face import SUPERSAMPLING, Portrait, Window, draw_portrait
 from preprocess.demo.identity import Identity
 
+Pull = tuple[str, float, float, float, float]
+"""Landmark, outwards, down, width, height: a bump of displacement there, as a share of an amplitude."""
 BLINK = "45"
-ACTION_UNITS: dict[str, tuple[tuple[str, float, float, float, float], ...]] = {
-    # FACS number: (landmark, outwards, down, width, height); displacement as a share of the amplitude
+ACTION_UNITS: dict[str, tuple[Pull, ...]] = {  # by FACS number
     "1": (("inner brow", 0.0, -1.0, 0.55, 0.40),),
     "2": (("outer brow", 0.0, -1.0, 0.55, 0.40),),
     "4": (("inner brow", -0.45, 0.95, 0.55, 0.42), ("middle brow", -0.15, 0.6, 0.5, 0.4)),
@@ -50,6 +51,79 @@ class Camera:
 
 
 @dataclass(frozen=True)
+class Sway:
+    """A movement without a class, back and forth at a random strength, rate and phase.
+
+    Attributes:
+        pulls: what it moves, as in `ACTION_UNITS`.
+        extent: its largest displacement in pixels of a frame of the usual camera.
+        rates: between which frequencies it sways, in Hz.
+    """
+
+    pulls: tuple[Pull, ...]
+    extent: float
+    rates: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Lens:
+    """How a camera differs from the usual one: factors of its lengths in pixels, its noise and its JPEG quality."""
+
+    scale: float = 1.0
+    noise: float = 1.0
+    quality: float = 1.0
+
+
+@dataclass(frozen=True)
+class Tier:
+    """How hard it is to see the class.
+
+    Attributes:
+        amplitude: of the micro-expressions, as a share of the camera's.
+        blinks: share of clips with a blink.
+        sways: movements that disturb, in every clip.
+        shades: strengths of the soft shades that pass over the face, as shares of the light.
+        lenses: the cameras; subjects sit before them in turn.
+    """
+
+    amplitude: float = 1.0
+    blinks: float = 0.25
+    sways: tuple[Sway, ...] = ()
+    shades: tuple[float, ...] = ()
+    lenses: tuple[Lens, ...] = (Lens(),)
+
+    def filmed_by(self, camera: Camera, subject: int) -> tuple[Camera, float]:
+        """The camera before which a subject sits, and the factor of its JPEG quality."""
+        lens = self.lenses[subject % len(self.lenses)]
+        changed = replace(
+            camera,
+            size=round(camera.size * lens.scale),
+            amplitude=camera.amplitude * self.amplitude * lens.scale,
+            resting=camera.resting * lens.scale,
+            grey_noise=camera.grey_noise * lens.noise,
+            colour_noise=camera.colour_noise * lens.noise,
+        )
+        return changed, lens.quality
+
+
+TIERS: dict[str, Tier] = {
+    "easy": Tier(),
+    "hard": Tier(
+        amplitude=0.45,
+        blinks=0.5,
+        sways=(
+            Sway((("head", 1.0, 0.0, 1.5, 1.9), ("nose", 0.35, 0.0, 0.3, 0.5)), 0.5, (0.5, 2.0)),  # turns, nods
+            Sway((("head", 0.0, 1.0, 1.5, 1.9), ("nose", 0.0, 0.35, 0.3, 0.5)), 0.5, (0.5, 2.0)),
+            Sway((("lower lip", 0.0, 0.9, 0.7, 0.3), ("chin", 0.0, 1.0, 0.9, 0.5)), 0.75, (2.0, 6.0)),  # speech
+            Sway((("mouth corner", -0.8, 0.1, 0.4, 0.4),), 0.35, (2.0, 6.0)),
+        ),
+        shades=(0.06,),
+        lenses=(Lens(), Lens(scale=0.75, noise=1.3, quality=0.9)),
+    ),
+}
+
+
+@dataclass(frozen=True)
 class FilmedClip:
     """A micro-expression on film: frames (N, H, W, 3) uint8 RGB from onset to offset, and the apex's index."""
 
@@ -63,10 +137,12 @@ def film(
     camera: Camera,
     rng: np.random.Generator,
     window: Window | None = None,
+    tier: Tier = TIERS["easy"],
 ) -> FilmedClip:
     """Film `person` while `action_units` (of `ACTION_UNITS`) rise and fall once, 0.16 to 0.28 s in all.
 
-    `window` is what is in the picture; by default the face alone, size×size. `rng` decides everything else.
+    `window` is what is in the picture; by default the face alone, size×size. `rng` decides everything else. What
+    `tier` adds to disturb has random numbers of its own, so that those of the easy tier stay as they are.
     """
     window = window or Window(0, 0, camera.size, camera.size)
     light = (rng.uniform(-0.8, 0.8), rng.uniform(-0.7, 0.1))
@@ -76,7 +152,8 @@ def film(
     apex = int(n_frames * rng.uniform(0.35, 0.6))
     envelope = rise_and_fall(n_frames, apex, rng)
     pose = _Pose(portrait.centre, n_frames, rng)
-    disturbance = _Disturbance(list(fields), camera, n_frames, rng)
+    disturbance = _Disturbance(list(fields), camera, n_frames, rng, tier.blinks)
+    nuisances = _Nuisances(tier, person, portrait, camera, n_frames, rng.spawn(1)[0])
     # The class enters here and nowhere above.
     strength = camera.amplitude * rng.uniform(0.7, 1.3)
     columns = np.arange(camera.size, dtype=np.float32)
@@ -84,26 +161,31 @@ def film(
     movement = sum(fields[unit] for unit in action_units) * (strength * asymmetry)
     frames = np.empty((n_frames, window.height, window.width, 3), np.uint8)
     for t in range(n_frames):
-        field = disturbance.field(fields, t) + movement * (envelope[t] - 0.5)
-        frames[t] = disturbance.sense(_warp(portrait, field.astype(np.float32), *pose.grid(window, t)), t, rng)
+        field = disturbance.field(fields, t) + nuisances.field(t) + movement * (envelope[t] - 0.5)
+        image = _warp(portrait, field.astype(np.float32), *pose.grid(window, t))
+        frames[t] = disturbance.sense(image * nuisances.light(t), t, rng)
     return FilmedClip(frames, apex)
 
 
 def displacement_fields(person: Identity, unit: float, centre: tuple[float, float], size: int) -> dict[str, np.ndarray]:
     """For each action unit, how far it moves each pixel at full strength: (2, size, size) float32, (x, y)."""
-    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
     places = person.landmarks()
-    fields = {}
-    for name, pulls in ACTION_UNITS.items():
-        field = np.zeros((2, size, size), np.float32)
-        for landmark, outwards, down, width, height in pulls:
-            across, below = places[landmark]
-            for side in (-1, 1) if across else (1,):
-                x, y = centre[0] + side * across * unit, centre[1] + below * unit
-                bump = np.exp(-0.5 * (((columns - x) / (width * unit)) ** 2 + ((rows - y) / (height * unit)) ** 2))
-                field += np.stack([bump * outwards * side, bump * down])
-        fields[name] = field
-    return fields
+    return {name: _pulled(pulls, places, unit, centre, size) for name, pulls in ACTION_UNITS.items()}
+
+
+def _pulled(
+    pulls: Sequence[Pull], places: dict[str, tuple[float, float]], unit: float, centre: tuple[float, float], size: int
+) -> np.ndarray:
+    """The displacement field (2, size, size) of `pulls` at the landmarks `places`."""
+    rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
+    field = np.zeros((2, size, size), np.float32)
+    for landmark, outwards, down, width, height in pulls:
+        across, below = places[landmark]
+        for side in (-1, 1) if across else (1,):
+            x, y = centre[0] + side * across * unit, centre[1] + below * unit
+            bump = np.exp(-0.5 * (((columns - x) / (width * unit)) ** 2 + ((rows - y) / (height * unit)) ** 2))
+            field += np.stack([bump * outwards * side, bump * down])
+    return field
 
 
 def rise_and_fall(n_frames: int, apex: int, rng: np.random.Generator) -> np.ndarray:
@@ -139,11 +221,13 @@ class _Pose:
 class _Disturbance:
     """Resting expression, blink, tremor, flicker and sensor noise: all that has no class."""
 
-    def __init__(self, units: Sequence[str], camera: Camera, n_frames: int, rng: np.random.Generator) -> None:
+    def __init__(
+        self, units: Sequence[str], camera: Camera, n_frames: int, rng: np.random.Generator, blinking: float
+    ) -> None:
         self.units, self.camera = units, camera
         self.resting = {unit: rng.uniform(-camera.resting, camera.resting) for unit in units if unit != BLINK}
         t = np.arange(n_frames)
-        blinks, moment = rng.uniform() < 0.25, rng.uniform(0, n_frames)
+        blinks, moment = rng.uniform() < blinking, rng.uniform(0, n_frames)
         self.blink = 2.2 * blinks * np.exp(-0.5 * ((t - moment) / (0.025 * camera.fps)) ** 2)
         shake = rng.standard_normal((n_frames, len(units))).astype(np.float32)
         self.tremor = 0.08 * cv2.GaussianBlur(shake, (1, 9), sigmaX=1, sigmaY=2)
@@ -164,6 +248,40 @@ class _Disturbance:
         noise = rng.normal(0, self.camera.grey_noise, (*image.shape[:2], 1))
         noise = noise + rng.normal(0, self.camera.colour_noise, image.shape)
         return np.clip(np.rint(image * self.gain[t] + noise), 0, 255).astype(np.uint8)
+
+
+class _Nuisances:
+    """What a tier adds: movements that sway, and soft shades that pass over the face."""
+
+    def __init__(
+        self, tier: Tier, person: Identity, portrait: Portrait, camera: Camera, n_frames: int, rng: np.random.Generator
+    ) -> None:
+        seconds = np.arange(n_frames) / camera.fps
+        shape = portrait.unit, portrait.centre, camera.size
+        self.sways = []
+        for sway in tier.sways:
+            extent = sway.extent * camera.size / Camera.size * rng.uniform(0.3, 1)
+            course = np.sin(2 * np.pi * (rng.uniform(*sway.rates) * seconds + rng.uniform()))
+            self.sways.append((_pulled(sway.pulls, person.landmarks(), *shape), extent * course))
+        window = portrait.window
+        self.rows, self.columns = np.mgrid[0 : window.height, 0 : window.width].astype(np.float32)
+        self.shades = []
+        for strength in tier.shades:
+            start, end = rng.uniform(-1.5, 1.5, (2, 2)) * portrait.unit + portrait.centre - (window.left, window.top)
+            path = start + (end - start) * np.linspace(0, 1, n_frames)[:, None]
+            self.shades.append((strength * rng.uniform(-1, 1), portrait.unit * rng.uniform(0.5, 1.2), path))
+
+    def field(self, t: int) -> np.ndarray | float:
+        """The displacement at frame t."""
+        return sum(field * course[t] for field, course in self.sways)
+
+    def light(self, t: int) -> np.ndarray | float:
+        """By how much each pixel is brighter at frame t, (H, W, 1)."""
+        light: np.ndarray | float = 1.0
+        for strength, width, path in self.shades:
+            distance = np.hypot(self.columns - path[t, 0], self.rows - path[t, 1]) / width
+            light = light * (1 + strength * np.exp(-0.5 * distance**2))[..., None]
+        return light
 
 
 def _warp(portrait: Portrait, field: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The command `mpt-preprocess preview`: a contact sheet and a movie of each clip."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import features
@@ -9,8 +9,10 @@ from PIL import features
 from data_cache.console.commandline import progress
 from data_cache.errors import ClipsFailed, UsageError
 from data_cache.files.atomic import replacing
+from data_cache.quality import recipe_notes
 from preprocess.clip import Clip, ClipError
 from preprocess.datasets.base import Discovery
+from preprocess.frames.blocks import block_notes
 from preprocess.preview.scene import make_scene, write_movie, write_sheet
 from preprocess.recipe import Recipe
 
@@ -36,18 +38,41 @@ def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Pat
         raise UsageError(f"--movie is {movie!r}; choose one of {', '.join(MOVIES)}")
     if movie == "avif" and not features.check("avif"):
         raise UsageError("--movie avif: this build of Pillow cannot write AVIF; pass --movie gif")
+    drawn: list[tuple[Clip, float]] = []
+
+    def draw(clip: Clip) -> None:
+        scene = make_scene(clip, recipe)
+        stem = f"{clip.subject}__{clip.clip}"
+        with replacing(folder / f"{stem}.png") as path:
+            write_sheet(scene, path)
+        if movie != "none":
+            with replacing(folder / f"{stem}.{movie}") as path:
+                write_movie(scene, path, movie)
+        drawn.append((clip, scene.rendered.clipped_fraction))
+
+    try:
+        draw_each(found, wanted, folder, draw)
+    finally:
+        if drawn:
+            lengths = [(len(clip.frames), clip.fps) for clip, _ in drawn]
+            clipped = sum(share for _, share in drawn) / len(drawn)
+            for note in [*recipe_notes(recipe.as_json(), lengths, clipped), *block_notes([clip for clip, _ in drawn])]:
+                log.warning(f"note: {note}")
+
+
+def draw_each(found: Discovery, wanted: Sequence[str], folder: Path, draw: Callable[[Clip], None]) -> None:
+    """Draw the clips of these names into `folder`, one after the other.
+
+    Raises:
+        UsageError: a clip that is not there.
+        ClipsFailed: some clips could not be drawn; the others were.
+    """
     clips, failures = choose(found, wanted)
     folder.mkdir(parents=True, exist_ok=True)
     with progress(f"drawing {found.dataset}", len(clips), "clips") as advance:
         for clip in clips:
             try:
-                scene = make_scene(clip, recipe)
-                stem = f"{clip.subject}__{clip.clip}"
-                with replacing(folder / f"{stem}.png") as path:
-                    write_sheet(scene, path)
-                if movie != "none":
-                    with replacing(folder / f"{stem}.{movie}") as path:
-                        write_movie(scene, path, movie)
+                draw(clip)
             except (ClipError, ValueError) as error:
                 failures[clip.key] = str(error)
             advance(1, "")

@@ -1,6 +1,7 @@
 """The demo set: official layout, the same bytes every time, motion that is small."""
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ from data_cache.errors import UsageError
 from preprocess.datasets.demo import demo as demo_set
 from preprocess.demo.generate import CLASSES, SHEET, DemoSet, generate
 from preprocess.demo.identity import draw_identity
-from preprocess.demo.motion import ACTION_UNITS, BLINK, Camera, displacement_fields, film, rise_and_fall
+from preprocess.demo.motion import ACTION_UNITS, BLINK, TIERS, Camera, displacement_fields, film, rise_and_fall
 from preprocess.frames.read import read_image
 
 TINY = DemoSet(subjects=2, clips_per_class=1, seed=3, camera=Camera(size=48))
+
+EASY = (44, 18, [[120.564, 92.212, 75.344], [121.587, 92.893, 75.854], [123.24, 94.283, 77.051]])
 
 
 @pytest.fixture(scope="module")
@@ -102,12 +105,35 @@ def test_movements_are_sub_pixel_around_the_resting_face() -> None:
             assert 0.1 < peak < 1.0
 
 
-def test_everything_but_the_movement_is_drawn_without_the_class() -> None:
+@pytest.mark.parametrize("tier", TIERS)
+def test_everything_but_the_movement_is_drawn_without_the_class(tier: str) -> None:
     person = draw_identity(np.random.default_rng(0))
     still = Camera(size=48, amplitude=0.0)
-    clips = [film(person, units, still, np.random.default_rng(5)) for units in (("1", "2"), ("12",))]
+    clips = [film(person, units, still, np.random.default_rng(5), tier=TIERS[tier]) for units in (("1", "2"), ("12",))]
     np.testing.assert_array_equal(clips[0].frames, clips[1].frames)
     assert clips[0].apex == clips[1].apex
+
+
+def test_the_easy_tier_stays_as_it_was() -> None:
+    """Numbers of the release before there were tiers; another OpenCV may round a value differently, not all of them."""
+    clip = film(draw_identity(np.random.default_rng(0)), ("12",), Camera(size=48), np.random.default_rng(5))
+    assert (len(clip.frames), clip.apex) == EASY[:2]
+    np.testing.assert_allclose(clip.frames[[0, clip.apex, -1]].mean((1, 2)), EASY[2], atol=0.01)
+
+
+def test_the_hard_tier_has_two_cameras_and_a_place_of_its_own(tmp_path: Path) -> None:
+    hard = replace(TINY, tier="hard")
+    assert [replace(hard, raw=raw).name for raw in (False, True)] == ["demo-hard", "demo-hard-raw"]
+    generate(tmp_path, hard, jobs=1)
+    found = demo_set(tmp_path)
+    assert len(found.clips) == 10 and not found.failures
+    sides = {(clip.subject, read_image(clip.frames[0]).shape[0]) for clip in found.clips}  # type: ignore[index]
+    assert sides == {("sub01", 48), ("sub02", 36)}
+    before = fingerprint(tmp_path)
+    generate(tmp_path, hard, jobs=1)
+    assert fingerprint(tmp_path) == before
+    generate(tmp_path, TINY, jobs=1)  # the tier is one of the settings: the set is drawn anew
+    assert fingerprint(tmp_path) != before
 
 
 @given(st.integers(8, 200), st.floats(0.2, 0.8), st.integers(0, 99))
