@@ -132,6 +132,13 @@ class Execution:
     final: bool = _execution(
         False, "also train one model on all subjects, for use on new clips, and write its model card"
     )
+    null: int = _execution(
+        0,
+        "also train this many copies of each fold on labels shuffled within subjects, for p against chance; 19 reach "
+        "p = 0.05, 99 reach 0.01",
+        minimum=0,
+        maximum=9999,
+    )
     subjects: str | None = _execution(None, "train only these subjects' folds, such as sub01,sub05")
     folds: str | None = _execution(None, "train only folds A:B in natural order, counted from 0")
     fold_range: slice = field(init=False, repr=False)

@@ -12,7 +12,7 @@ import torch
 from data_cache.console.commandline import progress
 from data_cache.errors import Interrupted, UsageError, typed_command
 from data_cache.files.checksum import file_sha256
-from train import final
+from train import final, null
 from train.config import Execution, TrainConfig
 from train.cost.accounting import bytes_per_fold, folds_at_once
 from train.data.augment import AUGMENTATIONS
@@ -99,7 +99,8 @@ def _run(job: _Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] |
     if leads() and folder.start(_description(task, job.config, job.card), environment, overwrite):
         log.info(f"{folder.path} is already finished")
     ranks.barrier()
-    mine = chosen[ranks.rank :: ranks.count]
+    copies = [copy for fold in chosen for copy in fold.copies(execution.null)]
+    mine = [*chosen, *copies][ranks.rank :: ranks.count]
     waiting = [fold for fold in mine if not folder.finished(fold.name)]
     if waiting:
         _train_folds(job, waiting)
@@ -110,6 +111,8 @@ def _run(job: _Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] |
         return None
     if leads() and not folder.is_finished:
         folder.write_summary(summarise(folder.read_folds(), task.labelling.classes, task.split))
+    if leads() and execution.null > folder.summary.get("null", {}).get("copies", 0):
+        null.sum_up(folder, task.folds, execution.null)
     ranks.barrier()
     if leads() and execution.final and not (folder.path / "MODEL_CARD.md").exists():
         _train_final_model(job)
@@ -199,6 +202,9 @@ def _train_group(
     overview = job.folder.path / "overview.safetensors"
     shown = write_overview(overview, task, group, model, stream, config)
     for fold, result in enumerate(results):
+        if group[fold].shuffle:
+            null.store(job.folder, result)
+            continue
         if job.execution.checkpoints and config.tuning == "prompt":
             save_fold(job.folder.checkpoint(result.name), model, fold, job.card)
         beside = [overview] if result.name == shown else []

@@ -53,7 +53,7 @@ def random_pair(seed: int, subjects: int = 6, clips: int = 9) -> tuple[Run, Run]
 @pytest.mark.parametrize("seed", range(4))
 def test_mcnemar_is_the_two_sided_binomial_of_the_clips_that_differ(seed: int) -> None:
     a, b = random_pair(seed)
-    result = compare_runs(a, b)
+    result = compare_runs([a], [b])
     right = [np.array([p.correct for p in run.predictions]) for run in (a, b)]
     only_a, only_b = int((right[0] & ~right[1]).sum()), int((~right[0] & right[1]).sum())
     assert (result.only_a, result.only_b) == (only_a, only_b)
@@ -64,7 +64,7 @@ def test_mcnemar_is_the_two_sided_binomial_of_the_clips_that_differ(seed: int) -
 
 def test_swapping_the_runs_changes_the_signs_only() -> None:
     a, b = random_pair(7)
-    one, other = compare_runs(a, b), compare_runs(b, a)
+    one, other = compare_runs([a], [b]), compare_runs([b], [a])
     assert one.p_value == other.p_value
     for metric, value in one.difference.items():
         assert other.difference[metric] == pytest.approx(-value)
@@ -77,7 +77,7 @@ def test_intervals_keep_subjects_whole() -> None:
     """All of the difference lies in one subject of eight: an interval over subjects must reach zero."""
     folds_a = [fold(f"s{s}", [0] * 10, [0] * 10) for s in range(8)]
     folds_b = [fold("s0", [0] * 10, [1] * 10), *folds_a[1:]]
-    result = compare_runs(run_of("A", folds_a), run_of("B", folds_b))
+    result = compare_runs([run_of("A", folds_a)], [run_of("B", folds_b)])
     assert result.p_value < 0.01, "clip by clip it looks certain"
     assert result.interval_95["accuracy"][0] == 0.0, "subject by subject it is not"
 
@@ -87,16 +87,16 @@ def test_intervals_hold_95_percent() -> None:
     a, b = random_pair(3, subjects=150)
     right = [np.array([p.correct for p in run.predictions], float).reshape(150, 9) for run in (a, b)]
     error = (right[0].mean(1) - right[1].mean(1)).std(ddof=1) / np.sqrt(150)
-    low, high = compare_runs(a, b).interval_95["accuracy"]
+    low, high = compare_runs([a], [b]).interval_95["accuracy"]
     assert high - low == pytest.approx(2 * 1.96 * error, rel=0.07)
 
 
 def test_other_clips_or_classes_are_refused() -> None:
     a, b = random_pair(2)
     with pytest.raises(UsageError, match="different clips"):
-        compare_runs(a, replace(b, folds=b.folds[1:]))
+        compare_runs([a], [replace(b, folds=b.folds[1:])])
     with pytest.raises(UsageError, match="has the classes"):
-        compare_runs(a, run_of("B", b.folds, ("x", "y", "z")))
+        compare_runs([a], [run_of("B", b.folds, ("x", "y", "z"))])
 
 
 def test_the_command(command: Command, make_cache: MakeCache, make_run: MakeRun, tmp_path: Path) -> None:

@@ -40,9 +40,16 @@ class Task:
             return None
         return digest({fold.name: [self.clips.keys[clip] for clip in fold.test] for fold in self.folds})
 
-    def labels(self, clips: Sequence[int]) -> np.ndarray:
-        """Classes of some clips."""
-        return np.array([self.labelling.labels[clip] for clip in clips], np.int64)
+    def labels(self, clips: Sequence[int], shuffle: int = 0) -> np.ndarray:
+        """Classes of some clips; with a number, after a shuffle within subjects that it decides."""
+        labels = np.array(self.labelling.labels, np.int64)
+        if shuffle:
+            rng = np.random.default_rng(shuffle)
+            persons = np.array(["/".join(key[:2]) for key in self.clips.keys])
+            for person in sorted(set(persons)):
+                members = np.flatnonzero((persons == person) & (labels >= 0))
+                labels[members] = rng.permutation(labels[members])
+        return np.asarray(labels[list(clips)])
 
 
 def make_task(caches: Sequence[Path], config: TrainConfig) -> Task:

@@ -5,6 +5,7 @@ runs/<name>/config.json  env.json
             folds/<fold>.safetensors  features and kernels of the tested clips
             folds/<fold>.json         written last: the fold is done when it is there
             checkpoints/<fold>.safetensors
+            null/<fold>.json      of a copy with shuffled labels (--null): its confusion matrix
             overview.safetensors  summary.json  report/
 """
 
@@ -34,7 +35,7 @@ _IN_CONFIG = ("classes", "subjects", "caches", "protocol", "backbone_digest", "s
 _IN_ANY_CONFIG = ("settings", "protocol", "classes", "subjects", "caches")
 _PARTS = (
     *("summary.json", "env.json", "overview.safetensors", "MODEL_CARD.md"),
-    *("folds", "checkpoints", "unfinished", "report", "tensorboard"),
+    *("folds", "null", "checkpoints", "unfinished", "report", "tensorboard"),
 )
 _CAUSES = ("settings.", "protocol", "caches.")  # what differs besides follows from these
 _SHOWN, _LONGEST = 3, 100
@@ -150,12 +151,12 @@ class RunFolder:
         return (self.path / "summary.json").is_file()
 
     def finished(self, name: str) -> bool:
-        """Whether a fold is done."""
-        return self._place("folds", name, ".json").exists()
+        """Whether a fold, or a copy of one with shuffled labels, is done."""
+        return any(self.place(part, name, ".json").exists() for part in ("folds", "null"))
 
     def checkpoint(self, name: str) -> Path:
         """Where a fold's trained weights are."""
-        return self._place("checkpoints", name, ".safetensors")
+        return self.place("checkpoints", name, ".safetensors")
 
     def check_checkpoint(self, name: str) -> None:
         """Compare a checkpoint with the hash that was noted when it was written.
@@ -164,7 +165,7 @@ class RunFolder:
             InvalidFile: they differ.
         """
         path = self.checkpoint(name)
-        for record in (self._place("folds", name, ".json"), path.with_suffix(".json")):
+        for record in (self.place("folds", name, ".json"), path.with_suffix(".json")):
             if path.is_file() and record.is_file():
                 check_files(record, read_record(record), [path])
 
@@ -180,7 +181,7 @@ class RunFolder:
             beside: other files that belong to it, such as the overview; its checkpoint is looked for.
         """
         write_fold(
-            self._place("folds", result.name, ".json"),
+            self.place("folds", result.name, ".json"),
             result,
             classes,
             {"config": digest(self.config), "group": list(group)},
@@ -252,7 +253,8 @@ class RunFolder:
         if not (self.path / "config.json").is_file():
             raise UsageError(f"{self.path} is no run folder (it has no config.json); runs of mpt-train lie in runs/")
 
-    def _place(self, folder: str, name: str, suffix: str) -> Path:
+    def place(self, folder: str, name: str, suffix: str) -> Path:
+        """Where a file of the fold called `name` lies."""
         problem = name_problem("the name of a fold", name, most=200)
         if problem is not None:
             raise InvalidFile(f"{self.path}: {problem}")

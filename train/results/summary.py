@@ -16,7 +16,6 @@ from train.results.metrics import (
     majority_baseline,
     of_part,
     permutation_p,
-    pooled,
     scores,
     subject_matrices,
 )
@@ -52,13 +51,40 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split)
         },
         "by_dataset": _by_part([split.part(key) for key in keys], true, predicted, subjects, len(classes)),
         "majority_baseline": asdict(majority_baseline(true, len(classes))),
-        "fold_average": _fold_average(folds, len(classes)),
+        "fold_average": fold_average(folds, len(classes)),
         "oracle_best_epoch": {
             **asdict(scores(confusion_matrix(true, _oracle(folds).tolist(), len(classes)))),
             "warning": "leak: the epoch of each fold was chosen with its test labels",
         },
         "seconds": round(sum(fold.seconds for fold in folds), 1),
     }
+
+
+def fold_average(folds: Sequence[FoldResult], classes: int) -> dict[str, float]:
+    """Means of the scores of single folds, each over the classes that it shows: unstable for subjects with few clips.
+
+    A fold is a subject in leave-one-subject-out. Summaries of earlier versions counted absent classes as 0.
+    """
+    each = [of_part(confusion_matrix(fold.true.tolist(), fold.predicted.tolist(), classes)) for fold in folds]
+    return {metric: float(np.mean([score[metric] for score in each])) for metric in METRICS}
+
+
+def interval_name(subjects: int) -> str:
+    """What an interval over so many subjects may be called: with few, it covers 88 to 91 % instead of 95."""
+    return "95 % interval" if subjects >= 20 else "approximate 95 % interval"
+
+
+def permutation_lines(summary: Mapping[str, Any]) -> list[str]:
+    """What the summary knows against chance, in words: predictions given, and trained again if `--null` did that."""
+    final, null = summary["final_epoch"], summary.get("null")
+    lines = [
+        f"Labels shuffled within subjects, predictions as they are: p = {final['permutation_p']:.4f}, "
+        f"chance accuracy {final['permutation_accuracy']:.1%}"
+    ]
+    if null:
+        values = ", ".join(f"{m} {null['p'][m]:.3f} (chance {null['chance'][m]:.1%})" for m in METRICS)
+        lines.append(f"Trained again on shuffled labels, {null['copies']} times: p of {values}")
+    return lines
 
 
 PART_HEADINGS = ("", "clips", "subjects", "UF1", "UAR", "Acc", "95 % interval of UF1")
@@ -72,7 +98,8 @@ def part_rows(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
         (
             *(name, str(each["clips"]), str(each["subjects"])),
             *(f"{each[metric]:.1%}" for metric in ("macro_f1", "uar", "accuracy")),
-            "–".join(f"{100 * value:.1f}" for value in each["interval_95"]["macro_f1"]),
+            "–".join(f"{100 * value:.1f}" for value in each["interval_95"]["macro_f1"])
+            + (each["subjects"] < 20) * ", approximate",
         )
         for name, each in ({"all": whole, **parts} if parts else {}).items()
     ]
@@ -106,12 +133,6 @@ def _by_part(
         counts = {"clips": len(chosen), "subjects": len(matrices)}
         found[part] = {**counts, **of_part(matrices.sum(0)), "interval_95": bootstrap_interval(matrices, of_part)}
     return found
-
-
-def _fold_average(folds: Sequence[FoldResult], classes: int) -> dict[str, float]:
-    """Means of the scores of single folds: reported by some papers, unstable for subjects with few clips."""
-    each = [pooled(confusion_matrix(fold.true.tolist(), fold.predicted.tolist(), classes)) for fold in folds]
-    return {metric: float(np.mean([score[metric] for score in each])) for metric in METRICS}
 
 
 def _oracle(folds: Sequence[FoldResult]) -> np.ndarray:
