@@ -171,7 +171,7 @@ class Apart:
         persons = [{(keys[i][0], keys[i][1].removeprefix(f"{self.part(keys[i])}-")) for i in side} for side in sides]
         if both := sorted("/".join(person) for person in persons[0] & persons[1]):
             raise UsageError(f"{self.title}: {', '.join(both[:5])} would be both trained and tested on")
-        return (Fold("+".join(self.tested), *map(tuple, sides)),)
+        return (Fold("+".join(self.tested), tuple(sides[0]), tuple(sides[1])),)
 
 
 def _each_left_out(names: Mapping[int, str]) -> tuple[Fold, ...]:

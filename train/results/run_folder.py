@@ -271,4 +271,7 @@ def first_causes(differing: Sequence[str]) -> str:
 
 def _by_dataset(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration whose caches have names, so that a difference between them can be named."""
-    return {**config, "caches": {cache["dataset"]: cache for cache in config.get("caches", [])}}
+    caches: dict[str, Any] = {}
+    for cache in config.get("caches", []):
+        caches[f"{cache['dataset']} of another recipe" if cache["dataset"] in caches else cache["dataset"]] = cache
+    return {**config, "caches": caches}

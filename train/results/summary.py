@@ -16,6 +16,7 @@ from train.results.metrics import (
     majority_baseline,
     of_part,
     permutation_p,
+    pooled,
     scores,
     subject_matrices,
 )
@@ -50,6 +51,7 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split)
             "confusion": matrix.tolist(),
         },
         "by_dataset": _by_part([split.part(key) for key in keys], true, predicted, subjects, len(classes)),
+        **_alone(folds, true, subjects, len(classes)),
         "majority_baseline": asdict(majority_baseline(true, len(classes))),
         "fold_average": fold_average(folds, len(classes)),
         "oracle_best_epoch": {
@@ -74,9 +76,17 @@ def interval_name(subjects: int) -> str:
     return "95 % interval" if subjects >= 20 else "approximate 95 % interval"
 
 
+def headline_rows(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Names and scores: of the final epoch, which is the headline; of a probe, then those of each image alone."""
+    probe = summary.get("probe", {})
+    alone = [(title, probe[f"alone_{name}"]) for name, title in _IMAGES.items() if f"alone_{name}" in probe]
+    return [("ridge on all images" if alone else "final epoch", summary["final_epoch"]), *alone]
+
+
 def permutation_lines(summary: Mapping[str, Any]) -> list[str]:
     """What the summary knows against chance, in words: predictions given, and trained again if `--null` did that."""
     final, null = summary["final_epoch"], summary.get("null")
+    chosen = summary.get("probe", {}).get("folds_by_recipe", [])
     lines = [
         f"Labels shuffled within subjects, predictions as they are: p = {final['permutation_p']:.4f}, "
         f"chance accuracy {final['permutation_accuracy']:.1%}"
@@ -84,9 +94,16 @@ def permutation_lines(summary: Mapping[str, Any]) -> list[str]:
     if null:
         values = ", ".join(f"{m} {null['p'][m]:.3f} (chance {null['chance'][m]:.1%})" for m in METRICS)
         lines.append(f"Trained again on shuffled labels, {null['copies']} times: p of {values}")
+    if len(chosen) > 1:
+        lines.append(f"Recipe chosen on training subjects, folds by cache: {', '.join(map(str, chosen))}")
     return lines
 
 
+_IMAGES = {
+    "onset": "onset frame alone (control)",
+    "dynamic": "dynamic image alone",
+    "magnified": "a magnified frame alone",
+}
 PART_HEADINGS = ("", "clips", "subjects", "UF1", "UAR", "Acc", "95 % interval of UF1")
 
 
@@ -133,6 +150,19 @@ def _by_part(
         counts = {"clips": len(chosen), "subjects": len(matrices)}
         found[part] = {**counts, **of_part(matrices.sum(0)), "interval_95": bootstrap_interval(matrices, of_part)}
     return found
+
+
+def _alone(
+    folds: Sequence[FoldResult], true: Sequence[int], subjects: Sequence[str], classes: int
+) -> dict[str, dict[str, Any]]:
+    """Of a probe: the scores of each image alone, and how many folds chose each recipe; nothing of other runs."""
+    found = {}
+    for name in (name for name in folds[0].traces if name.startswith("alone_")):
+        predicted = np.concatenate([fold.traces[name] for fold in folds]).tolist()
+        matrices = subject_matrices(true, predicted, subjects, classes)
+        found[name] = {**pooled(matrices.sum(0)), "interval_95": bootstrap_interval(matrices)}
+    chosen = np.bincount([fold.traces["recipe"][0] for fold in folds]).tolist() if found else []
+    return {"probe": {**found, "folds_by_recipe": chosen}} if found else {}
 
 
 def _oracle(folds: Sequence[FoldResult]) -> np.ndarray:

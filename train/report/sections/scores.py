@@ -1,6 +1,6 @@
 """The scores of a run, beside other runs if there are any: pooled, by class, by subject, and as confusion matrices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,15 @@ from train.report.compare import ONLY_THE_SEED, compare_runs
 from train.report.figures import CYCLE, figure, narrow, save
 from train.results.metrics import METRICS, Prediction, confusion_matrix, of_part
 from train.results.run_folder import Run
-from train.results.summary import PART_HEADINGS, fold_average, interval_name, part_rows, permutation_lines, split_title
+from train.results.summary import (
+    PART_HEADINGS,
+    fold_average,
+    headline_rows,
+    interval_name,
+    part_rows,
+    permutation_lines,
+    split_title,
+)
 from train.results.tables import Row, Share, Table
 
 _HEADINGS = ("", "Acc", "UF1", "UAR")
@@ -50,7 +58,7 @@ def pooled_table(run: Run) -> Table:
     units = "subjects" if split_title(summary) == LOSO.title else "folds"
     leak = Row(_cells("best epoch on the test clips: a leak, not a result", summary["oracle_best_epoch"]), "leak")
     rows = (
-        Row(_cells("final epoch", summary["final_epoch"]), "headline"),
+        *(Row(_cells(name, scores), "headline" * (n == 0)) for n, (name, scores) in enumerate(headline_rows(summary))),
         Row(_cells("majority class", summary["majority_baseline"])),
         Row(_cells(f"mean over {units}, classes that each shows", fold_average(run.folds, len(run.classes)))),
         *([leak][: summary.get("epochs") != 1]),
@@ -146,7 +154,7 @@ def class_figure(runs: Sequence[Run]) -> Any:
     return made
 
 
-def _cells(name: str, values: dict[str, Any]) -> tuple[str | Share, ...]:
+def _cells(name: str, values: Mapping[str, Any]) -> tuple[str | Share, ...]:
     intervals = values.get("interval_95", {})
     return (name, *(Share(values[metric], intervals.get(metric)) for metric in METRICS))
 
