@@ -52,8 +52,8 @@ def probe_folds(
         choice = (train, test, labels, subjects, len(task.labelling.classes))
         scores, fitted, recipe, penalty = best_ridge(recipes, *choice)
         alone = {
-            f"alone_{name}": best_ridge([{name: each[name]} for each in recipes], *choice)[0].argmax(1)
-            for name in recipes[0]
+            f"alone_{name}": best_ridge([{name: each[name]} for each in recipes if name in each], *choice)[0].argmax(1)
+            for name in dict.fromkeys(name for each in recipes for name in each)
         }
         targets, logits = np.eye(len(task.labelling.classes))[labels], scores.astype(np.float32)
         yield FoldResult(

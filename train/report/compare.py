@@ -13,7 +13,7 @@ from data_cache.console.commandline import Version, example, make_app, run
 from data_cache.digest import changes
 from data_cache.errors import UsageError
 from data_cache.names import natural_key
-from train.results.metrics import METRICS, bootstrap_interval, pooled, sign_flip_p, subject_matrices
+from train.results.metrics import METRICS, bootstrap_interval, mean_pooled, sign_flip_p
 from train.results.run_folder import Run, RunFolder
 from train.results.summary import interval_name
 
@@ -79,21 +79,11 @@ def compare_runs(a: Sequence[Run], b: Sequence[Run], draws: int = 2000) -> Compa
     right = np.array([[each[key].correct for key in keys] for each in tested], float)  # (runs, clips)
     gain = right[: len(a)].mean(0) - right[len(a) :].mean(0)
     only_a, only_b = int((gain > 0).sum()), int((gain < 0).sum())
-    true = [int(tested[0][key].true or 0) for key in keys]
-    matrices = np.stack(
-        [
-            subject_matrices(true, [each[key].predicted for key in keys], subjects[rows].tolist(), len(runs[0].classes))
-            for each in tested
-        ],
-        axis=1,
-    )  # (subjects, runs, classes, classes)
+    matrices = np.stack([each.subject_matrices for each in runs], 1)  # (subjects, runs, classes, classes)
 
     def differences(summed: np.ndarray) -> dict[str, float]:
-        each = [pooled(matrix) for matrix in summed]
-        ours, theirs = (
-            {m: np.mean([e[m] for e in side]) for m in METRICS} for side in (each[: len(a)], each[len(a) :])
-        )
-        return {metric: float(ours[metric] - theirs[metric]) for metric in METRICS}
+        ours, theirs = mean_pooled(summed[: len(a)]), mean_pooled(summed[len(a) :])
+        return {metric: ours[metric] - theirs[metric] for metric in METRICS}
 
     return Comparison(
         runs=(_title(a), _title(b)),

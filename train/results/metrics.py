@@ -100,6 +100,12 @@ def pooled(matrix: np.ndarray) -> dict[str, float]:
     return {metric: float(getattr(scores(matrix), metric)) for metric in METRICS}
 
 
+def mean_pooled(matrices: np.ndarray) -> dict[str, float]:
+    """Means of the `METRICS` of several confusion matrices, (runs, classes, classes)."""
+    each = [pooled(matrix) for matrix in matrices]
+    return {metric: float(np.mean([values[metric] for values in each])) for metric in METRICS}
+
+
 def of_part(matrix: np.ndarray) -> dict[str, float]:
     """The `METRICS` of one data set or subject of several, with means over the classes that it shows, not over all."""
     each, shown = scores(matrix), matrix.sum(1) > 0

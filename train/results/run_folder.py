@@ -27,7 +27,7 @@ from data_cache.errors import InvalidFile, Locked, StaleFile, UsageError
 from data_cache.files.lock import lock_path, read_holder, writer_lock
 from data_cache.names import name_problem
 from train.results.fold_record import FoldResult, check_files, read_fold, read_record, write_fold, write_record
-from train.results.metrics import Prediction
+from train.results.metrics import Prediction, subject_matrices
 
 RUNS = Path("runs")
 """Where runs go, below the folder that a command is started in."""
@@ -74,6 +74,12 @@ class Run:
             for fold in self.folds
             for key, true, logits in zip(fold.keys, fold.true, fold.logits, strict=True)
         ]
+
+    @cached_property
+    def subject_matrices(self) -> np.ndarray:
+        """A confusion matrix for each subject, by name: (subjects, classes, classes)."""
+        true, predicted = [p.true or 0 for p in self.predictions], [p.predicted for p in self.predictions]
+        return subject_matrices(true, predicted, ["/".join(p.key[:2]) for p in self.predictions], len(self.classes))
 
 
 class RunFolder:
