@@ -1,6 +1,6 @@
 """The study of recipes: five models on the demo set's easy and hard tier, each made with three recipes, three seeds.
 
-    python benchmarks/recipes.py [--folder study-recipes] [--generator-seed 1] [--tiny]
+    python benchmarks/recipes.py [--folder study-recipes] [--generator-seed 1] [--tier hard] [--tiny]
 
 Choose a recipe on one generator seed and report on another. One thread for each training, so that a run gives the same
 numbers again. Stop it at any time: the same command goes on. It leaves in FOLDER
@@ -44,17 +44,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("study-recipes"))
     parser.add_argument("--generator-seed", type=int, default=1)
+    parser.add_argument("--tier", choices=TIERS, action="append", help="by default both; one each for two processes")
     parser.add_argument("--tiny", action="store_true")
     given = parser.parse_args()
+    tiers = given.tier or TIERS
     size, persons, seeds, more = (32, 2, 2, TINY) if given.tiny else (80, 8, 3, ())
     given.folder.mkdir(parents=True, exist_ok=True)
-    for tier in TIERS:
+    for tier in tiers:
         drawn = ("demo", "--tier", tier, "--root", f"datasets/demo-{tier}", "--seed", given.generator_seed)
         for recipe, options in RECIPES.items():
             cache = f"data_cache/{tier}-{recipe}.h5"
             chosen = (*drawn, "--subjects", persons, *options, "--size", size, "-o", cache)
             call(given.folder, "preprocess.cli", *chosen)
-    for tier in TIERS:
+    for tier in tiers:
         for recipe in RECIPES:
             name = f"{tier}-{recipe}"
             study = (
@@ -73,7 +75,7 @@ def main() -> None:
             print(call(given.folder, "train", "--cache", f"data_cache/{name}.h5", *study))
     print(call(given.folder, "train.report.cli", "--study", "recipes"))
     comparisons = []
-    for tier in TIERS:
+    for tier in tiers:
         for model in MODELS:
             for other in ("paper", "clean-moving"):
                 sides = [f"runs/{tier}-{recipe}-recipes-{model}" for recipe in ("clean", other)]

@@ -37,7 +37,7 @@ def sum_up(folder: RunFolder, folds: Sequence[Fold], copies: int) -> None:
         if not path.exists():
             return
         record = read_record(path)
-        if record.get("config") != of_config or np.shape(record["confusion"]) != observed.shape:
+        if record.get("config") != of_config or np.shape(record.get("confusion", ())) != observed.shape:
             raise InvalidFile(f"{path} belongs to another run; delete {path.parent} and run the same command again")
         found[fold.shuffle - 1] += np.array(record["confusion"])
     folder.write_summary({**summary, "null": null_test(observed, found)})

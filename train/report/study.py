@@ -30,8 +30,9 @@ def study_figure(table: Table) -> Any:
         panel.plot([100 * bound for bound in share.interval], [place, place], color="black", linewidth=0.9)
         panel.plot(seeds, place + 0.12 * (np.arange(len(seeds)) - (len(seeds) - 1) / 2), "o", color=CYCLE[0], ms=3)
     axes[0, 0].invert_yaxis()
-    axes[0, 0].set_xlim(0, 100)
+    axes[0, 0].set(xlim=(0, 100), xticks=(0, 25, 50, 75))
     for panel in axes.flat[len(names) :]:
         panel.axis("off")
-    made.supxlabel("accuracy, %: each seed (dots), mean (bar), its interval over subjects (line)", fontsize="medium")
+    text = "accuracy, %", "dots: seeds; bar: their mean; line: its interval over subjects"
+    made.supxlabel(("\n" if narrow() else "; ").join(text), fontsize="medium")
     return made
