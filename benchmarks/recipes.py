@@ -8,7 +8,7 @@ numbers again. Stop it at any time: the same command goes on. It leaves in FOLDE
     data_cache/<tier>-<recipe>.h5       six caches of 200 clips at 80 pixels
     runs/<tier>-<recipe>-recipes-…      90 runs
     runs/study-recipes.csv .tex .pdf .png   accuracy, macro-F1 and UAR with intervals over subjects, and each seed
-    comparisons.json                    for each tier and model: clean against the other two recipes, over all seeds
+    comparisons-<tier>.json             for each model: clean against the other two recipes, over all seeds
 
 `--tiny` goes through all of it with few clips and a tiny network; its numbers mean nothing.
 """
@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--tier", choices=TIERS, action="append", help="by default both; one each for two processes")
     parser.add_argument("--tiny", action="store_true")
     given = parser.parse_args()
-    tiers = given.tier or TIERS
+    tiers, how = given.tier or TIERS, ("--preset", "demo", "--device", "cpu")
     size, persons, seeds, more = (32, 2, 2, TINY) if given.tiny else (80, 8, 3, ())
     given.folder.mkdir(parents=True, exist_ok=True)
     for tier in tiers:
@@ -59,34 +59,22 @@ def main() -> None:
     for tier in tiers:
         for recipe in RECIPES:
             name = f"{tier}-{recipe}"
-            study = (
-                "--study",
-                "recipes",
-                "--seeds",
-                seeds,
-                "--name",
-                name,
-                "--preset",
-                "demo",
-                "--device",
-                "cpu",
-                *more,
-            )
-            print(call(given.folder, "train", "--cache", f"data_cache/{name}.h5", *study))
+            study = ("--study", "recipes", "--seeds", seeds, "--name", name)
+            print(call(given.folder, "train", "--cache", f"data_cache/{name}.h5", *study, *how, *more))
     print(call(given.folder, "train.report.cli", "--study", "recipes"))
-    comparisons = []
     for tier in tiers:
+        comparisons = []
         for model in MODELS:
             for other in ("paper", "clean-moving"):
                 sides = [f"runs/{tier}-{recipe}-recipes-{model}" for recipe in ("clean", other)]
                 values = json.loads(call(given.folder, "train.report.compare", *sides, "--json"))
-                comparisons.append({"tier": tier, "model": model, **values})
+                comparisons.append({"model": model, **values})
                 difference, (low, high) = values["difference"]["accuracy"], values["interval_95"]["accuracy"]
                 print(
                     f"{tier} {model}: clean − {other} {100 * difference:+.1f} points "
                     f"({100 * low:+.1f} to {100 * high:+.1f}), sign-flip p = {values['sign_flip_p']:.4f}"
                 )
-    (given.folder / "comparisons.json").write_text(json.dumps(comparisons, indent=2) + "\n")
+        (given.folder / f"comparisons-{tier}.json").write_text(json.dumps(comparisons, indent=2) + "\n")
 
 
 if __name__ == "__main__":

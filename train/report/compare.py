@@ -164,7 +164,7 @@ def _load_side(text: str) -> list[Run]:
     found = []
     for part in [text] if Path(text).exists() else text.split(","):
         path = Path(part)
-        seeds = [] if path.exists() else path.parent.glob(f"{glob.escape(path.name)}-seed*")
+        seeds = [] if path.exists() else path.parent.glob(f"{glob.escape(path.name)}-seed[0-9]*")
         found += [RunFolder(each).load() for each in sorted(seeds, key=lambda seed: natural_key(seed.name)) or [path]]
     return found
 

@@ -97,7 +97,8 @@ def scores(matrix: np.ndarray) -> Scores:
 
 def pooled(matrix: np.ndarray) -> dict[str, float]:
     """The `METRICS` of a confusion matrix."""
-    return {metric: float(getattr(scores(matrix), metric)) for metric in METRICS}
+    found = scores(matrix)
+    return {metric: float(getattr(found, metric)) for metric in METRICS}
 
 
 def mean_pooled(matrices: np.ndarray) -> dict[str, float]:

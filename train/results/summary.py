@@ -92,7 +92,8 @@ def permutation_lines(summary: Mapping[str, Any]) -> list[str]:
         f"chance accuracy {final['permutation_accuracy']:.1%}"
     ]
     if null:
-        values = ", ".join(f"{m} {null['p'][m]:.3f} (chance {null['chance'][m]:.1%})" for m in METRICS)
+        names = dict(zip(METRICS, ("accuracy", "UF1", "UAR"), strict=True))
+        values = ", ".join(f"{names[m]} {null['p'][m]:.3f} (chance {null['chance'][m]:.1%})" for m in METRICS)
         lines.append(f"Trained again on shuffled labels, {null['copies']} times: p of {values}")
     if len(chosen) > 1:
         lines.append(f"Recipe chosen on training subjects, folds by cache: {', '.join(map(str, chosen))}")
