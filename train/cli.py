@@ -55,7 +55,7 @@ def train(
         str | None,
         typer.Option(
             help="Run a table of the paper: strategies, prompts, num-prompts, adapters, backbones, alpha, reduction; "
-            "or variants, for the parts one by one."
+            "variants, for the parts one by one; recipes, to repeat on caches of several recipes."
         ),
     ] = None,
     seeds: Annotated[

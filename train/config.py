@@ -24,8 +24,10 @@ class TrainConfig:
     weights: str | None = _model(None, "file with the backbone's weights (safetensors, npz, pth) instead of the hub")
     depth: int | None = _model(None, "use only the first blocks of the backbone", minimum=1)
     width: int | None = _model(None, "width of a random backbone (with --random-weights)", minimum=16)
-    tuning: Literal["prompt", "full"] = _model(
-        "prompt", "prompt trains prompts, adapters and head (paper); full trains the backbone and the head too"
+    tuning: Literal["prompt", "full", "probe"] = _model(
+        "prompt",
+        "prompt trains prompts, adapters and head (paper); full trains the backbone and the head too; probe fits ridge "
+        "regression to the frozen backbone's features",
     )
     image: Literal["dynamic", "onset"] = _model(
         "dynamic", "image that the ViT sees: the dynamic image (paper), or the onset frame as a control without motion"
@@ -88,8 +90,10 @@ class TrainConfig:
             raise UsageError("--weights and --random-weights exclude each other; give one of them")
         if self.width and not self.random_weights:
             raise UsageError("--width needs --random-weights: pretrained weights have a width of their own")
-        if self.tuning == "full" and (self.prompt, self.adapter) != ("none", "none"):
-            raise UsageError("--tuning full goes with --prompt none --adapter none; see --preset full")
+        if self.tuning != "prompt" and (self.prompt, self.adapter) != ("none", "none"):
+            raise UsageError(
+                f"--tuning {self.tuning} goes with --prompt none --adapter none; see --preset {self.tuning}"
+            )
 
     def resolved_amp(self, device_type: str) -> Literal["bf16", "fp32"]:
         """The arithmetic on a device of this type ("cpu", "cuda")."""
@@ -128,9 +132,16 @@ class Execution:
     workers: int = _execution(2, "reading processes for --cache-mode stream", minimum=1, maximum=64)
     compile: bool = _execution(False, "compile the model with torch.compile")
     deterministic: bool = _execution(False, "only deterministic kernels; slower on a GPU")
-    checkpoints: bool = _execution(True, "keep the trained weights of each fold (not with --tuning full)")
+    checkpoints: bool = _execution(True, "keep the trained weights of each fold (not with --tuning full or probe)")
     final: bool = _execution(
         False, "also train one model on all subjects, for use on new clips, and write its model card"
+    )
+    null: int = _execution(
+        0,
+        "also train this many copies of each fold on labels shuffled within subjects, for p against chance; 19 reach "
+        "p = 0.05, 99 reach 0.01",
+        minimum=0,
+        maximum=9999,
     )
     subjects: str | None = _execution(None, "train only these subjects' folds, such as sub01,sub05")
     folds: str | None = _execution(None, "train only folds A:B in natural order, counted from 0")

@@ -9,7 +9,7 @@ from data_cache.files.atomic import write_bytes
 from train.data.folds import fold_seed
 from train.data.task import Task
 from train.loop import FoldData
-from train.results.summary import split_title
+from train.results.summary import interval_name, split_title
 
 NAME = "final"
 
@@ -40,7 +40,7 @@ One Motion Prompt Tuning model, trained on all {sum(config["clips"].values())} l
 ## What to expect of it
 
 No clip was left to test this very model. Trained in the same way on a part of them ({split_title(summary)}), it reached
-{final["accuracy"]:.1%} accuracy (95 % interval over subjects {low:.1%} to {high:.1%}),
+{final["accuracy"]:.1%} accuracy ({interval_name(summary["subjects"])} over subjects {low:.1%} to {high:.1%}),
 macro-F1 {final["macro_f1"]:.1%} and UAR {final["uar"]:.1%} on {len(summary["classes"])} classes
 ({", ".join(summary["classes"])}; protocol {config["protocol"]}).
 Always predicting the most frequent class would reach {summary["majority_baseline"]["accuracy"]:.1%}.

@@ -47,7 +47,9 @@ def train_group(
         stream.require_unchanged()
         on_epoch(report, report.clips * report.epoch / (time.monotonic() - started))
 
-    data = [FoldData(np.array(fold.train), task.labels(fold.train), fold.seed(config.seed)) for fold in group]
+    data = [
+        FoldData(np.array(fold.train), task.labels(fold.train, fold.shuffle), fold.seed(config.seed)) for fold in group
+    ]
     try:
         fit(model, stream, data, config, after_epoch)
         traces = trace_clips(model, stream, tests, config)
@@ -60,7 +62,7 @@ def train_group(
         FoldResult(
             name=fold.name,
             keys=tuple(task.clips.keys[clip] for clip in fold.test),
-            true=task.labels(fold.test),
+            true=task.labels(fold.test, fold.shuffle),
             logits=logits[-1][f],
             epoch_predictions=np.stack([epoch[f].argmax(1) for epoch in logits]),
             loss=tuple(float(report.loss[f]) for report in reports),

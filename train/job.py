@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 from data_cache.console.commandline import progress
 from data_cache.errors import Interrupted, UsageError, typed_command
 from data_cache.files.checksum import file_sha256
-from train import final
+from train import final, null
 from train.config import Execution, TrainConfig
 from train.cost.accounting import bytes_per_fold, folds_at_once
 from train.data.augment import AUGMENTATIONS
@@ -36,8 +37,9 @@ from train.model.backbone import Backbone
 from train.model.build import build_model
 from train.model.mpt import trained_parameters
 from train.model.weights import build_backbone, weights_digest
+from train.probe import probe_folds
 from train.results.checkpoint import CheckpointCard, save_fold
-from train.results.fold_record import write_record
+from train.results.fold_record import FoldResult, write_record
 from train.results.run_folder import RunFolder
 from train.results.summary import summarise
 from train.trace import write_overview
@@ -71,8 +73,8 @@ def train_run(
         StaleFile: the folder holds a run with other settings.
         UsageError: the choice of folds, the device or the weights cannot be used.
     """
-    if execution.final and config.tuning == "full":
-        raise UsageError("--final keeps prompts, adapters and head; it does not go with --tuning full")
+    if execution.final and config.tuning != "prompt":
+        raise UsageError(f"--final keeps prompts, adapters and head; it does not go with --tuning {config.tuning}")
     chosen = choose_folds(task.folds, execution)
     if execution.deterministic:
         make_deterministic()
@@ -95,13 +97,17 @@ def train_run(
 
 def _run(job: _Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] | None:
     task, execution, folder, ranks = job.task, job.execution, job.folder, job.ranks
-    environment = describe_environment(job.device) | {"caches": [str(r.path.resolve()) for r in task.clips.readers]}
+    environment = describe_environment(job.device) | {"caches": [str(r.path.resolve()) for r in task.readers]}
     if leads() and folder.start(_description(task, job.config, job.card), environment, overwrite):
         log.info(f"{folder.path} is already finished")
     ranks.barrier()
-    mine = chosen[ranks.rank :: ranks.count]
+    copies = [copy for fold in chosen for copy in fold.copies(execution.null)]
+    mine = [*chosen, *copies][ranks.rank :: ranks.count]
     waiting = [fold for fold in mine if not folder.finished(fold.name)]
-    if waiting:
+    if waiting and job.config.tuning == "probe":
+        for fold, result in zip(waiting, probe_folds(task, job.config, job.backbone, job.device, waiting), strict=True):
+            _store(job, fold, result, [fold])
+    elif waiting:
         _train_folds(job, waiting)
     ranks.barrier()
     missing = [fold.name for fold in task.folds if not folder.finished(fold.name)]
@@ -110,6 +116,8 @@ def _run(job: _Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] |
         return None
     if leads() and not folder.is_finished:
         folder.write_summary(summarise(folder.read_folds(), task.labelling.classes, task.split))
+    if leads() and execution.null > folder.summary.get("null", {}).get("copies", 0):
+        null.sum_up(folder, task.folds, execution.null)
     ranks.barrier()
     if leads() and execution.final and not (folder.path / "MODEL_CARD.md").exists():
         _train_final_model(job)
@@ -199,10 +207,16 @@ def _train_group(
     overview = job.folder.path / "overview.safetensors"
     shown = write_overview(overview, task, group, model, stream, config)
     for fold, result in enumerate(results):
-        if job.execution.checkpoints and config.tuning == "prompt":
+        if job.execution.checkpoints and config.tuning == "prompt" and not group[fold].shuffle:
             save_fold(job.folder.checkpoint(result.name), model, fold, job.card)
-        beside = [overview] if result.name == shown else []
-        job.folder.write_fold(result, task.labelling.classes, [fold.name for fold in group], beside)
+        _store(job, group[fold], result, group, [overview] if result.name == shown else [])
+
+
+def _store(job: _Job, fold: Fold, result: FoldResult, group: Sequence[Fold], beside: Sequence[Path] = ()) -> None:
+    if fold.shuffle:
+        null.store(job.folder, result)
+    else:
+        job.folder.write_fold(result, job.task.labelling.classes, [each.name for each in group], beside)
 
 
 def _pixels(job: _Job) -> ClipPixels:
@@ -246,7 +260,7 @@ def _description(task: Task, config: TrainConfig, card: CheckpointCard) -> dict[
                 "recipe": reader.attributes.recipe,
                 "licence_notice": reader.attributes.licence_notice,
             }
-            for reader in task.clips.readers
+            for reader in task.readers
         ],
         "backbone_digest": card.backbone_digest,
     }

@@ -79,14 +79,25 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     from rich.table import Table
 
     from train.results.metrics import METRICS
-    from train.results.summary import PART_HEADINGS, part_rows, split_title
+    from train.results.summary import (
+        PART_HEADINGS,
+        headline_rows,
+        interval_name,
+        part_rows,
+        permutation_lines,
+        split_title,
+    )
 
     final, baseline = summary["final_epoch"], summary["majority_baseline"]
     table = Table(title=f"{summary['clips']} clips, {summary['subjects']} subjects, {split_title(summary)}")
     for heading in ("", "Acc", "macro-F1", "UAR"):
         table.add_column(heading, justify="left" if not heading else "right")
-    table.add_row("final epoch", *(f"{final[m]:.1%}" for m in METRICS), style="bold")
-    table.add_row("95 % interval", *("–".join(f"{100 * v:.1f}" for v in final["interval_95"][m]) for m in METRICS))
+    (headline, _), *alone = headline_rows(summary)
+    intervals = ("–".join(f"{100 * v:.1f}" for v in final["interval_95"][m]) for m in METRICS)
+    table.add_row(headline, *(f"{final[m]:.1%}" for m in METRICS), style="bold")
+    table.add_row(interval_name(summary["subjects"]), *intervals)
+    for name, values in alone:
+        table.add_row(name, *(f"{values[m]:.1%}" for m in METRICS))
     table.add_row("majority class", *(f"{baseline[m]:.1%}" for m in METRICS))
     if summary.get("epochs") != 1:
         leak = (f"{summary['oracle_best_epoch'][m]:.1%}" for m in METRICS)
@@ -100,8 +111,5 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
         for row in rows:
             parts.add_row(*row)
         console.print(parts)
-    console.print(
-        f"permutation test within subjects: p = {final['permutation_p']:.4f}, "
-        f"chance accuracy {final['permutation_accuracy']:.1%}"
-    )
+    console.print(*permutation_lines(summary), sep="\n")
     console.print(f"run: {folder}    report: mpt-report {folder}", highlight=False)

@@ -14,11 +14,13 @@ from train.results.metrics import (
     bootstrap_interval,
     confusion_matrix,
     majority_baseline,
+    null_test,
     permutation_p,
     scores,
+    sign_flip_p,
     subject_matrices,
 )
-from train.results.summary import summarise
+from train.results.summary import fold_average, interval_name, summarise
 
 CLASSES = 4
 ANSWERS = st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60)
@@ -96,6 +98,68 @@ def test_the_interval_widens_with_differences_between_subjects(rng: np.random.Ge
     assert (low, high) == pytest.approx((0.5, 0.5))
     low, high = bootstrap_interval(subject_matrices(true, uneven, subjects, 2))["accuracy"]
     assert low < 0.3 and high > 0.7
+
+
+def test_the_sign_flip_test_goes_through_all_signs() -> None:
+    """Wilcoxon's sums have a known distribution: of 1, 2, …, 8 with random signs, so many sums are this large."""
+    ranks = np.arange(1.0, 9.0)
+    for flipped in ((), (0,), (0, 3), (7,)):
+        differences = np.where(np.isin(np.arange(8), flipped), -ranks, ranks)
+        below = (ranks.sum() - abs(differences.sum())) / 2  # sum of the ranks with the rarer sign
+        counts = np.polynomial.Polynomial([1.0])
+        for rank in range(1, 9):
+            counts *= np.polynomial.Polynomial([1.0, *np.zeros(rank - 1), 1.0])
+        assert sign_flip_p(differences) == pytest.approx(2 * counts.coef[: int(below) + 1].sum() / 2**8)
+    assert sign_flip_p(np.zeros(5)) == 1.0 and sign_flip_p(np.array([1 / 3] * 3)) == 0.25
+
+
+def test_drawn_signs_come_near_to_all_signs(rng: np.random.Generator) -> None:
+    for _ in range(5):
+        differences = rng.normal(0.4, 1, 11)
+        assert sign_flip_p(differences, exact=0) == pytest.approx(sign_flip_p(differences), abs=0.02)
+
+
+@pytest.mark.parametrize("subjects", [8, 26])
+def test_equally_good_models_rarely_differ_by_sign_flips(subjects: int) -> None:
+    """Each subject favours one side or the other, as McNemar's test on clips does not expect; 200 clips in all."""
+    rng = np.random.default_rng(1)
+    clips = 200 // subjects
+    p = []
+    for _ in range(1000):
+        easier = rng.normal(0, 1, (subjects, 1))  # log odds that this subject adds for the first side
+        right = [rng.random((subjects, clips)) < 1 / (1 + np.exp(-sign * easier / 2)) for sign in (1, -1)]
+        p.append(sign_flip_p((right[0].sum(1) - right[1].sum(1)).astype(float), draws=499))
+    assert 0.02 < np.mean(np.array(p) <= 0.05) <= 0.06
+
+
+def test_retrained_copies_make_p_values_that_hold() -> None:
+    """200 simulated runs on shuffled data: nearest class means, leave-one-subject-out, against 19 copies of each."""
+    rng, copies, subjects, clips, classes = np.random.default_rng(2), 19, 8, 8, 3
+    shape = (200, 1 + copies, subjects, clips)  # the first copy plays the run
+    features = rng.normal(size=(200, 1, subjects, clips, 6))
+    labels = rng.permuted(np.broadcast_to(np.arange(clips) % classes, shape), axis=-1)
+    answers = np.eye(classes)[labels]  # (…, subjects, clips, classes)
+    sums = np.einsum("...nsif,...nsic->...nscf", np.broadcast_to(features, (*shape, 6)), answers)
+    counts = answers.sum(-2)[..., None]
+    means = (sums.sum(-3, keepdims=True) - sums) / (counts.sum(-3, keepdims=True) - counts)  # of the other subjects
+    guesses = ((features[..., None, :] - means[..., None, :, :]) ** 2).sum(-1).argmin(-1)
+    cells = (labels * classes + guesses).reshape(200, 1 + copies, -1)
+    matrices = np.apply_along_axis(np.bincount, -1, cells, minlength=classes**2).reshape(200, -1, classes, classes)
+    tests = [null_test(run[0], run[1:]) for run in matrices]
+    for metric in ("accuracy", "macro_f1", "uar"):
+        assert np.mean([test["p"][metric] <= 0.05 for test in tests]) <= 0.06
+        assert np.mean([test["chance"][metric] for test in tests]) == pytest.approx(1 / 3, abs=0.02)
+    knowing = null_test(10 * np.eye(3, dtype=int), matrices[0, 1:])
+    assert set(knowing["p"].values()) == {1 / 20} and knowing["copies"] == copies
+
+
+def test_a_subject_is_scored_over_the_classes_that_it_shows() -> None:
+    """A perfect subject with two of four classes is perfect."""
+    folds = [fold("a", [0, 1, 1], [[0, 1, 1]]), fold("b", [2, 3], [[2, 2]])]
+    average = fold_average(folds, CLASSES)
+    assert average["uar"] == pytest.approx((1 + 1 / 2) / 2)
+    assert average["macro_f1"] == pytest.approx((1 + (2 / 3 + 0) / 2) / 2)
+    assert "approximate" in interval_name(19) and "approximate" not in interval_name(20)
 
 
 def fold(name: str, true: list[int], epochs: list[list[int]], dataset: str = "d") -> FoldResult:

@@ -148,7 +148,7 @@ def test_runs_side_by_side(command: Command, run: Path, lab: Path, reported: Pat
     assert [float(rows["b"][f"Acc {end}"]) for end in ("low", "high")] == list(other["interval_95"]["accuracy"])
     assert "prompt" in next(value for name, value in rows["b"].items() if name.startswith("settings"))
     a, b = (RunFolder(lab / "runs" / name).load() for name in "ab")
-    found = compare_runs(a, b)
+    found = compare_runs([a], [b])
     with (reported / "report-vs-b" / "comparison.csv").open() as file:
         counts = [int(row["clips"]) for row in csv.DictReader(file)]
     assert counts[:2] == [found.only_a, found.only_b] and sum(counts) == 19

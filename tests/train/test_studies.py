@@ -1,10 +1,13 @@
 """Studies: every row is run once, what is missing is listed, and the table's arithmetic is right."""
 
+import csv
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from commands import Command, MakeCache
 
@@ -12,6 +15,7 @@ from data_cache.errors import UsageError
 from train.paper import studies
 from train.paper.presets import PaperRow
 from train.paper.studies import STUDIES, Study, run_study, study_table
+from train.results.run_folder import RunFolder
 
 TWO_ROWS = Study(
     "T", "two rows", {"one": PaperRow("row one", {"lr": 0.1}, 50.0, 40.0), "two": PaperRow("row two", {}, 60.0)}
@@ -111,6 +115,30 @@ def test_studies_resume(
     assert printed.code == 0 and "row one" in printed.out and Path("runs/study-two.tex").exists()
 
 
+def test_a_study_of_ours_sets_caches_side_by_side(
+    command: Command, make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    rows = {"still": STUDIES["recipes"].rows["still"], "probe": STUDIES["recipes"].rows["probe"]}
+    monkeypatch.setitem(studies.STUDIES, "recipes", replace(STUDIES["recipes"], rows=rows))
+    cache = make_cache(tmp_path / "demo.h5", {"sub01": 5, "sub02": 6})
+    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--epochs", 1, "--device", "cpu")
+    for name in ("easy", "hard"):
+        done = command("mpt-train", "--cache", cache, *tiny, "--study", "recipes", "--seeds", 2, "--name", name)
+        assert done.code == 0 and "approximate" in done.out, done.err
+    assert command("mpt-report", "--study", "recipes").code == 0
+    with (tmp_path / "runs" / "study-recipes.csv").open() as file:
+        found = list(csv.DictReader(file))
+    assert [row["data"] for row in found] == ["easy", "easy", "hard", "hard"]
+    for row, part in zip(found, ["still", "probe"] * 2, strict=True):
+        folders = [RunFolder(tmp_path / f"runs/{row['data']}-recipes-{part}-seed{seed}") for seed in (0, 1)]
+        each = [folder.summary["final_epoch"]["accuracy"] for folder in folders]
+        assert float(row["Acc"]) == pytest.approx(np.mean(each))
+        assert row["Acc of each, %"] == ", ".join(f"{100 * value:.1f}" for value in each)
+        assert float(row["Acc low"]) <= np.mean(each) <= float(row["Acc high"])
+        assert folders[0].config["settings"]["tuning"] == ("probe" if part == "probe" else "prompt")
+    assert {path.suffix for path in (tmp_path / "runs").glob("study-recipes.*")} == {".csv", ".tex", ".pdf", ".png"}
+
+
 def test_the_papers_rows_and_figures_are_complete() -> None:
     """Counts of rows, and the full model's accuracy in every table, as the paper prints them."""
     expected = {
@@ -125,4 +153,4 @@ def test_the_papers_rows_and_figures_are_complete() -> None:
     assert {name: len(STUDIES[name].rows) for name in expected} == expected
     for name in expected:
         assert 86.59 in [row.accuracy for row in STUDIES[name].rows.values()]
-    assert all(row.accuracy is None for row in STUDIES["variants"].rows.values()), "not in the paper"
+    assert all(row.accuracy is None for name in ("variants", "recipes") for row in STUDIES[name].rows.values())

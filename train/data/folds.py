@@ -6,7 +6,7 @@ No split ever puts clips of one person both among those that a model is trained 
 import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol as Interface
 
 from data_cache.errors import UsageError
@@ -23,16 +23,22 @@ class Fold:
         name: what it is tested on, and the name of its files: `dataset__subject`, `casme2`, `fold-1`, `testA+testB`.
         train: indices of the training clips.
         test: indices of the tested clips; no person has clips in both.
+        shuffle: number of the shuffled labels that it is trained and tested on, in a copy for `--null`; 0 for the real.
     """
 
     name: str
     train: tuple[int, ...]
     test: tuple[int, ...]
+    shuffle: int = 0
 
     @property
     def subject(self) -> str:
         """The subject left out, or the whole name where a fold is no single subject's."""
         return subject_of(self.name)
+
+    def copies(self, number: int) -> list["Fold"]:
+        """The same fold with so many different shuffles of the labels."""
+        return [replace(self, name=f"null{n}.{self.name}", shuffle=n) for n in range(1, number + 1)]
 
     def seed(self, base: int) -> int:
         """A seed from the base seed and the name: neither the order nor the company of folds matters."""
@@ -165,7 +171,7 @@ class Apart:
         persons = [{(keys[i][0], keys[i][1].removeprefix(f"{self.part(keys[i])}-")) for i in side} for side in sides]
         if both := sorted("/".join(person) for person in persons[0] & persons[1]):
             raise UsageError(f"{self.title}: {', '.join(both[:5])} would be both trained and tested on")
-        return (Fold("+".join(self.tested), *map(tuple, sides)),)
+        return (Fold("+".join(self.tested), tuple(sides[0]), tuple(sides[1])),)
 
 
 def _each_left_out(names: Mapping[int, str]) -> tuple[Fold, ...]:

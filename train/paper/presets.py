@@ -107,9 +107,13 @@ ROWS = {
 
 _DEMO = {"backbone": "vit_tiny_patch16_224", "random_weights": True, "depth": 4, "epochs": 24, "lr": 1e-3}
 _STILL = {"prompt": "none", "image": "onset"}
+_PROBE = {**_NOTHING, "tuning": "probe", "epochs": 1}
 PRESETS = {name: row for name, row in ROWS.items() if row.about} | {
     "mpt-spatial": PaperRow("", {"token_grid": 4}, about="ours: motion prompts that keep where the face moved"),
     "still": PaperRow("", _STILL, about="control: only the onset frame, before anything moved"),
+    "probe": PaperRow(
+        "", _PROBE, about="in a minute: do the frozen backbone's features carry signal? Ridge regression"
+    ),
     "demo": PaperRow("", _DEMO, about="mpt on a small random ViT, for the demo set on a CPU"),
     "demo-still": PaperRow("", {**_DEMO, **_STILL}, about="control of the demo: the same, but only the onset frame"),
 }

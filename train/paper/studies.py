@@ -2,25 +2,29 @@
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
+import numpy as np
+
 from data_cache.errors import InvalidFile, MptError, UsageError
 from data_cache.files.atomic import write_json
 from data_cache.read.reader import CacheReader
 from train.paper.presets import PRESETS, ROWS, PaperRow
+from train.results.metrics import METRICS, bootstrap_interval, mean_pooled
 from train.results.run_folder import RunFolder
-from train.results.tables import Row, Table
+from train.results.summary import interval_name
+from train.results.tables import Row, Share, Table
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Study:
-    """A table of runs. Those of the paper were measured on SMIC, three classes; "variants" is ours.
+    """A table of runs. Those of the paper were measured on SMIC, three classes; "variants" and "recipes" are ours.
 
     Attributes:
         table: its number.
@@ -31,6 +35,11 @@ class Study:
     table: str
     about: str
     rows: Mapping[str, PaperRow]
+
+    @property
+    def is_papers(self) -> bool:
+        """Whether the paper prints numbers beside which ours stand."""
+        return any(row.accuracy is not None for row in self.rows.values())
 
 
 def _rows(*names: str) -> dict[str, PaperRow]:
@@ -82,6 +91,17 @@ STUDIES = {
             "still": _ours("onset frame, no prompts (control)", "still"),
         },
     ),
+    "recipes": Study(
+        "of recipes",
+        "models on caches of several recipes; not in the paper",
+        {
+            "mpt": _ours("MPT"),
+            "spatial": _ours("MPT, token grid 4", "mpt-spatial"),
+            "group-adapter": _ours("group adapters, no prompts", "group-adapter"),
+            "probe": _ours("probe (ridge)", "probe"),
+            "still": _ours("onset frame (control)", "still"),
+        },
+    ),
 }
 
 RunRow = Callable[[PaperRow, Sequence[Path], Path, int], dict[str, Any] | None]
@@ -131,36 +151,53 @@ def study_table(name: str, runs: Path, prefix: str | None) -> tuple[Table, list[
     """The table of a study, and the rows that are not there with the reason.
 
     Args:
-        prefix: start of the names of the study's runs; by default that of the only index there is.
+        prefix: start of the names of the study's runs; by default that of the only index there is. A study of ours
+            takes all that there are.
 
     Raises:
         UsageError: there is no such study, or no index or several to choose from.
         InvalidFile: the index is damaged.
     """
-    study = find_study(name)
-    index = _index(name, runs, prefix)
-    try:
-        entries = {entry["row"]: entry for entry in json.loads(index.read_text(encoding="utf-8"))["rows"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise InvalidFile(f"{index} is no index of a study ({error}); run mpt-train --study {name} again") from error
-    rows, missing, protocols, seeds = [], [], set(), set()
-    for part, row in study.rows.items():
-        entry = entries.get(part, {"missing": "never started", "runs": []})
-        folders = [folder for folder in (RunFolder(runs / run) for run in entry["runs"]) if folder.is_finished]
+    study, rows, missing, protocols, seeds, subjects = find_study(name), [], [], set(), set(), {20}
+    for data, row, entry, folders in _entries(name, runs, prefix):
         if not folders or entry["missing"] is not None:
-            missing.append(f"{row.label}: {entry['missing'] or 'its run is not finished'}")
+            place = "" if study.is_papers else f"{data}, "
+            missing.append(f"{place}{row.label}: {entry['missing'] or 'its run is not finished'}")
         protocols |= {f"{folder.config['protocol']}, {folder.summary['clips']} clips" for folder in folders}
         seeds.add(len(folders))
         found = [folder.summary["final_epoch"] for folder in folders]
-        rows.append(Row(_cells(row, [100 * f["accuracy"] for f in found], [100 * f["macro_f1"] for f in found])))
+        if study.is_papers:
+            rows.append(Row(_cells(row, [100 * f["accuracy"] for f in found], [100 * f["macro_f1"] for f in found])))
+        elif folders:
+            rows.append(Row(_own_cells(data, row, folders)))
+            subjects.add(folders[0].summary["subjects"])
     seeds.discard(0)
     counts = " to ".join(str(count) for count in sorted({min(seeds), max(seeds)})) if seeds else "0"
-    caption = (
-        f"Table {study.table}, {study.about}. Paper: SMIC, 3 classes, epoch choice not stated. "
-        f"Ours: {'; '.join(sorted(protocols)) or 'nothing yet'}, final epoch, pooled; runs per row: {counts}."
-    )
-    headings = ("", "paper Acc", "our Acc", "difference", "paper F1", "our F1", "difference")
-    return Table(f"study-{name}", caption, headings, tuple(rows)), missing
+    ours = f"{'; '.join(sorted(protocols)) or 'nothing yet'}, final epoch, pooled; runs per row: {counts}."
+    if study.is_papers:
+        headings: tuple[str, ...] = ("", "paper Acc", "our Acc", "difference", "paper F1", "our F1", "difference")
+        ours = f"Paper: SMIC, 3 classes, epoch choice not stated. Ours: {ours}"
+    else:
+        headings = ("data", "", "runs", "Acc", "UF1", "UAR", "Acc of each, %")
+        ours += f" Mean over runs and its {interval_name(min(subjects))}."
+    return Table(f"study-{name}", f"Table {study.table}, {study.about}. {ours}", headings, tuple(rows)), missing
+
+
+def _entries(
+    name: str, runs: Path, prefix: str | None
+) -> Iterator[tuple[str, PaperRow, Mapping[str, Any], list[RunFolder]]]:
+    """Of each index and row: name of the data, the row, its entry in the index, and its finished runs."""
+    for index in _indices(name, runs, prefix):
+        try:
+            entries = {entry["row"]: entry for entry in json.loads(index.read_text(encoding="utf-8"))["rows"]}
+        except (ValueError, KeyError, TypeError) as error:
+            raise InvalidFile(
+                f"{index} is no index of a study ({error}); run mpt-train --study {name} again"
+            ) from error
+        for part, row in find_study(name).rows.items():
+            entry = entries.get(part, {"missing": "never started", "runs": []})
+            folders = [folder for folder in (RunFolder(runs / run) for run in entry["runs"]) if folder.is_finished]
+            yield index.name.removesuffix(f"-{name}.json"), row, entry, folders
 
 
 def find_study(name: str) -> Study:
@@ -192,19 +229,27 @@ def caches_for(row: PaperRow, caches: Sequence[Path]) -> list[Path]:
     return fitting
 
 
-def _index(name: str, runs: Path, prefix: str | None) -> Path:
+def _indices(name: str, runs: Path, prefix: str | None) -> list[Path]:
     if prefix is not None:
         index = runs / f"{prefix}-{name}.json"
         if not index.is_file():
             raise UsageError(f"no {index}; run mpt-train --study {name} --name {prefix} first")
-        return index
+        return [index]
     found = sorted(runs.glob(f"*-{name}.json"))
-    if len(found) != 1:
+    if not found or (len(found) > 1 and find_study(name).is_papers):
         names = ", ".join(path.name.removesuffix(f"-{name}.json") for path in found) or "none"
         raise UsageError(
             f"studies {name!r} in {runs}: {names}; run mpt-train --study {name}, or choose one with --name"
         )
-    return found[0]
+    return found
+
+
+def _own_cells(data: str, row: PaperRow, folders: Sequence[RunFolder]) -> tuple[str | int | Share, ...]:
+    """Of finished runs that differ in the seed: the mean and its interval over subjects, and each."""
+    matrices = np.stack([folder.load().subject_matrices for folder in folders], 1)  # (subjects, runs, classes, classes)
+    means, intervals = mean_pooled(matrices.sum(0)), bootstrap_interval(matrices, mean_pooled)
+    each = ", ".join(f"{100 * folder.summary['final_epoch']['accuracy']:.1f}" for folder in folders)
+    return (data, row.label, len(folders), *(Share(means[metric], intervals[metric]) for metric in METRICS), each)
 
 
 def _cells(row: PaperRow, accuracy: Sequence[float], f1: Sequence[float]) -> tuple[str, ...]:

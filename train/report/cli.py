@@ -19,9 +19,10 @@ def report(
     runs: Annotated[
         list[Path] | None, typer.Argument(metavar="[RUN]...", help="Folder of a run, and of others to compare it with.")
     ] = None,
-    study: Annotated[str | None, typer.Option(help="Print a study's table instead: paper, ours, difference.")] = None,
+    study: Annotated[str | None, typer.Option(help="Print a study's table instead, and draw a figure of ours.")] = None,
     name: Annotated[
-        str | None, typer.Option(help="With --study: the study's --name in mpt-train.", show_default="the only one")
+        str | None,
+        typer.Option(help="With --study: the study's --name in mpt-train.", show_default="all, or the only one"),
     ] = None,
     cache: Annotated[
         list[str] | None,
@@ -43,7 +44,7 @@ def report(
 ) -> None:
     """Write RUN/report/index.html, a page to explore; figures (PNG, PDF), tables (CSV, LaTeX), methods and BibTeX."""
     if study is not None:
-        report_study(study, name)
+        report_study(study, name, paper)
         return
     if not runs:
         raise UsageError("name the folder of a run, such as mpt-report runs/demo, or a --study")
@@ -55,9 +56,11 @@ def report(
     typer.echo(f"report: {page.resolve().as_uri()}")
 
 
-def report_study(study: str, name: str | None) -> None:
-    """Print a study's table and write it as CSV and LaTeX."""
-    from train.paper.studies import study_table
+def report_study(study: str, name: str | None, paper: Literal["column", "page"] = "page") -> None:
+    """Print a study's table and write it as CSV and LaTeX; draw a figure of ours."""
+    from train.paper.studies import find_study, study_table
+    from train.report.figures import paper_style, save
+    from train.report.study import study_figure
     from train.results.run_folder import RUNS
     from train.terminal import print_study
 
@@ -65,6 +68,10 @@ def report_study(study: str, name: str | None) -> None:
     print_study(table, missing)
     table.write(RUNS)
     typer.echo(f"table: {RUNS / table.name}.csv and .tex")
+    if table.rows and not find_study(study).is_papers:
+        with paper_style(paper):
+            save(study_figure(table), RUNS, table.name)
+        typer.echo(f"figure: {RUNS / table.name}.pdf and .png")
 
 
 def main() -> None:

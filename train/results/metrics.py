@@ -7,6 +7,7 @@ is never predicted, or that no clip has, counts as 0 in the means.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -96,11 +97,18 @@ def scores(matrix: np.ndarray) -> Scores:
 
 def pooled(matrix: np.ndarray) -> dict[str, float]:
     """The `METRICS` of a confusion matrix."""
-    return {metric: float(getattr(scores(matrix), metric)) for metric in METRICS}
+    found = scores(matrix)
+    return {metric: float(getattr(found, metric)) for metric in METRICS}
+
+
+def mean_pooled(matrices: np.ndarray) -> dict[str, float]:
+    """Means of the `METRICS` of several confusion matrices, (runs, classes, classes)."""
+    each = [pooled(matrix) for matrix in matrices]
+    return {metric: float(np.mean([values[metric] for values in each])) for metric in METRICS}
 
 
 def of_part(matrix: np.ndarray) -> dict[str, float]:
-    """The `METRICS` of one data set of several, with means over the classes that it shows: not every set has all."""
+    """The `METRICS` of one data set or subject of several, with means over the classes that it shows, not over all."""
     each, shown = scores(matrix), matrix.sum(1) > 0
     means = {"macro_f1": np.array(each.f1)[shown].mean(), "uar": np.array(each.recall)[shown].mean()}
     return {"accuracy": each.accuracy, **{name: float(value) for name, value in means.items()}}
@@ -142,9 +150,11 @@ def bootstrap_interval(
 def permutation_p(
     true: Sequence[int], predicted: Sequence[int], subjects: Sequence[str], draws: int = 9999
 ) -> tuple[float, float]:
-    """Permutation test of the accuracy against predictions that do not depend on the class.
+    """Permutation test of the accuracy, given the predictions: are they independent of the class within a subject?
 
-    True labels are shuffled within each subject, which keeps every subject's classes.
+    True labels are shuffled within each subject, which keeps every subject's classes; the predictions stay. The models
+    are not trained again, yet each subject's labels trained the others' models, so small p are somewhat too small (up
+    to three times at 0.001). `null_test` has none of that.
 
     Returns:
         The p value, (1 + shuffles at least as accurate) / (1 + shuffles), and the mean shuffled accuracy.
@@ -158,6 +168,40 @@ def permutation_p(
         correct += (shuffled == given[members]).sum(1)
     observed = int((labels == given).sum())
     return float((1 + (correct >= observed).sum()) / (1 + draws)), float(correct.mean() / len(labels))
+
+
+def null_test(observed: np.ndarray, copies: np.ndarray) -> dict[str, Any]:
+    """A run against copies of it that were trained and tested on labels shuffled within subjects.
+
+    Args:
+        observed: the run's confusion matrix (classes, classes).
+        copies: those of K copies, (K, classes, classes).
+
+    Returns:
+        `copies`, K; by metric, the mean of the copies (`chance`) and `p`, (1 + copies at least as good) / (1 + K).
+    """
+    found, each = pooled(observed), [pooled(copy) for copy in copies]
+    p = {m: (1 + sum(copy[m] >= found[m] - 1e-12 for copy in each)) / (1 + len(each)) for m in METRICS}
+    chance = {m: float(np.mean([copy[m] for copy in each])) for m in METRICS}
+    return {"copies": len(each), "p": p, "chance": chance}
+
+
+def sign_flip_p(differences: np.ndarray, exact: int = 12, draws: int = 9999) -> float:
+    """Two-sided test that subjects favour neither side: under the null, each subject's difference may have either sign.
+
+    Args:
+        differences: (subjects,) what one side is better by; the statistic is the size of their sum.
+        exact: up to so many subjects all signs are gone through; beyond, `draws` are drawn.
+
+    Returns:
+        The share of signs whose sum is at least as large; the observed ones count as one of the draws.
+    """
+    subjects, size = len(differences), abs(differences.sum()) - 1e-9  # equal sums are equal in spite of rounding
+    if subjects <= exact:
+        signs = 1 - 2 * (np.arange(2**subjects)[:, None] >> np.arange(subjects) & 1)
+        return float((abs(signs @ differences) >= size).mean())
+    signs = 1 - 2 * np.random.default_rng(0).integers(2, size=(draws, subjects))
+    return float((1 + (abs(signs @ differences) >= size).sum()) / (1 + draws))
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

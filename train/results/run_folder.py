@@ -5,6 +5,7 @@ runs/<name>/config.json  env.json
             folds/<fold>.safetensors  features and kernels of the tested clips
             folds/<fold>.json         written last: the fold is done when it is there
             checkpoints/<fold>.safetensors
+            null/<fold>.json      of a copy with shuffled labels (--null): its confusion matrix
             overview.safetensors  summary.json  report/
 """
 
@@ -26,7 +27,7 @@ from data_cache.errors import InvalidFile, Locked, StaleFile, UsageError
 from data_cache.files.lock import lock_path, read_holder, writer_lock
 from data_cache.names import name_problem
 from train.results.fold_record import FoldResult, check_files, read_fold, read_record, write_fold, write_record
-from train.results.metrics import Prediction
+from train.results.metrics import Prediction, subject_matrices
 
 RUNS = Path("runs")
 """Where runs go, below the folder that a command is started in."""
@@ -34,7 +35,7 @@ _IN_CONFIG = ("classes", "subjects", "caches", "protocol", "backbone_digest", "s
 _IN_ANY_CONFIG = ("settings", "protocol", "classes", "subjects", "caches")
 _PARTS = (
     *("summary.json", "env.json", "overview.safetensors", "MODEL_CARD.md"),
-    *("folds", "checkpoints", "unfinished", "report", "tensorboard"),
+    *("folds", "null", "checkpoints", "unfinished", "report", "tensorboard"),
 )
 _CAUSES = ("settings.", "protocol", "caches.")  # what differs besides follows from these
 _SHOWN, _LONGEST = 3, 100
@@ -73,6 +74,12 @@ class Run:
             for fold in self.folds
             for key, true, logits in zip(fold.keys, fold.true, fold.logits, strict=True)
         ]
+
+    @cached_property
+    def subject_matrices(self) -> np.ndarray:
+        """A confusion matrix for each subject, by name: (subjects, classes, classes)."""
+        true, predicted = [p.true or 0 for p in self.predictions], [p.predicted for p in self.predictions]
+        return subject_matrices(true, predicted, ["/".join(p.key[:2]) for p in self.predictions], len(self.classes))
 
 
 class RunFolder:
@@ -150,12 +157,12 @@ class RunFolder:
         return (self.path / "summary.json").is_file()
 
     def finished(self, name: str) -> bool:
-        """Whether a fold is done."""
-        return self._place("folds", name, ".json").exists()
+        """Whether a fold, or a copy of one with shuffled labels, is done."""
+        return any(self.place(part, name, ".json").exists() for part in ("folds", "null"))
 
     def checkpoint(self, name: str) -> Path:
         """Where a fold's trained weights are."""
-        return self._place("checkpoints", name, ".safetensors")
+        return self.place("checkpoints", name, ".safetensors")
 
     def check_checkpoint(self, name: str) -> None:
         """Compare a checkpoint with the hash that was noted when it was written.
@@ -164,7 +171,7 @@ class RunFolder:
             InvalidFile: they differ.
         """
         path = self.checkpoint(name)
-        for record in (self._place("folds", name, ".json"), path.with_suffix(".json")):
+        for record in (self.place("folds", name, ".json"), path.with_suffix(".json")):
             if path.is_file() and record.is_file():
                 check_files(record, read_record(record), [path])
 
@@ -180,7 +187,7 @@ class RunFolder:
             beside: other files that belong to it, such as the overview; its checkpoint is looked for.
         """
         write_fold(
-            self._place("folds", result.name, ".json"),
+            self.place("folds", result.name, ".json"),
             result,
             classes,
             {"config": digest(self.config), "group": list(group)},
@@ -252,7 +259,8 @@ class RunFolder:
         if not (self.path / "config.json").is_file():
             raise UsageError(f"{self.path} is no run folder (it has no config.json); runs of mpt-train lie in runs/")
 
-    def _place(self, folder: str, name: str, suffix: str) -> Path:
+    def place(self, folder: str, name: str, suffix: str) -> Path:
+        """Where a file of the fold called `name` lies."""
         problem = name_problem("the name of a fold", name, most=200)
         if problem is not None:
             raise InvalidFile(f"{self.path}: {problem}")
@@ -269,4 +277,7 @@ def first_causes(differing: Sequence[str]) -> str:
 
 def _by_dataset(config: Mapping[str, Any]) -> dict[str, Any]:
     """A configuration whose caches have names, so that a difference between them can be named."""
-    return {**config, "caches": {cache["dataset"]: cache for cache in config.get("caches", [])}}
+    caches: dict[str, Any] = {}
+    for cache in config.get("caches", []):
+        caches[f"{cache['dataset']} of another recipe" if cache["dataset"] in caches else cache["dataset"]] = cache
+    return {**config, "caches": caches}

@@ -51,8 +51,9 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split)
             "confusion": matrix.tolist(),
         },
         "by_dataset": _by_part([split.part(key) for key in keys], true, predicted, subjects, len(classes)),
+        **_alone(folds, true, subjects, len(classes)),
         "majority_baseline": asdict(majority_baseline(true, len(classes))),
-        "fold_average": _fold_average(folds, len(classes)),
+        "fold_average": fold_average(folds, len(classes)),
         "oracle_best_epoch": {
             **asdict(scores(confusion_matrix(true, _oracle(folds).tolist(), len(classes)))),
             "warning": "leak: the epoch of each fold was chosen with its test labels",
@@ -61,6 +62,49 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split)
     }
 
 
+def fold_average(folds: Sequence[FoldResult], classes: int) -> dict[str, float]:
+    """Means of the scores of single folds, each over the classes that it shows: unstable for subjects with few clips.
+
+    A fold is a subject in leave-one-subject-out. Summaries of earlier versions counted absent classes as 0.
+    """
+    each = [of_part(confusion_matrix(fold.true.tolist(), fold.predicted.tolist(), classes)) for fold in folds]
+    return {metric: float(np.mean([score[metric] for score in each])) for metric in METRICS}
+
+
+def interval_name(subjects: int) -> str:
+    """What an interval over so many subjects may be called: with few, it covers 88 to 91 % instead of 95."""
+    return "95 % interval" if subjects >= 20 else "approximate 95 % interval"
+
+
+def headline_rows(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """Names and scores: of the final epoch, which is the headline; of a probe, then those of each image alone."""
+    probe = summary.get("probe", {})
+    alone = [(title, probe[f"alone_{name}"]) for name, title in _IMAGES.items() if f"alone_{name}" in probe]
+    return [("ridge on all images" if alone else "final epoch", summary["final_epoch"]), *alone]
+
+
+def permutation_lines(summary: Mapping[str, Any]) -> list[str]:
+    """What the summary knows against chance, in words: predictions given, and trained again if `--null` did that."""
+    final, null = summary["final_epoch"], summary.get("null")
+    chosen = summary.get("probe", {}).get("folds_by_recipe", [])
+    lines = [
+        f"Labels shuffled within subjects, predictions as they are: p = {final['permutation_p']:.4f}, "
+        f"chance accuracy {final['permutation_accuracy']:.1%}"
+    ]
+    if null:
+        names = dict(zip(METRICS, ("accuracy", "UF1", "UAR"), strict=True))
+        values = ", ".join(f"{names[m]} {null['p'][m]:.3f} (chance {null['chance'][m]:.1%})" for m in METRICS)
+        lines.append(f"Trained again on shuffled labels, {null['copies']} times: p of {values}")
+    if len(chosen) > 1:
+        lines.append(f"Recipe chosen on training subjects, folds by cache: {', '.join(map(str, chosen))}")
+    return lines
+
+
+_IMAGES = {
+    "onset": "onset frame alone (control)",
+    "dynamic": "dynamic image alone",
+    "magnified": "a magnified frame alone",
+}
 PART_HEADINGS = ("", "clips", "subjects", "UF1", "UAR", "Acc", "95 % interval of UF1")
 
 
@@ -72,7 +116,8 @@ def part_rows(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
         (
             *(name, str(each["clips"]), str(each["subjects"])),
             *(f"{each[metric]:.1%}" for metric in ("macro_f1", "uar", "accuracy")),
-            "–".join(f"{100 * value:.1f}" for value in each["interval_95"]["macro_f1"]),
+            "–".join(f"{100 * value:.1f}" for value in each["interval_95"]["macro_f1"])
+            + (each["subjects"] < 20) * ", approximate",
         )
         for name, each in ({"all": whole, **parts} if parts else {}).items()
     ]
@@ -108,10 +153,17 @@ def _by_part(
     return found
 
 
-def _fold_average(folds: Sequence[FoldResult], classes: int) -> dict[str, float]:
-    """Means of the scores of single folds: reported by some papers, unstable for subjects with few clips."""
-    each = [pooled(confusion_matrix(fold.true.tolist(), fold.predicted.tolist(), classes)) for fold in folds]
-    return {metric: float(np.mean([score[metric] for score in each])) for metric in METRICS}
+def _alone(
+    folds: Sequence[FoldResult], true: Sequence[int], subjects: Sequence[str], classes: int
+) -> dict[str, dict[str, Any]]:
+    """Of a probe: the scores of each image alone, and how many folds chose each recipe; nothing of other runs."""
+    found = {}
+    for name in (name for name in folds[0].traces if name.startswith("alone_")):
+        predicted = np.concatenate([fold.traces[name] for fold in folds]).tolist()
+        matrices = subject_matrices(true, predicted, subjects, classes)
+        found[name] = {**pooled(matrices.sum(0)), "interval_95": bootstrap_interval(matrices)}
+    chosen = np.bincount([fold.traces["recipe"][0] for fold in folds]).tolist() if found else []
+    return {"probe": {**found, "folds_by_recipe": chosen}} if found else {}
 
 
 def _oracle(folds: Sequence[FoldResult]) -> np.ndarray:

@@ -42,7 +42,8 @@ def find_caches(run: Run, given: Sequence[Path]) -> list[Path]:
             found.append(path)
         elif given:
             log.info(f"note: {path} is not a cache of this run; no pictures are taken from it")
-    return found if len(found) == len(wanted) else []
+    complete = len(found) == len(wanted)  # of several recipes, the first is shown
+    return list({CacheReader(path).attributes.dataset: path for path in reversed(found)}.values())[::-1] * complete
 
 
 def clip_entries(

@@ -1,6 +1,6 @@
 """The scores of a run, beside other runs if there are any: pooled, by class, by subject, and as confusion matrices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +12,19 @@ from data_cache.explore.charts import Bar, bars, matrix, where
 from data_cache.explore.page import Chart, Section
 from data_cache.names import natural_key
 from train.data.folds import LOSO
-from train.report.compare import compare_runs
+from train.report.compare import ONLY_THE_SEED, compare_runs
 from train.report.figures import CYCLE, figure, narrow, save
-from train.results.metrics import METRICS, Prediction
+from train.results.metrics import METRICS, Prediction, confusion_matrix, of_part
 from train.results.run_folder import Run
-from train.results.summary import PART_HEADINGS, part_rows, split_title
+from train.results.summary import (
+    PART_HEADINGS,
+    fold_average,
+    headline_rows,
+    interval_name,
+    part_rows,
+    permutation_lines,
+    split_title,
+)
 from train.results.tables import Row, Share, Table
 
 _HEADINGS = ("", "Acc", "UF1", "UAR")
@@ -24,11 +32,8 @@ _HEADINGS = ("", "Acc", "UF1", "UAR")
 
 def scores_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
     """Pooled scores with intervals, baseline and the labelled leak; other runs beside it; scores per class."""
-    final = run.summary["final_epoch"]
-    texts = [
-        f"Permutation test, labels shuffled within each subject: p = {final['permutation_p']:.4f}, chance accuracy "
-        f"{final['permutation_accuracy']:.1%}. Intervals: 95 %, subjects drawn with replacement."
-    ]
+    interval = interval_name(run.summary["subjects"]).capitalize()
+    texts = [". ".join([*permutation_lines(run.summary), f"{interval}: subjects drawn with replacement."])]
     tables = [pooled_table(run), *parts_table(run), class_table(run)]
     if others:
         tables.insert(1, runs_table([run, *others]))
@@ -53,12 +58,12 @@ def pooled_table(run: Run) -> Table:
     units = "subjects" if split_title(summary) == LOSO.title else "folds"
     leak = Row(_cells("best epoch on the test clips: a leak, not a result", summary["oracle_best_epoch"]), "leak")
     rows = (
-        Row(_cells("final epoch", summary["final_epoch"]), "headline"),
+        *(Row(_cells(name, scores), "headline" * (n == 0)) for n, (name, scores) in enumerate(headline_rows(summary))),
         Row(_cells("majority class", summary["majority_baseline"])),
-        Row(_cells(f"mean over {units}", summary["fold_average"])),
+        Row(_cells(f"mean over {units}, over the classes that each shows", fold_average(run.folds, len(run.classes)))),
         *([leak][: summary.get("epochs") != 1]),
     )
-    return Table("scores", "Pooled scores", _HEADINGS, rows)
+    return Table("scores", f"Pooled scores, {interval_name(summary['subjects'])}", _HEADINGS, rows)
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
@@ -68,18 +73,22 @@ def runs_table(runs: Sequence[Run]) -> Table:
         differing = changes(runs[0].config["settings"], run.config["settings"])
         cells = _cells(run.name, run.summary["final_epoch"])
         rows.append(Row((*cells, "; ".join(differing) or "–"), "headline" if run is runs[0] else ""))
-    return Table("runs", "Runs, final epoch", (*_HEADINGS, f"settings, {runs[0].name} → this"), tuple(rows))
+    caption = f"Runs, final epoch, {interval_name(runs[0].summary['subjects'])}"
+    return Table("runs", caption, (*_HEADINGS, f"settings, {runs[0].name} → this"), tuple(rows))
 
 
 def _comparison(a: Run, b: Run) -> tuple[str, Table]:
-    found = compare_runs(a, b)
+    found = compare_runs([a], [b])
     low, high = found.interval_95["accuracy"]
     both = sum(p.correct for p in a.predictions) - found.only_a
     text = (
-        f"McNemar's exact test on the {found.only_a + found.only_b} clips where one run alone is correct (the filter "
-        f"“Prediction” above lists them): "
-        f"p = {found.p_value:.4f}. Accuracy of {a.name} minus {b.name}: {100 * found.difference['accuracy']:+.1f} "
-        f"percentage points (95 % interval over subjects {100 * low:+.1f} to {100 * high:+.1f})."
+        f"Sign-flip test over {found.subjects} subjects: p = {found.sign_flip_p:.4f}. McNemar's exact test, as if "
+        f"clips were independent, on the {found.only_a + found.only_b} clips where one run alone is correct (the "
+        f"filter “Prediction” above lists them): p = {found.p_value:.4f}. "
+        f"Accuracy of {a.name} minus {b.name}: {100 * found.difference['accuracy']:+.1f} percentage points "
+        f"({interval_name(found.subjects)} over subjects {100 * low:+.1f} to {100 * high:+.1f})."
+        + f" {ONLY_THE_SEED}"
+        * found.only_seed_differs
     )
     counts = {
         f"only {a.name} correct": found.only_a,
@@ -145,7 +154,7 @@ def class_figure(runs: Sequence[Run]) -> Any:
     return made
 
 
-def _cells(name: str, values: dict[str, Any]) -> tuple[str | Share, ...]:
+def _cells(name: str, values: Mapping[str, Any]) -> tuple[str | Share, ...]:
     intervals = values.get("interval_95", {})
     return (name, *(Share(values[metric], intervals.get(metric)) for metric in METRICS))
 
@@ -201,16 +210,13 @@ def subjects_section(run: Run, folder: Path) -> Section:
     """A bar per subject and a table."""
     subjects = tested_subjects(run)
     trained = {fold.name: fold.train_clips for fold in run.folds}
-    headings = ("subject", "clips", "correct", "accuracy", "classes shown", "fold", "trained on")
-    rows = tuple(
-        Row(
-            (
-                *(name, len(clips), sum(p.correct for p in clips), Share(_share(clips)), len({p.true for p in clips})),
-                *(clips[0].models[0], trained[clips[0].models[0]]),
-            )
-        )
-        for name, clips in subjects.items()
-    )
+    headings = ("subject", "clips", "correct", "Acc", "UF1", "UAR", "classes shown", "fold", "trained on")
+    rows = []
+    for name, clips in subjects.items():
+        each = of_part(confusion_matrix([p.true or 0 for p in clips], [p.predicted for p in clips], len(run.classes)))
+        correct, shown_classes, fold = sum(p.correct for p in clips), len({p.true for p in clips}), clips[0].models[0]
+        shares = (Share(each[metric]) for metric in METRICS)
+        rows.append(Row((name, len(clips), correct, *shares, shown_classes, fold, trained[fold])))
     shown = [
         Bar(clips[0].key[1], [_share(clips)], [f"{_share(clips):.0%} of {len(clips)}"], where(subject=clips[0].key[1]))
         for clips in subjects.values()
@@ -220,7 +226,8 @@ def subjects_section(run: Run, folder: Path) -> Section:
         "Accuracy of each tested subject. In the figure the width of a bar is the subject's number of clips.",
         save(subjects_figure(run), folder, "subjects"),
     )
-    return Section("subjects", "Subjects", [], [chart], [Table("subjects", "Each subject", headings, rows)])
+    caption = "Each subject; UF1 and UAR over the classes that it shows"
+    return Section("subjects", "Subjects", [], [chart], [Table("subjects", caption, headings, tuple(rows))])
 
 
 def tested_subjects(run: Run) -> dict[str, list[Prediction]]:

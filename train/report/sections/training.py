@@ -125,8 +125,10 @@ def features_figure(run: Run, places: np.ndarray) -> Any:
     return made
 
 
-def curves_section(run: Run, folder: Path) -> Section:
-    """Two charts, with what they must not be used for."""
+def curves_section(run: Run, folder: Path) -> Section | None:
+    """Two charts, with what they must not be used for; None for a single epoch, as of a probe."""
+    if len(run.folds[0].loss) == 1:
+        return None
     text = (
         "The headline is the last epoch. The test curve is shown to see whether training was long enough or too "
         "long; choosing an epoch by it would use test labels."
