@@ -228,7 +228,7 @@ def preview(
         typer.Option("--output", "-o", help="Folder for the pictures.", show_default="preview/<set>[-recipes]"),
     ] = None,
     recipe: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(help="Recipe, as elsewhere. Several: one page on which the clips move, by each of them."),
     ] = None,
     movie: Annotated[str, typer.Option(help="Movie beside each sheet: avif, gif or none.")] = "avif",
@@ -242,9 +242,9 @@ def preview(
 
     inputs = InputOptions(**chosen)
     found, recipes = inputs.find(dataset), []
-    for path in recipe or (None,):
-        found, settings = replace(inputs, recipe=path).resolve(found, given)
-        recipes.append((path.name if path else "default", Recipe(**settings)))
+    for source in recipe or ("paper",):
+        found, settings = replace(inputs, recipe=source).resolve(found, given)
+        recipes.append((Path(source).name, Recipe(**settings)))
     if len(recipes) == 1:
         draw(found, clips or [], recipes[0][1], output or Path("preview") / found.dataset, movie)
     else:
