@@ -47,6 +47,17 @@ def test_it_is_valid(archived: Path, command: Command) -> None:
     assert command("mpt-cache", "verify", archived).code == 0
 
 
+def test_every_command_takes_it_and_a_merge_keeps_its_name(archived: Path, command: Command) -> None:
+    for arguments in (["info"], ["export", "-o", "f.json"], ["preview", "-o", "p.png"], ["explore", "-o", "page"]):
+        done = command("mpt-cache", arguments[0], archived, *arguments[1:])
+        assert done.code == 0, done.err
+    assert command("mpt-cache", "verify", archived, "--against", "f.json").code == 0
+    assert command("mpt-cache", "merge", archived, "-o", "merged.h5").code == 0
+    with CacheReader("merged.h5") as merged, CacheReader(archived) as reader:
+        assert merged.content_digest == reader.content_digest and validate(merged) == []
+        assert reader.onset_frame(0) is None and merged.onset_frame(0) is None
+
+
 def test_its_annotation_reads_as_it_was_written(archived: Path) -> None:
     clips = CacheReader(archived).clips
     assert clips.keys == list(SHA256)

@@ -107,6 +107,8 @@ def test_the_fingerprint_has_no_pixels_and_proves_a_rebuild(
     assert same.code == 0 and "the same as m.json" in same.out
     gzipped_copy(rebuilt, tmp_path / "zipped.h5")
     assert command("mpt-cache", "verify", "zipped.h5", "--against", "m.json").code == 0
+    first = make_cache(tmp_path / "first.h5", {"sub01": 3, "sub02": 2}, dataset="casme2", onset_frames=False)
+    assert command("mpt-cache", "verify", first, "--against", "m.json").code == 0, "as in format 1.0"
 
 
 def test_every_difference_to_a_fingerprint_is_named(
@@ -117,6 +119,8 @@ def test_every_difference_to_a_fingerprint_is_named(
     manifest["clips"][0]["sha256"] = "0" * 64
     manifest["clips"][1]["emotion"] = "joy"
     manifest["clips"][2]["clip"] = "EP99"
+    manifest["clips"][3]["onset_frame_sha256"] = "0" * 64
+    del manifest["clips"][4]["onset_frame_sha256"]  # as in format 1.0
     manifest["provenance"]["versions"] = {"numpy": "1.0"}
     Path("m.json").write_text(json.dumps(manifest))
     done = command("mpt-cache", "verify", cache, "--against", "m.json")
@@ -127,6 +131,7 @@ def test_every_difference_to_a_fingerprint_is_named(
         f"sub01/EP01 is annotated differently: emotion joy → {clips.emotion[1]}",
         "sub01/EP02 is in the cache only",
         "sub01/EP99 is in the fingerprint only",
+        "sub02/EP00 has another onset frame",
         "numpy 1.0 → None",
     ):
         assert words in done.out, done.out

@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_cache.explore.charts import Bar, Line, Point, bars, lines, matrix, scatter, where
+from data_cache.explore.clips import entries
 from data_cache.explore.originals import LUMINANCE, NotInvertibleError, find_inverse, for_the_eye, original
 from data_cache.explore.page import Page
 from data_cache.explore.pictures import strip, strip_shape
+from data_cache.read.reader import CacheReader
 from preprocess.motion.magnify import magnified, quantise
 from preprocess.motion.temporal import temporal_plan
 from preprocess.recipe import Recipe
@@ -131,6 +133,16 @@ def test_the_command_writes_a_page_with_every_clip(explored: Path, command: Call
     assert all((folder / name).stat().st_size for clip in data["clips"] for name in clip["strips"].values())
     assert page.index("test data") < page.index("<main>"), "the licence notice stands on top"
     assert all(set(clip["strips"]) == set("moed") for clip in data["clips"])
+
+
+@pytest.mark.parametrize("onset_frames", [True, False])
+def test_the_onset_frame_stands_in_for_an_original_that_is_lost(
+    make_cache: Callable[..., Path], tmp_path: Path, onset_frames: bool
+) -> None:
+    path = make_cache(tmp_path / "c.h5", {"a": 1}, **{**FULL, "stabilise": "rigid"}, onset_frames=onset_frames)
+    with CacheReader(path) as reader:
+        clip = entries(reader, tmp_path, images=True, single_file=True)[0]
+    assert "stabilise = rigid" in clip["why"] and set(clip["strips"]) == set("mdf" if onset_frames else "md")
 
 
 def test_without_images_no_image_byte_is_left(explored: Path, command: Callable[..., object]) -> None:

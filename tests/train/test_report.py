@@ -116,6 +116,7 @@ def test_the_gallery_shows_clips_for_the_eye_where_it_can(
     monkeypatch.setattr("train.report.pictures.find_inverse", lambda _, *rest: find_inverse(recipe, *rest))
     for picture in pictures_of(open_clips([lab / "demo.h5"]), run.predictions[:2], [{}, {}]):
         assert any(image is picture.eye for _, image, _ in picture.panels) == (blur == 0)
+        assert picture.panels[0][0] == "onset" and np.array_equal(picture.panels[0][1], picture.motion[0])
         if picture.eye is not None:
             assert picture.eye.shape == picture.dynamic_image.shape[:2] and 0 <= picture.eye_alpha <= 20
 
