@@ -118,6 +118,68 @@ def test_a_list_needs_paths_only(ask: Command, drawn_set: Path, lab: Path) -> No
         np.testing.assert_allclose(found[clip.name], stored(lab, "sub01")[clip.name], atol=1e-4)
 
 
+def test_a_folder_of_folders_is_as_many_clips(ask: Command, drawn_set: Path, lab: Path) -> None:
+    """Subject folders below it give the subjects; each clip gets the logits that it gets alone."""
+    clips = {f"{name}/{each.name}": each for name in ("sub01", "sub02")
+             for each in sorted((drawn_set / "Cropped" / name).iterdir())[:2]}  # fmt: skip
+    for name, each in clips.items():
+        shutil.copytree(each, Path("recorded") / name)
+    shutil.copytree(each, "recorded/loose")
+    Path("recorded/notes.txt").write_text("no clip")
+    said = ask("recorded", "--fold", "sub01", "--fps", 200)
+    found = {f"{each['subject']}/{each['clip']}": each for each in said["clips"]}
+    assert set(found) == {*clips, "new/loose"}
+    for name, logits in stored(lab, "sub01").items():
+        if f"sub01/{name}" in found:
+            np.testing.assert_allclose(next(iter(found[f"sub01/{name}"]["logits"].values())), logits, atol=1e-4)
+    assert "--onset" in ask("recorded", "--fps", 200, "--onset", 1, code=2)
+    Path("empty/deep").mkdir(parents=True)
+    assert "empty" in ask("empty", "--fps", 200, code=2)
+
+
+def test_clips_that_a_model_was_trained_on_are_no_test(
+    ask: Command, command: Command, lab: Path, drawn_set: Path
+) -> None:
+    """Known by name in a cache, by their pixels in frames of another name; the fold that left them out is silent."""
+    clip = sorted((drawn_set / "Cropped" / "sub02").iterdir())[0]
+    shutil.copytree(clip, "renamed")
+    everyone = ask("renamed", "--fps", 200)["clips"][0]
+    assert [name.partition("__")[2] for name in everyone["trained_on_by"]] == ["sub01", "sub03", "sub04"]
+    assert ask("renamed", "--fps", 200, "--fold", "sub02")["clips"][0]["trained_on_by"] == []
+    assert ask("renamed", "--fps", 200, "--fold", "final")["clips"][0]["trained_on_by"] == ["final"]
+    assert all(len(each["trained_on_by"]) == 3 for each in ask(lab / "c.h5")["clips"])
+    run = lab / "runs" / "r"
+    done = command("mpt-predict", lab / "c.h5", run, "--device", "cpu")
+    assert done.code == 0 and "training data" in done.err and "--fold" in done.err
+    for image in Path("renamed").iterdir():  # other pixels, so another clip
+        cv2.imwrite(str(image), 255 - cv2.imread(str(image)))
+    assert ask("renamed", "--fps", 200)["clips"][0]["trained_on_by"] == []
+
+
+def test_earlier_predictions_stay(ask: Command, lab: Path) -> None:
+    first = ask(lab / "c.h5", "--fold", "sub01")
+    second = ask(lab / "c.h5", "--fold", "sub02")
+    assert json.loads(Path("predictions/c/predictions.json").read_text()) == first
+    assert json.loads(Path("predictions/c-2/predictions.json").read_text()) == second
+    assert "predictions/c" in ask(lab / "c.h5", "--fold", "sub03", "-o", "predictions/c", code=2)
+    assert json.loads(Path("predictions/c/predictions.json").read_text()) == first
+
+
+def test_inner_errors_speak_of_what_was_given(ask: Command, drawn_set: Path, tmp_path: Path) -> None:
+    """No line of a list, no option and no temporary file that the user never saw."""
+    shutil.copytree(sorted((drawn_set / "Cropped" / "sub01").iterdir())[0], "damaged")
+    image = min(Path("damaged").iterdir(), key=lambda path: int(path.stem[7:]))
+    image.write_bytes(b"no image")
+    said = ask("damaged", "--fps", 200, code=3)
+    assert image.name in said
+    assert not any(
+        word in said for word in ("line ", "--allow-missing", "manifest", "clips.csv", "clips.h5", "mpt-preprocess")
+    )
+    Path("list.csv").write_text("path,fps\nnowhere,200\n")
+    said = ask("list.csv", code=3)
+    assert "line 2" in said and "nowhere" in said and "--allow-missing" not in said
+
+
 @pytest.mark.parametrize("flag", ["--gradcam", "--heat"])  # the second is its old name
 def test_a_video_gets_a_prediction_and_its_pictures(ask: Command, drawn_set: Path, flag: str) -> None:
     frames = sorted((drawn_set / "Cropped" / "sub01").iterdir())[0]
@@ -148,14 +210,15 @@ def test_faces_are_cut_out_of_whole_scenes(ask: Command, lab: Path, drawn_set: P
     np.testing.assert_allclose(cut, logits, atol=1e-4)
     assert np.abs(np.subtract(whole, logits)).max() > 1e-2
     assert "--faces" in ask(lab / "c.h5", "--faces", "auto", code=2)
-    assert "scene" in ask("scene", "--fps", 200, "--faces", "some", code=2)
+    assert "--faces" in ask("scene", "--fps", 200, "--faces", "some", code=2)
 
 
 def test_a_run_on_boxes_asks_how_to_cut(tmp_path: Path) -> None:
     recipe = StoredRecipe({"faces": "csv"})
     with pytest.raises(UsageError, match="--face-boxes"):
         NewClips(tmp_path, tmp_path, FrameRange(), Faces(), recipe)
-    assert NewClips(tmp_path, tmp_path, FrameRange(), Faces("auto"), recipe).cropping == ["--faces", "auto"]
+    (tmp_path / "1.png").touch()
+    assert NewClips(tmp_path, tmp_path, FrameRange(fps=200), Faces("auto"), recipe).cropping == ["--faces", "auto"]
 
 
 def test_refusals_are_one_line(ask: Command, command: Command, lab: Path, drawn_set: Path) -> None:
@@ -164,7 +227,7 @@ def test_refusals_are_one_line(ask: Command, command: Command, lab: Path, drawn_
     assert "nowhere" in ask("nowhere", code=2)
     assert "sub99" in ask(clip, "--fold", "sub99", code=2)
     assert "--fps" in ask(lab / "c.h5", "--fps", 200, code=2)
-    assert "--fps" in ask(clip, code=3)
+    assert "--fps" in ask(clip, code=2)
     assert "path" in ask("bad.csv", code=2)
     assert "--magnified" in ask(lab / "c.h5", "--magnified", code=2)
     done = command("mpt-predict", clip, "--run", "nothing")

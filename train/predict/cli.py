@@ -1,20 +1,20 @@
 """The command `mpt-predict`."""
 
+from itertools import count
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from data_cache.console.commandline import Version, example, make_app, run, say
 from data_cache.console.help import Also
-from data_cache.errors import PAGES
+from data_cache.errors import PAGES, UsageError
 
 app = make_app(
-    "Predict new clips with a trained run: a folder of frames, a video, a CSV of clips, or a cache.\n\n"
+    "Predict new clips with a trained run.\n\n"
     + example("mpt-predict clip.mp4 runs/casme2-mpt --onset 120 --offset 180"),
-    first=("fold", "onset", "offset", "fps", "faces", "face_boxes", "gradcam", "magnified", "output", "device",
-           "json_output"),
-)  # fmt: skip
+    first=("fold", "onset", "offset", "fps", "faces", "face_boxes", "gradcam", "magnified", "output", "json_output"),
+)
 
 
 @app.command()
@@ -22,7 +22,8 @@ def predict(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="INPUT", help="Folder of frames, video, CSV (path[, clip, …]), or cache (a path or a URL)."
+            metavar="INPUT",
+            help="Folder of frames, folder of such folders, video, CSV (path[, clip, …]), or cache (path or URL).",
         ),
     ],
     run_path: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run with checkpoints."), Also("--run")],
@@ -39,7 +40,7 @@ def predict(
         float | None, typer.Option(min=0, help="Frames per second; folders need it.", show_default="the video's")
     ] = None,
     faces: Annotated[
-        str | None,
+        Literal["none", "csv", "auto"] | None,
         typer.Option(
             help="none: the frames show faces only; auto: a detector finds them; csv: by --face-boxes.",
             show_default="as in the run's cache",
@@ -74,7 +75,7 @@ def predict(
     from data_cache.files.atomic import write_json
     from data_cache.sharing.download import local_copy
     from train.device import choose_device
-    from train.predict.ensemble import as_json, choose_models, open_for, predict_clips
+    from train.predict.ensemble import as_json, choose_models, open_for, predict_clips, trained_on
     from train.predict.new_clips import Faces, FrameRange, new_clips
     from train.results.checkpoint import load_trained
     from train.results.run_folder import RunFolder
@@ -83,7 +84,7 @@ def predict(
     trained_run = RunFolder(run_path)
     trained = load_trained(trained_run, choose_models(trained_run, fold), choose_device(device), weights)
     path = local_copy(source)
-    folder = output or Path("predictions") / path.resolve().stem
+    folder = unused_folder(output, path)
     frames, cropping = FrameRange(onset, offset, fps), Faces(faces, face_boxes)
     with new_clips(path, frames, cropping, trained.card.recipe) as new:
         clips = open_for(trained, new.cache())
@@ -97,11 +98,33 @@ def predict(
             pictures = pictures_of(clips, predictions, clip_maps(trained, clips, predictions))
             for prediction, picture in zip(predictions, pictures, strict=True):
                 draw_prediction(prediction, picture, trained.card.classes, folder)
-    result = as_json(trained_run, trained, predictions, path)
+        seen = trained_on(trained_run, trained, clips)
+    if seen:
+        say(
+            f"{len(seen)} of {len(predictions)} clips, such as {'/'.join(next(iter(seen))[1:])}, were in the training "
+            "data of a model that is asked here, so their predictions test nothing; --fold SUBJECT asks the model that "
+            "left SUBJECT out"
+        )
+    result = as_json(trained_run, trained, predictions, path, seen)
     write_json(folder / "predictions.json", result)
     if trained.config.random_weights:
         say("the backbone of this run has RANDOM weights: for trying out only")
     print_json(result) if json_output else print_predictions(result, folder)
+
+
+def unused_folder(chosen: Path | None, source: Path) -> Path:
+    """The folder to write to: by default the first of predictions/NAME, NAME-2, … that has no predictions yet.
+
+    Raises:
+        UsageError: the folder that was `chosen` has some.
+    """
+    if chosen is None:
+        first = Path("predictions") / source.resolve().stem
+        each = (first if number == 1 else first.with_name(f"{first.name}-{number}") for number in count(1))
+        return next(folder for folder in each if not (folder / "predictions.json").exists())
+    if (chosen / "predictions.json").exists():
+        raise UsageError(f"{chosen} holds earlier predictions, which stay as they are; name another folder with -o")
+    return chosen
 
 
 def main() -> None:

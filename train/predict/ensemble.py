@@ -1,13 +1,15 @@
 """Predictions of trained models for clips: logits of each model, probabilities of all together."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from data_cache.errors import UsageError
+from data_cache.errors import MptError, UsageError
+from data_cache.protocols.protocol import ClipKey
+from data_cache.read.reader import CacheReader
 from train import final
 from train.data.clips import ClipPixels, ClipSet, open_clips
 from train.data.folds import subject_of
@@ -62,8 +64,40 @@ def predict_clips(trained: Trained, clips: ClipSet) -> list[Prediction]:
     return [Prediction(key, rows, trained.names) for key, rows in zip(clips.keys, logits, strict=True)]
 
 
-def as_json(run: RunFolder, trained: Trained, predictions: Sequence[Prediction], source: Path) -> dict[str, Any]:
-    """The predictions as a JSON object."""
+def trained_on(run: RunFolder, trained: Trained, clips: ClipSet) -> dict[ClipKey, list[str]]:
+    """Clip → those of the models that were trained on it; only clips that one was.
+
+    A clip is known by data set, subject and name, or by its pixels, as long as the run's caches are where they were.
+    """
+    tested = {key: fold.name for fold in run.read_folds() for key in fold.keys}
+    known = set(tested)
+    pixels: dict[str, ClipKey] = {}
+    for path in run.environment.get("caches", []):
+        try:
+            reader = CacheReader(path)
+        except MptError:
+            continue
+        table = reader.clips
+        keys = [(reader.attributes.dataset, *pair) for pair in zip(table.subject, table.clip, strict=True)]
+        pixels |= dict(zip(table.sha256, keys, strict=True))
+        if len(tested) != sum(run.config["clips"].values()):  # a split that never tests some
+            known |= set(keys)
+    found = {}
+    for key, (number, row) in zip(clips.keys, clips.rows, strict=True):
+        same = key if key in known else pixels.get(clips.readers[number].clips.sha256[row])
+        models = [name for name in trained.names if same in known and tested.get(same) != name]
+        found.update({key: models} if models else {})
+    return found
+
+
+def as_json(
+    run: RunFolder,
+    trained: Trained,
+    predictions: Sequence[Prediction],
+    source: Path,
+    seen: Mapping[ClipKey, Sequence[str]],
+) -> dict[str, Any]:
+    """The predictions as a JSON object; `seen` is what `trained_on` found."""
     classes = trained.card.classes
     return {
         "run": run.path.resolve().name,
@@ -77,6 +111,7 @@ def as_json(run: RunFolder, trained: Trained, predictions: Sequence[Prediction],
                 "clip": each.key[2],
                 "predicted": classes[each.predicted],
                 "probabilities": dict(zip(classes, map(float, each.probabilities), strict=True)),
+                "trained_on_by": list(seen.get(each.key, [])),
                 "logits": {name: row.tolist() for name, row in zip(each.models, each.logits, strict=True)},
             }
             for each in predictions

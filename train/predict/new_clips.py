@@ -5,6 +5,8 @@ The two stages meet in files only, so it runs as a process of its own, not as an
 
 import csv
 import json
+import mimetypes
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from data_cache.console.commandline import say
 from data_cache.errors import MptError, UsageError
 from data_cache.schema import StoredRecipe
 
@@ -60,19 +63,20 @@ class NewClips:
     """New clips and the files that `mpt-preprocess` reads them by, in a folder of their own.
 
     Args:
-        source: a folder of frames, a video, a CSV of clips, or a cache.
+        source: a folder of frames, a folder of such folders and videos, a video, a CSV of clips, or a cache.
         recipe: of the caches that the model was trained on.
 
     Raises:
-        UsageError: the source does not exist, a CSV or a cache comes with a frame range, a cache with a way to crop
-            faces, or the run's cache was cropped by boxes and nothing says how to crop these clips.
+        UsageError: the source does not exist or holds no clip, frames come without a rate, a frame range with several
+            clips, a cache with a way to crop faces, or the run's cache was cropped by boxes and nothing says how to
+            crop these clips.
     """
 
     def __init__(self, folder: Path, source: Path, frames: FrameRange, faces: Faces, recipe: StoredRecipe) -> None:
         self.folder, self.source = folder, source
         if not source.exists():
             raise UsageError(f"no {source}; give a folder of frames, a video, a CSV of clips, or a cache")
-        lists_clips = source.suffix.lower() == ".csv"
+        self.lists_clips = lists_clips = source.suffix.lower() == ".csv"
         if (lists_clips or self.is_cache) and frames != FrameRange():
             raise UsageError(f"--onset, --offset and --fps are for one clip; {source} names them for each clip")
         if self.is_cache and faces != Faces():
@@ -82,7 +86,7 @@ class NewClips:
         self.recipe_file.write_text(json.dumps(dict(recipe.values)), encoding="utf-8")
         self.manifest = folder / "clips.csv"
         if not self.is_cache:
-            rows = _listed_rows(source) if lists_clips else [_row(source, frames)]
+            rows = _listed_rows(source) if lists_clips else _found_rows(source, frames)
             with self.manifest.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, sorted({name for row in rows for name in row}))
                 writer.writeheader()
@@ -97,7 +101,7 @@ class NewClips:
         """A cache of the clips.
 
         Raises:
-            MptError: they could not be preprocessed; the reason is on the terminal.
+            MptError: they could not be preprocessed; the message says why.
         """
         if self.is_cache:
             return self.source
@@ -120,11 +124,23 @@ class NewClips:
 
     def _preprocess(self, action: str, *arguments: object) -> None:
         command = [action, str(self.manifest), *map(str, arguments), "--recipe", str(self.recipe_file), *self.cropping]
-        done = subprocess.run([sys.executable, "-P", "-m", "preprocess.cli", *command], check=False)
-        if done.returncode != 0:
-            error = MptError(f"{self.source} could not be preprocessed; the reason is above")
-            error.exit_code = done.returncode if done.returncode > 0 else MptError.exit_code
+        program = [sys.executable, "-P", "-m", "preprocess.cli", *command]
+        with subprocess.Popen(program, stderr=subprocess.PIPE, encoding="utf-8", errors="replace") as child:
+            said = []
+            for line in child.stderr or ():
+                said.append(line)
+                if re.match(r"preprocessing .* left", line):
+                    say(line.rstrip())
+        if child.returncode != 0:
+            error = MptError(self._translated("".join(said)))
+            error.exit_code = child.returncode if child.returncode > 0 else MptError.exit_code
             raise error
+
+    def _translated(self, said: str) -> str:
+        """What `mpt-preprocess` said, without its advice on a manifest that nobody but this program wrote."""
+        text = (said.partition("mpt-preprocess: ")[2] or said).partition("\nNo cache was written")[0].strip()
+        text = text.replace(str(self.manifest), str(self.source))
+        return text if self.lists_clips else re.sub(r"\bline \d+: |; paths are relative to the manifest", "", text)
 
 
 @contextmanager
@@ -134,11 +150,41 @@ def new_clips(source: Path, frames: FrameRange, faces: Faces, recipe: StoredReci
         yield NewClips(Path(folder), source, frames, faces, recipe)
 
 
-def _row(source: Path, frames: FrameRange) -> dict[str, str]:
-    """A line of the manifest for one clip."""
-    name = source.resolve().stem if source.is_file() else source.resolve().name
+def _found_rows(source: Path, frames: FrameRange) -> list[dict[str, str]]:
+    """Lines of the manifest for a video, for a folder of frames, or for each of those below a folder.
+
+    Below a folder, the folder that holds a clip names its subject.
+    """
+    source = source.resolve()
+    clips = [source]
+    if source.is_dir() and not _holds_frames(source):
+        clips = [each for each in sorted(source.rglob("*")) if _holds_frames(each) or _is(each, "video")]
+    if not clips:
+        raise UsageError(f"{source} holds neither numbered images nor folders of them nor videos; name another folder")
+    if len(clips) > 1 and (frames.onset, frames.offset) != (None, None):
+        raise UsageError(f"--onset and --offset are for one clip; {source} holds {len(clips)}: list them in a CSV")
+    if frames.fps is None and any(clip.is_dir() for clip in clips):
+        raise UsageError(f"the images in {source} do not say how fast they were taken; pass --fps, such as --fps 200")
     numbers = {field: "" if value is None else f"{value:g}" for field, value in vars(frames).items()}
-    return {"subject": NO_SUBJECT, "clip": name, "path": str(source.resolve()), "emotion": NO_EMOTION, **numbers}
+    return [
+        {
+            "subject": NO_SUBJECT if clip == source or clip.parent == source else clip.parent.name,
+            "clip": clip.stem if clip.is_file() else clip.name,
+            "path": str(clip),
+            "emotion": NO_EMOTION,
+            **numbers,
+        }
+        for clip in clips
+    ]
+
+
+def _holds_frames(folder: Path) -> bool:
+    return folder.is_dir() and any(_is(each, "image") for each in folder.iterdir())
+
+
+def _is(path: Path, kind: str) -> bool:
+    named = mimetypes.guess_type(path.name)[0] or ("video/x-matroska" if path.suffix.lower() == ".mkv" else "")
+    return named.startswith(f"{kind}/") and not path.name.startswith(".") and path.is_file()
 
 
 def _listed_rows(source: Path) -> list[dict[str, str]]:
