@@ -14,14 +14,14 @@ from train.data.clips import ClipPixels, ClipSet
 from train.data.folds import Fold
 from train.data.stream import Request, Stream
 from train.data.task import Task
-from train.loop import padded_batches, precision
+from train.device import shrinking
+from train.loop import evaluate
 from train.model.mpt import MPT, Inputs
 from train.model.prompts import MotionPrompt
 from train.results.checkpoint import Trained
 from train.results.metrics import Prediction
 
 
-@torch.no_grad()
 def trace_clips(
     model: MPT, stream: Stream, clips: Sequence[np.ndarray], config: TrainConfig
 ) -> list[dict[str, np.ndarray]]:
@@ -29,18 +29,8 @@ def trace_clips(
 
     Each dict has `features` (clips, D) and, with motion prompts, `mu` and `sigma` (clips, m) in frames.
     """
-    model.eval()
-    found: list[dict[str, list[np.ndarray]]] = [{} for _ in clips]
-    for padded, widths in padded_batches(clips, config.batch_size):
-        inputs = stream.inputs(Request(padded))
-        with precision(config, stream.device):
-            arrays = {"features": model.features(inputs), **_kernels(model, inputs)}
-        for name, values in arrays.items():
-            numbers = values.float().cpu().numpy()
-            for f, width in enumerate(widths):
-                found[f].setdefault(name, []).append(numbers[f, :width])
-    model.train()
-    return [{name: np.concatenate(parts) for name, parts in each.items()} for each in found]
+    look = lambda part, inputs: {"features": part.features(inputs), **_kernels(part, inputs)}  # noqa: E731
+    return evaluate(model, stream, clips, config, look)
 
 
 def heat_maps(model: MPT, inputs: Inputs, classes: Tensor) -> dict[str, Tensor]:
@@ -87,14 +77,23 @@ def clip_maps(trained: Trained, clips: ClipSet, predictions: Sequence[Prediction
     A map is the mean over the models of the prediction, each scaled to its own maximum, so that they count alike.
     """
     stream = Stream(ClipPixels.of(clips, trained.config), next(trained.model.parameters()).device)
-    found = []
-    for prediction in predictions:
-        clip, folds = clips.keys.index(prediction.key), [trained.names.index(name) for name in prediction.models]
-        everywhere = (len(trained.names), 1)
-        classes = torch.full(everywhere, prediction.predicted, device=stream.device)
-        maps = heat_maps(trained.model, stream.inputs(Request(np.full(everywhere, clip))), classes)
-        found.append({name: _mean_map(values[folds, 0]) for name, values in maps.items()})
-    return found
+
+    def by_models(prediction: Prediction, models: Sequence[str]) -> dict[str, Tensor]:
+        each = (len(models), 1)
+        part = trained.model.some_folds([trained.names.index(name) for name in models])
+        inputs = stream.inputs(Request(np.full(each, clips.keys.index(prediction.key))))
+        return heat_maps(part, inputs, torch.full(each, prediction.predicted, device=stream.device))
+
+    def attempt(size: int) -> list[dict[str, np.ndarray]]:
+        found = []
+        for prediction in predictions:
+            names = prediction.models
+            parts = [by_models(prediction, names[first : first + size]) for first in range(0, len(names), size)]
+            found.append({name: _mean_map(torch.cat([part[name][:, 0] for part in parts])) for name in parts[0]})
+        return found
+
+    most = max((len(prediction.models) for prediction in predictions), default=1)
+    return shrinking(attempt, most, "models", stream.device, "--device cpu, or a figure without --gradcam")
 
 
 def write_overview(
