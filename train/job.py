@@ -231,7 +231,7 @@ def _train_final_model(job: _Job) -> None:
             stream.require_unchanged()
             advance(1, f"loss {report.loss[0]:.3f}")
 
-        fit(model, stream, [data], config, after_epoch)
+        shrinking(lambda _: fit(model, stream, [data], config, after_epoch), 1, "models", job.device, _ADVICE)
     path = job.folder.checkpoint(final.NAME)
     save_fold(path, model, 0, job.card)
     write_record(path.with_suffix(".json"), {"sha256": {f"checkpoints/{path.name}": file_sha256(path)}})

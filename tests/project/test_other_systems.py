@@ -5,13 +5,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 from builds import SIZE
 from commands import COMMANDS
 from tiny_runs import QUICK
 
+from data_cache.errors import InvalidFile, Locked
+from data_cache.files import atomic, lock
 from data_cache.read.reader import CacheReader
+from train.results import run_folder
 
 ROOT = Path(__file__).parents[2]
 HIDDEN = Path(__file__).parents[1] / "helpers" / "other_system"
@@ -32,6 +36,31 @@ for expected, module, *arguments in json.loads(sys.argv[1]):
     except SystemExit as ended:
         assert ended.code == expected, (module, arguments, ended.code)
 """
+
+
+class Windows(ModuleType):
+    """The module os as it is elsewhere, but for its name."""
+
+    name = "nt"
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(os, name)
+
+
+def test_windows_gets_locks_it_can_write_to_and_no_name_that_hides_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (atomic, lock, run_folder):
+        monkeypatch.setattr(module, "os", Windows("os"))
+    monkeypatch.setattr(atomic.os, "open", lambda *_: pytest.fail("Windows opens no folder"), raising=False)
+    atomic.write_bytes(tmp_path / "a", b"")
+    with lock.writer_lock(tmp_path / "c.h5"):
+        assert lock.read_holder(tmp_path / "c.h5.lock") is not None and (tmp_path / "c.h5.locked").exists()
+        with pytest.raises(Locked), lock.writer_lock(tmp_path / "c.h5"):
+            pass
+    assert run_folder.RunFolder(tmp_path).checkpoint("demo__s1").name == "demo__s1.safetensors"
+    with pytest.raises(InvalidFile, match="Windows"):
+        run_folder.RunFolder(tmp_path).checkpoint("demo__s:1")
 
 
 @pytest.mark.slow
