@@ -65,7 +65,7 @@ def shrinking(attempt: Callable[[int], Result], size: int, unit: str, device: to
     """`attempt(size)`; where the memory of the device does not suffice, again with half the size, and so on.
 
     Args:
-        unit: what `size` counts, such as "folds".
+        unit: what `size` counts, such as "fold".
         device: where the attempt computes.
         advice: what to try if not even a size of 1 fits.
 
@@ -77,9 +77,9 @@ def shrinking(attempt: Callable[[int], Result], size: int, unit: str, device: to
             return attempt(size)
         torch.cuda.empty_cache()  # only here is the failed attempt forgotten
         if size == 1:
-            raise UsageError(f"out of memory on {device} with one of {unit} at a time; try {advice}")
+            raise UsageError(f"out of memory on {device} with a single {unit}; try {advice}")
         size = (size + 1) // 2
-        log.info(f"out of memory on {device}; going on with {size} {unit} at a time")
+        log.info(f"out of memory on {device}; going on with {size} {unit}s at a time")
 
 
 def free_memory(device: torch.device) -> int:

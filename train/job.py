@@ -177,7 +177,7 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
                 return size
 
             while left:
-                at_once = shrinking(attempt, min(at_once, len(left)), "folds", job.device, _ADVICE)
+                at_once = shrinking(attempt, min(at_once, len(left)), "fold", job.device, _ADVICE)
                 left = left[at_once:]
     except KeyboardInterrupt:
         folds = job.task.folds
@@ -231,7 +231,7 @@ def _train_final_model(job: _Job) -> None:
             stream.require_unchanged()
             advance(1, f"loss {report.loss[0]:.3f}")
 
-        shrinking(lambda _: fit(model, stream, [data], config, after_epoch), 1, "models", job.device, _ADVICE)
+        shrinking(lambda _: fit(model, stream, [data], config, after_epoch), 1, "model", job.device, _ADVICE)
     path = job.folder.checkpoint(final.NAME)
     save_fold(path, model, 0, job.card)
     write_record(path.with_suffix(".json"), {"sha256": {f"checkpoints/{path.name}": file_sha256(path)}})

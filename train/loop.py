@@ -177,7 +177,7 @@ def evaluate(
         return [{name: np.concatenate(parts) for name, parts in each.items()} for each in found]
 
     model.eval()
-    found = shrinking(attempt, len(clips) * config.batch_size, "clips", stream.device, "--device cpu")
+    found = shrinking(attempt, len(clips) * config.batch_size, "clip", stream.device, "--device cpu")
     model.train()
     return found
 

@@ -93,7 +93,7 @@ def clip_maps(trained: Trained, clips: ClipSet, predictions: Sequence[Prediction
         return found
 
     most = max((len(prediction.models) for prediction in predictions), default=1)
-    return shrinking(attempt, most, "models", stream.device, "--device cpu, or a figure without --gradcam")
+    return shrinking(attempt, most, "model", stream.device, "--device cpu, or a figure without --gradcam")
 
 
 def write_overview(
