@@ -3,8 +3,10 @@
 #     docker build --tag mpt .                                     for the CPU
 #     docker build --tag mpt:gpu --build-arg TORCH=cu128 .         for NVIDIA GPUs; the driver must know this CUDA
 #     docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/data" mpt mpt-preprocess demo
-#     docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/data" --gpus all --ipc host mpt:gpu mpt-train --cache data_cache/demo.h5
+#     docker run --rm --user "$(id -u):$(id -g)" --volume "$PWD:/data" --gpus all --shm-size 2g mpt:gpu mpt-train --cache data_cache/demo.h5
 #
+# --user: what is written belongs to you and not to the container's user. --shm-size: with --cache-mode stream, clips come
+# from reading processes through /dev/shm, of which Docker gives 64 MB.
 # What is mounted at /data is the working folder: datasets/, data_cache/ and runs/ are looked for there.
 ARG PYTHON=3.12
 

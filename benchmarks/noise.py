@@ -1,25 +1,13 @@
-"""Clips of noise for the training benchmark: as tensors on the device, and as a cache on disk."""
+"""A cache of noise for the training benchmark."""
 
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from data_cache.digest import digest
 from data_cache.schema import CacheAttributes, ClipRecord
 from data_cache.write.shards import merge, write_shard
 from train.model.build import Shape
-from train.model.mpt import Inputs
-
-
-def random_inputs(shape: Shape, folds: int, batch: int, device: torch.device) -> Inputs:
-    """Clips of noise, on the device."""
-    patches = (folds, batch, shape.frames, (shape.size // 16) ** 2, 768)
-    return Inputs(
-        torch.randint(0, 256, (folds * batch, shape.size, shape.size, 3), dtype=torch.uint8, device=device),
-        torch.arange(folds * batch, device=device).view(folds, batch),
-        torch.randint(0, 256, patches, dtype=torch.uint8, device=device),
-    )
 
 
 def synthetic_cache(folder: Path, shape: Shape, subjects: int, clips: int) -> Path:

@@ -93,13 +93,13 @@ def train(
             train_study(study, caches, settings, execution, name, seeds, overwrite)
         return
     task = make_task(caches, settings)
+    path = RUNS / (name or f"{'+'.join(sorted(set(task.clips.datasets)))}-{preset}")
     if dry_run:
-        from train.cost.dry_run import plan_run
+        from train.plan import plan_run
 
-        plan = plan_run(task, settings, execution)
+        plan = plan_run(task, settings, execution, path)
         print_json(plan.as_json()) if json_output else print_pairs(plan.lines())
         return
-    path = RUNS / (name or f"{'+'.join(sorted(set(task.clips.datasets)))}-{preset}")
     paths = [path] if seeds == 1 else [path.with_name(f"{path.name}-seed{number}") for number in range(seeds)]
     summaries = [
         train_run(task, replace(settings, seed=settings.seed + number), execution, RunFolder(place), overwrite)
@@ -119,15 +119,16 @@ def train(
 
 def plan_study(study: str, caches: list[Path], settings: TrainConfig, execution: Execution, json_output: bool) -> None:
     """Print what each row of a study would do, or why it cannot run."""
-    from train.cost.dry_run import plan_run
     from train.data.task import make_task
     from train.paper.studies import caches_for, find_study
+    from train.plan import plan_run
+    from train.results.run_folder import RUNS
 
     rows: list[dict[str, Any]] = []
     for part, row in find_study(study).rows.items():
         try:
             task = make_task(caches_for(row, caches), replace(settings, **row.settings))
-            plan = plan_run(task, replace(settings, **row.settings), execution)
+            plan = plan_run(task, replace(settings, **row.settings), execution, RUNS, timed=False)
         except MptError as error:
             rows.append({"row": part, "plan": None, "missing": str(error)})
             lines = [("not run", str(error))]

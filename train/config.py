@@ -67,8 +67,8 @@ class TrainConfig:
     augment: Literal["none", "flip", "flip+jitter", "crop"] = _training(
         "none", "random changes, the same for the image and all motion frames (paper: none named)"
     )
-    amp: Literal["auto", "bf16", "fp32"] = _training(
-        "auto", "arithmetic of the network: auto is bf16 on a GPU and fp32 elsewhere"
+    amp: Literal["auto", "bf16", "tf32", "fp32"] = _training(
+        "auto", "arithmetic of the network: auto is bf16 on a GPU that has it (from Ampere on) and fp32 elsewhere"
     )
     seed: int = _training(0, "base seed; each fold derives its own from it and its name", minimum=0)
     protocol: str | None = _evaluation(None, "classes and clips; by default that of the data set")
@@ -94,12 +94,6 @@ class TrainConfig:
             raise UsageError(
                 f"--tuning {self.tuning} goes with --prompt none --adapter none; see --preset {self.tuning}"
             )
-
-    def resolved_amp(self, device_type: str) -> Literal["bf16", "fp32"]:
-        """The arithmetic on a device of this type ("cpu", "cuda")."""
-        if self.amp == "auto":
-            return "bf16" if device_type == "cuda" else "fp32"
-        return self.amp
 
     def as_json(self) -> dict[str, Any]:
         """The settings as a JSON object."""

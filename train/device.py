@@ -1,18 +1,19 @@
-"""Where a run happens: device, free memory, processes of torchrun, software versions."""
+"""Where a run happens: device, its arithmetic and free memory, processes of torchrun, software versions."""
 
 import atexit
+import logging
 import os
 import platform
 import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import psutil
 import torch
@@ -20,7 +21,9 @@ import torch
 from data_cache import __version__
 from data_cache.errors import UsageError, typed_command
 
-_CGROUP = Path("/sys/fs/cgroup")
+log = logging.getLogger(__name__)
+Result = TypeVar("Result")
+_CGROUP, _MY_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _TIMEOUT = timedelta(days=7)
 """How long ranks wait for the slowest. When one dies, torchrun ends them all."""
 
@@ -29,8 +32,10 @@ def choose_device(name: str, rank: int = 0) -> torch.device:
     """The device called `name`; "auto" is a GPU where there is one: the one of this process under torchrun.
 
     Raises:
-        UsageError: there is no such device here.
+        UsageError: there is no such device here, or nobody has tried one like it.
     """
+    if name.partition(":")[0] == "mps":
+        raise UsageError(f"device {name!r}: constants are kept in float64, which mps has not; try --device cpu")
     if name == "auto":
         return (
             torch.device("cuda", rank % torch.cuda.device_count()) if torch.cuda.is_available() else torch.device("cpu")
@@ -44,18 +49,59 @@ def choose_device(name: str, rank: int = 0) -> torch.device:
     return device
 
 
+def arithmetic(amp: str, device: torch.device) -> str:
+    """What `--amp` comes to on this device: bf16, tf32 or fp32; auto is bf16 on a GPU that computes in it.
+
+    Raises:
+        UsageError: bf16 is asked for on a GPU without it: there PyTorch emulates it, slowly.
+    """
+    ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
+    if amp == "bf16" and device.type == "cuda" and not ampere:
+        raise UsageError(f"{torch.cuda.get_device_name(device)} does not compute in bf16; leave out --amp bf16")
+    return amp if amp != "auto" else "bf16" if ampere else "fp32"
+
+
+def shrinking(attempt: Callable[[int], Result], size: int, unit: str, device: torch.device, advice: str) -> Result:
+    """`attempt(size)`; where the memory of the device does not suffice, again with half the size, and so on.
+
+    Args:
+        unit: what `size` counts, such as "fold".
+        device: where the attempt computes.
+        advice: what to try if not even a size of 1 fits.
+
+    Raises:
+        UsageError: it does not.
+    """
+    while True:
+        with suppress(torch.OutOfMemoryError):
+            return attempt(size)
+        torch.cuda.empty_cache()  # only here is the failed attempt forgotten
+        if size == 1:
+            raise UsageError(f"out of memory on {device} with a single {unit}; try {advice}")
+        size = (size + 1) // 2
+        log.info(f"out of memory on {device}; going on with {size} {unit}s at a time")
+
+
 def free_memory(device: torch.device) -> int:
-    """Free bytes of a GPU, or of this machine: what is available, within the limit of the container if it has one."""
+    """Free bytes of a GPU, or of this machine: what is available, within the limits of container and batch job."""
     if device.type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # PyTorch's own reserve
         return int(torch.cuda.mem_get_info(device)[0]) + unused
     free = int(psutil.virtual_memory().available)
-    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroups, version 2 and 1
-        try:
-            free = min(free, int((_CGROUP / limit).read_text(encoding="ascii")) - psutil.Process().memory_info().rss)
-        except (OSError, ValueError):  # no such file, or "max"
-            continue
-    return max(0, free)
+    used = psutil.Process().memory_info().rss
+    return max(0, min([free, *(limit - used for limit in _memory_limits())]))
+
+
+def _memory_limits() -> Iterator[int]:
+    """The limits of the control groups that this process is in, and of those around them."""
+    inside = {Path()}
+    with suppress(OSError):  # lines such as 0::/job or 4:memory:/job
+        lines = _MY_CGROUPS.read_text(encoding="utf-8").splitlines()
+        inside |= {Path(line.split(":", 2)[2].lstrip("/")) for line in lines}
+    for place in {outer for group in inside for outer in (group, *group.parents)}:
+        for file in (_CGROUP / place / "memory.max", _CGROUP / "memory" / place / "memory.limit_in_bytes"):
+            with suppress(OSError, ValueError):  # no such file (versions 2 and 1 differ), or "max"
+                yield int(file.read_text(encoding="ascii"))
 
 
 @contextmanager

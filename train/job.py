@@ -23,12 +23,14 @@ from train.data.stream import Stream, open_stream
 from train.data.task import Task
 from train.device import (
     Ranks,
+    arithmetic,
     choose_device,
     describe_environment,
     free_memory,
     join_ranks,
     leads,
     make_deterministic,
+    shrinking,
     sigterm_interrupts,
 )
 from train.group import Scalars, train_group
@@ -37,6 +39,7 @@ from train.model.backbone import Backbone
 from train.model.build import build_model
 from train.model.mpt import trained_parameters
 from train.model.weights import build_backbone, weights_digest
+from train.plan import estimate_seconds, time_line
 from train.probe import probe_folds
 from train.results.checkpoint import CheckpointCard, save_fold
 from train.results.fold_record import FoldResult, write_record
@@ -45,6 +48,9 @@ from train.results.summary import summarise
 from train.trace import write_overview
 
 log = logging.getLogger(__name__)
+_ADVICE = (
+    "a smaller --batch-size, or --cache-mode stream, and with several processes on it a lower --folds-at-once for each"
+)
 
 
 @dataclass(frozen=True)
@@ -80,7 +86,8 @@ def train_run(
         make_deterministic()
     ranks = join_ranks()
     device = choose_device(execution.device, ranks.local)
-    config = replace(config, amp=config.resolved_amp(device.type))
+    if (folder.path / "config.json").exists() and not overwrite:
+        config = _with_earlier_amp(config, folder, device)
     backbone = build_backbone(config, task.clips.size)
     card = CheckpointCard(
         settings=config.as_json(),
@@ -95,9 +102,21 @@ def train_run(
         return _run(job, chosen, overwrite)
 
 
+def _with_earlier_amp(config: TrainConfig, folder: RunFolder, device: torch.device) -> TrainConfig:
+    """`config`; earlier versions stored what `auto` came to, which is kept where it comes to the same here."""
+    here, stored = arithmetic(config.amp, device), folder.config.get("settings", {}).get("amp")
+    earlier = folder.environment.get("arithmetic", here) if (folder.path / "env.json").exists() else here
+    if earlier != here:
+        log.info(f"note: the folds so far were trained in {earlier}, the others will be in {here}")
+    return replace(config, amp=stored) if config.amp == "auto" and stored == here else config
+
+
 def _run(job: _Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] | None:
     task, execution, folder, ranks = job.task, job.execution, job.folder, job.ranks
-    environment = describe_environment(job.device) | {"caches": [str(r.path.resolve()) for r in task.readers]}
+    environment = describe_environment(job.device) | {
+        "arithmetic": arithmetic(job.config.amp, job.device),
+        "caches": [str(r.path.resolve()) for r in task.readers],
+    }
     if leads() and folder.start(_description(task, job.config, job.card), environment, overwrite):
         log.info(f"{folder.path} is already finished")
     ranks.barrier()
@@ -151,21 +170,23 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
         job.backbone.to(job.device)  # like the clips, in its place before the rest of the memory is divided
     per_fold = bytes_per_fold(config, job.backbone, task.shape, trained, job.device)
     at_once = folds_at_once(config, job.execution, per_fold, free_memory(job.device), len(waiting))
-    log.info(f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}")
+    log.info(
+        f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}, into "
+        f"{job.folder.path}"
+    )
+    if leads() and (seconds := estimate_seconds(task, waiting, config, at_once, job.device)):
+        log.info(time_line(seconds / job.ranks.count, str(job.device)))
     scalars, left = Scalars(job.folder.path, job.ranks.rank), list(waiting)
     try:
         with sigterm_interrupts(), progress("training", len(left) * config.epochs, "fold-epochs") as advance:
+
+            def attempt(size: int) -> int:
+                _train_group(job, left[:size], stream, scalars, advance)
+                return size
+
             while left:
-                if _fits(job, left[:at_once], stream, scalars, advance):
-                    left = left[at_once:]
-                elif at_once == 1:
-                    raise UsageError(
-                        f"out of memory on {job.device} with a single fold; try a smaller --batch-size, or "
-                        "--cache-mode stream, and with several processes on it a lower --folds-at-once for each"
-                    )
-                else:
-                    at_once = (min(at_once, len(left)) + 1) // 2
-                    log.info(f"out of memory on {job.device}; going on with {at_once} folds at a time")
+                at_once = shrinking(attempt, min(at_once, len(left)), "fold", job.device, _ADVICE)
+                left = left[at_once:]
     except KeyboardInterrupt:
         folds = job.task.folds
         kept = sum(job.folder.finished(fold.name) for fold in folds)
@@ -173,19 +194,6 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
             f"interrupted; {kept} of {len(folds)} folds are kept, those in training start anew. "
             f"Start again with: {typed_command()}"
         ) from None
-
-
-def _fits(job: _Job, group: list[Fold], stream: Stream, scalars: Scalars, advance: Callable[[int, str], None]) -> bool:
-    """Train and store a group; False, and nothing stored, if the memory of the device does not suffice."""
-    try:
-        _train_group(job, group, stream, scalars, advance)
-    except torch.OutOfMemoryError:
-        fits = False
-    else:
-        fits = True
-    if not fits:  # only now is the failed attempt forgotten
-        torch.cuda.empty_cache()
-    return fits
 
 
 def _train_group(
@@ -237,7 +245,7 @@ def _train_final_model(job: _Job) -> None:
             stream.require_unchanged()
             advance(1, f"loss {report.loss[0]:.3f}")
 
-        fit(model, stream, [data], config, after_epoch)
+        shrinking(lambda _: fit(model, stream, [data], config, after_epoch), 1, "model", job.device, _ADVICE)
     path = job.folder.checkpoint(final.NAME)
     save_fold(path, model, 0, job.card)
     write_record(path.with_suffix(".json"), {"sha256": {f"checkpoints/{path.name}": file_sha256(path)}})

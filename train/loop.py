@@ -11,14 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 from torch.nn import functional as F
 
 from data_cache.errors import UsageError
 from train.config import TrainConfig
 from train.data.augment import AUGMENTATIONS
 from train.data.stream import Request, Stream
+from train.device import arithmetic, shrinking
 from train.fold_adam import FoldAdam
-from train.model.mpt import MPT, trained_parameters
+from train.model.mpt import MPT, Inputs, trained_parameters
 
 
 @dataclass(frozen=True)
@@ -139,18 +141,45 @@ def epoch_steps(folds: Sequence[FoldData], config: TrainConfig, epoch: int) -> I
         yield Step(Request(clips, change), labels, present)
 
 
-@torch.no_grad()
 def predict(model: MPT, stream: Stream, clips: Sequence[np.ndarray], config: TrainConfig) -> list[np.ndarray]:
     """Logits of clips[f] by fold f: a list of (len(clips[f]), classes) float32 arrays."""
+    found = evaluate(model, stream, clips, config, lambda part, inputs: {"logits": part(inputs)})
+    return [each["logits"] for each in found]
+
+
+@torch.no_grad()
+def evaluate(
+    model: MPT,
+    stream: Stream,
+    clips: Sequence[np.ndarray],
+    config: TrainConfig,
+    look: Callable[[MPT, Inputs], dict[str, Tensor]],
+) -> list[dict[str, np.ndarray]]:
+    """What `look`, given models and inputs, answers about clips[f] by fold f: name → (len(clips[f]), …) float32 arrays.
+
+    Where memory is short fewer clips go in a pass, and then fewer folds.
+    """
+
+    def attempt(size: int) -> list[dict[str, np.ndarray]]:
+        found: list[dict[str, list[np.ndarray]]] = [{} for _ in clips]
+        at_once = min(size, len(clips))
+        for first in range(0, len(clips), at_once):
+            part = range(first, min(first + at_once, len(clips)))
+            shown = model.some_folds(part)
+            for padded, widths in padded_batches([clips[f] for f in part], size // at_once):
+                inputs = stream.inputs(Request(padded))
+                with precision(config, stream.device):
+                    arrays = look(shown, inputs)
+                for name, values in arrays.items():
+                    numbers = values.float().cpu().numpy()  # (F, B, …)
+                    for f, width, rows in zip(part, widths, numbers, strict=True):
+                        found[f].setdefault(name, []).append(rows[:width])
+        return [{name: np.concatenate(parts) for name, parts in each.items()} for each in found]
+
     model.eval()
-    logits: list[list[np.ndarray]] = [[] for _ in clips]
-    for padded, widths in padded_batches(clips, config.batch_size):
-        with precision(config, stream.device):
-            out = model(stream.inputs(Request(padded))).float().cpu().numpy()  # (F, B, classes)
-        for f, width in enumerate(widths):
-            logits[f].append(out[f, :width])
+    found = shrinking(attempt, len(clips) * config.batch_size, "clip", stream.device, "--device cpu")
     model.train()
-    return [np.concatenate(parts) for parts in logits]
+    return found
 
 
 def padded_batches(clips: Sequence[np.ndarray], batch_size: int) -> Iterator[tuple[np.ndarray, list[int]]]:
@@ -166,8 +195,9 @@ def padded_batches(clips: Sequence[np.ndarray], batch_size: int) -> Iterator[tup
 
 
 def precision(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:
-    """The arithmetic that `config.amp` names."""
-    return torch.autocast(device.type, torch.bfloat16, enabled=config.resolved_amp(device.type) == "bf16")
+    """The arithmetic that `config.amp` names; fp32 is never TF32 by the way, in the backward pass neither."""
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = config.amp == "tf32"
+    return torch.autocast(device.type, torch.bfloat16, enabled=arithmetic(config.amp, device) == "bf16")
 
 
 SCHEDULES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {

@@ -14,14 +14,14 @@ from train.data.clips import ClipPixels, ClipSet
 from train.data.folds import Fold
 from train.data.stream import Request, Stream
 from train.data.task import Task
-from train.loop import padded_batches, precision
+from train.device import shrinking
+from train.loop import evaluate
 from train.model.mpt import MPT, Inputs
 from train.model.prompts import MotionPrompt
 from train.results.checkpoint import Trained
 from train.results.metrics import Prediction
 
 
-@torch.no_grad()
 def trace_clips(
     model: MPT, stream: Stream, clips: Sequence[np.ndarray], config: TrainConfig
 ) -> list[dict[str, np.ndarray]]:
@@ -29,18 +29,8 @@ def trace_clips(
 
     Each dict has `features` (clips, D) and, with motion prompts, `mu` and `sigma` (clips, m) in frames.
     """
-    model.eval()
-    found: list[dict[str, list[np.ndarray]]] = [{} for _ in clips]
-    for padded, widths in padded_batches(clips, config.batch_size):
-        inputs = stream.inputs(Request(padded))
-        with precision(config, stream.device):
-            arrays = {"features": model.features(inputs), **_kernels(model, inputs)}
-        for name, values in arrays.items():
-            numbers = values.float().cpu().numpy()
-            for f, width in enumerate(widths):
-                found[f].setdefault(name, []).append(numbers[f, :width])
-    model.train()
-    return [{name: np.concatenate(parts) for name, parts in each.items()} for each in found]
+    look = lambda part, inputs: {"features": part.features(inputs), **_kernels(part, inputs)}  # noqa: E731
+    return evaluate(model, stream, clips, config, look)
 
 
 def heat_maps(model: MPT, inputs: Inputs, classes: Tensor) -> dict[str, Tensor]:
@@ -85,23 +75,25 @@ def clip_maps(trained: Trained, clips: ClipSet, predictions: Sequence[Prediction
     """Grad-CAM maps of each prediction's class, (rows, columns) in 0..1, as in `heat_maps`.
 
     A map is the mean over the models of the prediction, each scaled to its own maximum, so that they count alike.
-    Every model sees only the clips that it predicted.
     """
     stream = Stream(ClipPixels.of(clips, trained.config), next(trained.model.parameters()).device)
-    numbers = {key: number for number, key in enumerate(clips.keys)}
-    rows = np.array([numbers[prediction.key] for prediction in predictions])
-    guessed = np.array([prediction.predicted for prediction in predictions])
-    found: list[dict[str, list[np.ndarray]]] = [{} for _ in predictions]
-    wanted = [np.array([n for n, p in enumerate(predictions) if name in p.models]) for name in trained.names]
-    for padded, widths in padded_batches(wanted, 1):  # (F, 1) numbers of predictions
-        classes = torch.from_numpy(guessed[padded]).to(stream.device)
-        maps = heat_maps(trained.model, stream.inputs(Request(rows[padded])), classes)
-        for name, values in maps.items():
-            scaled = (values / values.amax((-2, -1), keepdim=True).clamp(min=1e-12)).cpu().numpy()
-            for f, width in enumerate(widths):
-                if width:
-                    found[padded[f, 0]].setdefault(name, []).append(scaled[f, 0])
-    return [{name: np.mean(each, 0) for name, each in maps.items()} for maps in found]
+
+    def by_models(prediction: Prediction, models: Sequence[str]) -> dict[str, Tensor]:
+        each = (len(models), 1)
+        part = trained.model.some_folds([trained.names.index(name) for name in models])
+        inputs = stream.inputs(Request(np.full(each, clips.keys.index(prediction.key))))
+        return heat_maps(part, inputs, torch.full(each, prediction.predicted, device=stream.device))
+
+    def attempt(size: int) -> list[dict[str, np.ndarray]]:
+        found = []
+        for prediction in predictions:
+            names = prediction.models
+            parts = [by_models(prediction, names[first : first + size]) for first in range(0, len(names), size)]
+            found.append({name: _mean_map(torch.cat([part[name][:, 0] for part in parts])) for name in parts[0]})
+        return found
+
+    most = max((len(prediction.models) for prediction in predictions), default=1)
+    return shrinking(attempt, most, "model", stream.device, "--device cpu, or a figure without --gradcam")
 
 
 def write_overview(
@@ -129,6 +121,12 @@ def write_overview(
     }
     write_bytes(path, save(arrays))
     return fold.name
+
+
+def _mean_map(maps: Tensor) -> np.ndarray:
+    """(models, rows, columns) → (rows, columns)."""
+    peaks = maps.amax((-2, -1), keepdim=True).clamp(min=1e-12)
+    return np.asarray((maps / peaks).mean(0).cpu().numpy())
 
 
 def _grad_cam(values: Tensor, gradient: Tensor) -> Tensor:

@@ -104,13 +104,29 @@ def progress(title: str, total: int, unit: str) -> Iterator[Callable[[int, str],
 @contextmanager
 def _bar(title: str, total: int, unit: str) -> Iterator[Callable[[int, str], None]]:
     from rich import progress as rich
-    from rich.console import Console
+    from rich.console import Console, RenderableType
+    from rich.text import Text
 
-    count = ("{task.description}", rich.BarColumn(), rich.MofNCompleteColumn())
-    clock = (f"{unit}  elapsed", rich.TimeElapsedColumn(), "left", rich.TimeRemainingColumn())
-    with rich.Progress(*count, *clock, "{task.fields[note]}", console=Console(stderr=True)) as bar:
-        task = bar.add_task(title, total=total, note="")
-        yield lambda steps, note: bar.update(task, advance=steps, note=note)
+    class Bar(rich.Progress):
+        """One line of numbers and, below it, the note: side by side they are too wide for 80 columns."""
+
+        note = ""
+
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            if self.note:
+                yield Text(self.note, no_wrap=True, overflow="ellipsis")
+
+    count = ("{task.description}", rich.BarColumn(None), rich.MofNCompleteColumn(), unit)
+    clock = (rich.TimeElapsedColumn(), "left", rich.TimeRemainingColumn())
+    with Bar(*count, *clock, console=Console(stderr=True), expand=True) as bar:
+        task = bar.add_task(title, total=total)
+
+        def advance(steps: int, note: str) -> None:
+            bar.note = note
+            bar.update(task, advance=steps)
+
+        yield advance
 
 
 class _Lines:

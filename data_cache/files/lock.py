@@ -109,7 +109,9 @@ def read_holder(file: Path) -> Holder | None:
 
 
 def _acquire(file: Path, path: Path, me: Holder) -> FileLock:
-    lock = FileLock(file, timeout=0, thread_local=False, fallback_to_soft=False)
+    # Windows lets nobody, not even us, write to a locked file: there a file beside it is locked
+    locked = file.with_name(f"{file.name}ed") if os.name == "nt" else file
+    lock = FileLock(locked, timeout=0, thread_local=False, fallback_to_soft=False)
     try:
         lock.acquire()
     except Timeout as error:

@@ -52,10 +52,14 @@ def test_a_release_takes_its_part_of_the_changelog(tmp_path: Path) -> None:
             assert (tmp_path / "notes.md").read_text().split() == ["-", "new"]
 
 
-def test_every_declared_python_is_tested() -> None:
+def test_every_declared_python_and_system_is_tested() -> None:
     classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["classifiers"]
     declared = [line.rpartition(" ")[2] for line in classifiers if re.search(r":: 3\.\d+$", line)]
-    assert declared and read(".github/workflows/ci.yml")["jobs"]["newest"]["strategy"]["matrix"]["python"] == declared
+    matrix = read(".github/workflows/ci.yml")["jobs"]["newest"]["strategy"]["matrix"]
+    assert declared and matrix["python"] == declared
+    systems = {"Linux": "ubuntu-latest", "MacOS": "macos-latest", "Windows": "windows-latest"}
+    named = [line.rpartition(" ")[2] for line in classifiers if line.startswith("Operating System")]
+    assert {systems[name] for name in named} == set(matrix["system"]) == set(systems.values())
 
 
 def test_commit_hooks_run_the_tools_of_make_check() -> None:
@@ -77,6 +81,14 @@ def test_an_issue_form_is_complete(form: Path) -> None:
     assert len({field["id"] for field in fields}) == len(fields)
     assert all(field["attributes"]["label"] for field in fields)
     assert any(field.get("validations", {}).get("required") for field in fields)
+
+
+def test_containers_run_as_a_user_and_say_how_much_shared_memory_streaming_needs() -> None:
+    docker, apptainer = ((ROOT / name).read_text() for name in ("Dockerfile", "apptainer.def"))
+    steps = [line.split()[0] for line in docker.splitlines() if re.match(r"[A-Z]+ ", line)]
+    assert "USER" in steps[steps.index("RUN") :] and re.search(r"^USER (?!root|0)", docker, re.MULTILINE)
+    for text in (docker, apptainer):
+        assert "--user" in text and "--shm-size" in text
 
 
 def test_containers_copy_all_that_building_needs() -> None:

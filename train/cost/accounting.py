@@ -8,12 +8,15 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from train.config import Execution, TrainConfig
+from train.device import arithmetic
 from train.model.backbone import Backbone
 from train.model.build import Shape, assemble_model
 from train.model.mpt import MPT, Inputs, trained_parameters
 from train.model.tokenizer import PATCH
 
-_BLOCK_VALUES = 13  # values kept for the backward pass, per token, channel and block (measured on ViT-B/16: 12.3)
+_BLOCK_BYTES = {"bf16": (28, 33), "tf32": (48, 49), "fp32": (48, 49)}
+"""Per token and channel: kept of each block for the backward pass; alive inside a block where nothing is kept."""
+_TRAINED_BYTES, _ADAM_BYTES = 16, 36  # per trained parameter: value, gradient and state; at most during Adam's step
 _SHARE = 0.6  # of the free memory; the rest is for kernels' workspaces and other users
 
 
@@ -90,14 +93,19 @@ def account_lines(counted: Account) -> Sequence[tuple[str, str]]:
 
 
 def bytes_per_fold(config: TrainConfig, backbone: Backbone, shape: Shape, trained: int, device: torch.device) -> int:
-    """Estimated peak memory of one fold: activations of its batch, and its weights with Adam state."""
-    tokens = backbone.vit.patch_embed.num_patches + backbone.prefix + config.prompts
-    values = _BLOCK_VALUES * tokens * backbone.dim * backbone.depth
-    if config.prompt == "motion":
-        patches = shape.frames * (shape.size // PATCH) ** 2
-        values += patches * (3 * PATCH * PATCH + 3 * config.token_channels)
-    value_bytes = 2 if config.resolved_amp(device.type) == "bf16" else 4
-    return config.batch_size * values * value_bytes + 16 * trained
+    """Estimated peak memory of one fold, to 15 %: what its batch leaves for the backward pass, and its own weights.
+
+    Of the last block only the class token is computed, and where nothing before the head trains, nothing is kept.
+    """
+    amp = arithmetic(config.amp, device)
+    kept, passing = _BLOCK_BYTES[amp]
+    head_only = (config.prompt, config.adapter, config.tuning) == ("none", "none", "prompt")
+    tokens = backbone.vit.patch_embed.num_patches + backbone.prefix + config.prompts * (config.prompt != "none")
+    clip = tokens * backbone.dim * (passing if head_only else kept * max(1, backbone.depth - 1))
+    if config.prompt == "motion":  # bytes of pixels, and three values per feature
+        values = 3 * config.token_channels * (2 if amp == "bf16" else 4)
+        clip += shape.frames * (shape.size // PATCH) ** 2 * (3 * PATCH * PATCH + values)
+    return max(config.batch_size * clip + _TRAINED_BYTES * trained, _ADAM_BYTES * trained)
 
 
 def folds_at_once(config: TrainConfig, execution: Execution, per_fold: int, free: int, folds: int) -> int:

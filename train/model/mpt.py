@@ -1,6 +1,7 @@
 """Motion Prompt Tuning: a frozen ViT that reads an image and prompts, with adapters and a head per fold."""
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,6 +78,16 @@ class MPT(nn.Module):
             x = self._block(layer, x, seen)
         image_tokens = x[:, :, :seen].flatten(0, 1)  # (F·B, N, D)
         return self.backbone.pool(image_tokens).view(folds, batch, -1)
+
+    def some_folds(self, folds: Sequence[int]) -> "MPT":
+        """A model of these folds alone: the backbone is shared, what trains is copied."""
+        if list(folds) == list(range(self.head.weight.shape[0])):
+            return self
+        part = copy.deepcopy(self, {id(self.backbone): self.backbone})
+        for name, parameter in part.named_parameters():
+            if not name.startswith("backbone."):
+                parameter.data, parameter.grad = parameter.data[list(folds)], None
+        return part
 
     def groups(self, seen: int, total: int) -> Groups:
         """Where the class token, the image tokens (registers included) and the prompts lie."""

@@ -2,7 +2,9 @@
 
 import hashlib
 import logging
+import threading
 from collections.abc import Callable
+from math import lcm
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,10 @@ from torch import nn
 from data_cache.errors import InvalidFile, UsageError
 from train.config import TrainConfig
 from train.model.backbone import Backbone
+from train.model.tokenizer import PATCH
 
 log = logging.getLogger(__name__)
+_PATIENCE = 3.0  # seconds in which the hub has to answer
 
 
 def build_backbone(config: TrainConfig, size: int) -> Backbone:
@@ -43,7 +47,7 @@ def create_vit(config: TrainConfig, size: int, load: Callable[[str], Any] | None
     """The timm model that `config` names, cut to its depth; with fresh weights unless `load` makes it.
 
     Raises:
-        UsageError: timm has no such model, or it has fewer blocks.
+        UsageError: timm has no such model, it has fewer blocks, or its patches do not divide the images.
     """
     import timm
 
@@ -54,6 +58,7 @@ def create_vit(config: TrainConfig, size: int, load: Callable[[str], Any] | None
         raise UsageError(f"timm has no model {config.backbone!r}{hint}")
     options = {} if config.width is None else {"embed_dim": config.width}
     vit = _create(config.backbone, size, **options) if load is None else load(config.backbone)
+    _require_whole_patches(config, vit.patch_embed.patch_size[0], size)
     if config.depth is not None:
         if config.depth > len(vit.blocks):
             raise UsageError(f"--depth is {config.depth}, but {config.backbone} has {len(vit.blocks)} blocks")
@@ -79,16 +84,74 @@ def _create(name: str, size: int, **options: Any) -> Any:
         raise UsageError(f"{name} cannot be built for images of {size} pixels: {error}") from error
 
 
-def _from_hub(name: str, size: int) -> Any:
+def _require_whole_patches(config: TrainConfig, patch: int, size: int) -> None:
+    if size % patch:
+        step = lcm(patch, PATCH if config.prompt == "motion" else 1)
+        first = max(1, size // step)
+        raise UsageError(
+            f"{config.backbone} cuts images into patches of {patch} pixels, and {size} pixels cannot be divided so; "
+            f"make the cache with --size {step * first}, {step * (first + 1)} or {step * (first + 2)}, "
+            "or choose another --backbone"
+        )
+
+
+def weights_place(config: TrainConfig) -> str:
+    """Where the backbone's weights come from, for people."""
+    if config.random_weights:
+        return "random"
+    return config.weights or _hub_place(config.backbone)
+
+
+def _hub_place(name: str) -> str:
+    return "on disk" if _downloaded(name) else f"to be fetched from huggingface.co/{_hub_id(name)}"
+
+
+def _hub_id(name: str) -> str:
     import timm
 
+    return getattr(timm.get_pretrained_cfg(name), "hf_hub_id", None) or f"timm/{name}"
+
+
+def _downloaded(name: str) -> Path | None:
+    """The file that the hub's client fetched earlier, if it did."""
+    from huggingface_hub import try_to_load_from_cache
+
+    found = (try_to_load_from_cache(_hub_id(name), file) for file in ("model.safetensors", "pytorch_model.bin"))
+    return next((Path(file) for file in found if isinstance(file, str)), None)
+
+
+def _require_hub(place: str) -> None:
+    """Ask the hub once, and not for long: its client would try again and again, and look up names for ever."""
+    from huggingface_hub import constants, get_session
+
+    failed: list[Exception] = [TimeoutError()]
+
+    def ask() -> None:
+        try:
+            get_session().head(f"{constants.ENDPOINT}/{place}", timeout=_PATIENCE)
+        except Exception as error:  # the client has no common base for them
+            failed[0] = error
+        else:
+            failed.clear()
+
+    asking = threading.Thread(target=ask, daemon=True)
+    asking.start()
+    asking.join(_PATIENCE + 1)
+    if failed:
+        raise failed[0]
+
+
+def _from_hub(name: str, size: int) -> Any:
+    downloaded, place = _downloaded(name), _hub_id(name)
+    log.info(f"{name}: weights {_hub_place(name)}")
+    if downloaded is not None:
+        return _from_file(name, downloaded, size)
     try:
+        _require_hub(place)
         return _create(name, size, pretrained=True)
     except Exception as error:  # the hub's client has no common base for 'offline', 'not found' and 'refused'
         if isinstance(error, UsageError):
             raise
-        config = timm.get_pretrained_cfg(name)
-        place = getattr(config, "hf_hub_id", None) or "timm/" + name
         raise UsageError(
             f"the weights of {name} could not be fetched ({type(error).__name__}). On a machine with internet access, "
             f"download model.safetensors from huggingface.co/{place}, copy it here, and pass "

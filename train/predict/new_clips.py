@@ -145,8 +145,11 @@ class NewClips:
 
 @contextmanager
 def new_clips(source: Path, frames: FrameRange, faces: Faces, recipe: StoredRecipe) -> Iterator[NewClips]:
-    """New clips, for as long as the block runs; their cache is removed afterwards."""
-    with TemporaryDirectory(prefix="mpt-") as folder:
+    """New clips, for as long as the block runs; their cache is removed afterwards.
+
+    Windows removes no open file, and the cache may still be read: what cannot be removed is left to the system.
+    """
+    with TemporaryDirectory(prefix="mpt-", ignore_cleanup_errors=True) as folder:
         yield NewClips(Path(folder), source, frames, faces, recipe)
 
 

@@ -135,6 +135,8 @@ def load_trained(run: RunFolder, names: Sequence[str], device: torch.device, wei
         raise UsageError(f"{run.path} has no checkpoints to load; was it made with --no-checkpoints?")
     card = read_card(run.checkpoint(names[0]))
     config = TrainConfig.from_json(dict(card.settings), str(run.checkpoint(names[0])))
+    if config.amp == "bf16":  # on the machine where it was trained
+        config = replace(config, amp="auto")
     backbone = build_backbone(config if weights is None else replace(config, weights=weights), card.size)
     digest = weights_digest(backbone)
     model = assemble_model(config, backbone, Shape(len(card.classes), card.frames, card.size), len(names))

@@ -262,6 +262,8 @@ class RunFolder:
     def place(self, folder: str, name: str, suffix: str) -> Path:
         """Where a file of the fold called `name` lies."""
         problem = name_problem("the name of a fold", name, most=200)
+        if problem is None and os.name == "nt" and set(name) & set('<>:"|?*'):  # a ":" would hide the file
+            problem = f"{name} cannot name a file on Windows; rename the subject, or train elsewhere"
         if problem is not None:
             raise InvalidFile(f"{self.path}: {problem}")
         return self.path / folder / f"{name}{suffix}"

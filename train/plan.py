@@ -1,0 +1,206 @@
+"""What a run will do and how long it takes: for `mpt-train --dry-run`, and for the first lines of a run."""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from train.config import Execution, TrainConfig
+from train.cost.accounting import Account, account, account_lines, bytes_per_fold, folds_at_once, meta_backbone
+from train.data.clips import ClipPixels
+from train.data.folds import Fold
+from train.data.stream import Request, Stream, on_device
+from train.data.task import Task
+from train.device import choose_device, free_memory
+from train.loop import FoldData, fit, predict
+from train.model.build import Shape, assemble_model
+from train.model.mpt import Inputs
+from train.model.tokenizer import PATCH
+from train.model.weights import weights_place
+
+PLACES = {"device": "all on the device", "stream": "read from the file while training"}
+_LONG = 2 * 3600.0  # seconds of training on a CPU from which on it is worth a warning
+_PATIENCE = 3.0  # seconds: where one step takes longer, it is timed once
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """A run before it starts.
+
+    Attributes:
+        steps: optimiser steps of the longest fold.
+        fold_bytes: estimated memory of one fold.
+        free_bytes: free memory of the device.
+        pixel_bytes: of all clips.
+        pixels: where they are kept, "device" or "stream".
+        weights: where the backbone's come from.
+        folder: of the run.
+        seconds: estimated time of training; None where no step was timed.
+    """
+
+    protocol: str
+    classes: dict[str, int]
+    split: str
+    folds: int
+    clips: int
+    steps: int
+    at_once: int
+    device: str
+    fold_bytes: int
+    free_bytes: int
+    pixel_bytes: int
+    pixels: str
+    weights: str
+    folder: str
+    seconds: float | None
+    account: Account
+
+    def as_json(self) -> dict[str, Any]:
+        """The plan as a JSON object."""
+        return {**vars(self), "account": {**vars(self.account), "trained_total": self.account.trained_total}}
+
+    def lines(self) -> list[tuple[str, str]]:
+        """The plan as (name, value) pairs for people."""
+        classes = ", ".join(f"{name} {count}" for name, count in self.classes.items())
+        return [
+            ("protocol", f"{self.protocol}: {classes}"),
+            ("split", f"{self.split}, {self.folds} folds, {self.clips} tested clips"),
+            ("folds", f"{self.at_once} at a time on {self.device}"),
+            ("steps", f"{self.steps:,} per fold"),
+            *([] if self.seconds is None else [("time", time_line(self.seconds, self.device))]),
+            ("weights", self.weights),
+            ("folder", self.folder),
+            ("memory", f"about {self.fold_bytes / 1e9:.2f} GB per fold; {self.free_bytes / 1e9:.1f} GB are free"),
+            ("pixels", f"{self.pixel_bytes / 1e9:.2f} GB, {PLACES[self.pixels]}"),
+            *account_lines(self.account),
+        ]
+
+
+def plan_run(task: Task, config: TrainConfig, execution: Execution, folder: Path, timed: bool = True) -> RunPlan:
+    """Plan a run; loads no weights, and computes nothing but the steps to be `timed`."""
+    counted = account(config, task.shape)
+    device = choose_device(execution.device)
+    with torch.device("meta"):
+        backbone = meta_backbone(config, task.clips.size)
+    per_fold = bytes_per_fold(config, backbone, task.shape, counted.trained_total, device)
+    folds = task.folds
+    used = {clip for fold in folds for clip in (*fold.train, *fold.test)}
+    pixels, free = len(used) * ClipPixels.of(task.clips, config).bytes_per_clip, free_memory(device)
+    kept = on_device(pixels, free, execution)
+    longest = max(len(fold.train) for fold in folds)
+    at_once = folds_at_once(config, execution, per_fold, free - kept * pixels, len(folds))
+    return RunPlan(
+        protocol=task.protocol,
+        classes=task.labelling.counts,
+        split=task.split.title,
+        folds=len(folds),
+        clips=sum(len(fold.test) for fold in folds),
+        steps=-(-longest // config.batch_size) * config.epochs,
+        at_once=at_once,
+        device=str(device),
+        fold_bytes=per_fold,
+        free_bytes=free,
+        pixel_bytes=pixels,
+        pixels="device" if kept else "stream",
+        weights=weights_place(config),
+        folder=str(folder),
+        seconds=estimate_seconds(task, folds, config, at_once, device) if timed else None,
+        account=counted,
+    )
+
+
+def time_line(seconds: float, device: str) -> str:
+    """How long that is, and what to do about it where it is long because there is no GPU."""
+    units = ((86400, "days"), (3600, "h"), (60, "min"), (1, "s"))
+    size, unit = next((pair for pair in units if seconds >= 2 * pair[0]), units[-1])
+    line = f"about {max(1, round(seconds / size))} {unit} on {device}"
+    if device != "cpu" or seconds < _LONG:
+        return line
+    return (
+        f"WARNING: {line}; use a machine with a GPU, or try things out with a smaller --backbone, a --depth of 4, "
+        "fewer --epochs or some --subjects; what is finished is kept when you interrupt it"
+    )
+
+
+def estimate_seconds(
+    task: Task, folds: Sequence[Fold], config: TrainConfig, at_once: int, device: torch.device
+) -> float | None:
+    """Seconds to train `folds` and to test them after every epoch, from three timed steps on made-up clips.
+
+    None where not even a step of one fold fits into the memory. Reading clips from the file is not counted.
+    """
+    training = testing = None
+    for together in sorted({1, at_once}):  # several folds take no longer than each alone, but are not always quick
+        with suppress(torch.OutOfMemoryError):
+            training, testing = _time_steps(config, task.shape, together, device)
+        if training is None or training * at_once > _PATIENCE:
+            break
+    if training is None or testing is None:
+        return None
+    seconds = 0.0
+    for first in range(0, len(folds), at_once):
+        group = folds[first : first + at_once]
+        train, test = max(len(fold.train) for fold in group), max(len(fold.test) for fold in group)
+        steps = -(-train // config.batch_size) * training - (-test // config.batch_size) * testing
+        seconds += config.epochs * len(group) * steps
+    return seconds
+
+
+def _time_steps(config: TrainConfig, shape: Shape, folds: int, device: torch.device) -> tuple[float, float]:
+    """Seconds of a training step and of a step of prediction, per fold, where `folds` go together."""
+    with torch.device("meta"):
+        backbone = meta_backbone(config, shape.size)
+    backbone = backbone.to_empty(device=device)
+    model = assemble_model(config, backbone, shape, folds).to(device)
+    for tensor in (*model.parameters(), *backbone.buffers()):
+        tensor.data.uniform_(0.01, 0.03)  # noise: a GPU is quicker with numbers that are all the same
+    stream = MadeUp(noise(shape, folds, config, device), device)
+    clips = np.arange(config.batch_size)
+
+    def train(steps: int) -> None:
+        data = FoldData(np.resize(clips, steps * len(clips)), np.zeros(steps * len(clips), np.int64), 0)
+        fit(model, stream, [data] * folds, replace(config, epochs=1))
+
+    first = _seconds(lambda: train(1), device)
+    training = first if first > _PATIENCE else _seconds(lambda: train(3), device) / 3
+    testing = _seconds(lambda: predict(model, stream, [clips] * folds, config), device)
+    return training / folds, testing / folds
+
+
+def noise(shape: Shape, folds: int, config: TrainConfig, device: torch.device) -> Inputs:
+    """One step's inputs, no clip twice."""
+
+    def pixels(*sizes: int) -> Tensor:
+        return torch.randint(0, 256, sizes, dtype=torch.uint8, device=device)
+
+    batch, patches = config.batch_size, (shape.size // PATCH) ** 2
+    return Inputs(
+        images=pixels(folds * batch, shape.size, shape.size, 3),
+        index=torch.arange(folds * batch, device=device).view(folds, batch),
+        patches=pixels(folds, batch, shape.frames, patches, 3 * PATCH * PATCH) if config.prompt == "motion" else None,
+    )
+
+
+class MadeUp(Stream):
+    """Serves the same inputs, whatever is asked for."""
+
+    def __init__(self, served: Inputs, device: torch.device) -> None:
+        self.served, self.device = served, device
+
+    def inputs(self, request: Request) -> Inputs:  # noqa: ARG002
+        """The same."""
+        return self.served
+
+
+def _seconds(work: Callable[[], object], device: torch.device) -> float:
+    started = time.perf_counter()
+    work()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter() - started
