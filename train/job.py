@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -165,6 +165,8 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
             f"interrupted; {kept} of {len(folds)} folds are kept, those in training start anew. "
             f"Start again with: {typed_command()}"
         ) from None
+    finally:
+        stream.close()
 
 
 def _fits(job: _Job, group: list[Fold], stream: Stream, scalars: Scalars, advance: Callable[[int, str], None]) -> bool:
@@ -223,7 +225,8 @@ def _train_final_model(job: _Job) -> None:
             stream.require_unchanged()
             advance(1, f"loss {report.loss[0]:.3f}")
 
-        fit(model, stream, [data], config, after_epoch)
+        with closing(stream):
+            fit(model, stream, [data], config, after_epoch)
     path = job.folder.checkpoint(final.NAME)
     save_fold(path, model, 0, job.card)
     write_record(path.with_suffix(".json"), {"sha256": {f"checkpoints/{path.name}": file_sha256(path)}})

@@ -13,6 +13,7 @@ from data_cache.explore.charts import Bar, bars, open_clip
 from data_cache.explore.clips import entries
 from data_cache.explore.page import Chart, Section
 from data_cache.read.reader import CacheReader
+from data_cache.read.validate import require_valid
 from train.report.figures import CYCLE, figure, paper_style, save
 from train.report.pictures import ClipPictures, draw_panels, draw_probabilities, pictures_of
 from train.results.metrics import Prediction
@@ -27,11 +28,17 @@ def find_caches(run: Run, given: Sequence[Path]) -> list[Path]:
     wanted = {cache["content_digest"] for cache in run.config["caches"]}
     found = []
     for path in given or [Path(name) for name in run.environment.get("caches", [])]:
-        if path.exists() and CacheReader(path).content_digest in wanted:
+        if path.exists() and _content(path) in wanted:
             found.append(path)
         elif given:
             log.info(f"note: {path} is not a cache of this run; no pictures are taken from it")
     return found if len(found) == len(wanted) else []
+
+
+def _content(path: Path) -> str:
+    with CacheReader(path) as reader:
+        require_valid(reader, pixels=False)
+        return reader.content_digest
 
 
 def clip_entries(
