@@ -91,10 +91,17 @@ def merge(
     from data_cache.files.space import require_space
     from data_cache.read.reader import CacheReader
     from data_cache.sharing.download import local_copy
+    from data_cache.write.parts import finish
+    from data_cache.write.shards import is_merged
     from data_cache.write.shards import merge as merge_caches
 
-    _refuse_existing(output, force)
     readers = [CacheReader(local_copy(part)) for part in parts]
+    if not force and is_merged(readers, output):  # perhaps by a command that was killed in its clean-up
+        with writer_lock(output):
+            finish(output)
+        typer.echo(visible(f"{output} is up to date"))
+        return
+    _refuse_existing(output, force)
     clips = sum(map(len, readers))
     require_space(output, sum(reader.path.stat().st_size for reader in readers), "the merged caches")
     with writer_lock(output), progress(f"writing {output.name}", clips, "clips") as advance:

@@ -9,7 +9,7 @@ MOST_NAME_BYTES = 64
 _FORMULA = re.compile(r"=|[+@-].*[(|!]")  # what a spreadsheet would run; -1, + and @home are only text
 _URL = re.compile(r"([A-Za-z][\w+.-]*://)([^/?#\s]*@)?([^?#\s]*)([?#]\S+?(?=[)\]'\",;:.]*(?:\s|$)))?")
 _CJK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "WenQuanYi Zen Hei", "PingFang SC",
-              "Microsoft YaHei", "SimHei", "Arial Unicode MS")  # fmt: skip
+              "Hiragino Sans", "Microsoft YaHei", "SimHei", "Arial Unicode MS")  # fmt: skip
 
 
 def name_problem(what: str, name: str, most: int = MOST_NAME_BYTES) -> str | None:
@@ -48,12 +48,12 @@ def visible(text: str) -> str:
 
 @contextmanager
 def figure_fonts() -> Iterator[None]:
-    """Within, figures show Chinese, Japanese and Korean names where a font for them is installed; no word elsewhere."""
+    """Within, figures show Chinese, Japanese and Korean names where a font is installed, and $ is no mathematics."""
     from matplotlib import font_manager, rc_context
 
     installed = {font.name for font in font_manager.fontManager.ttflist}
     families = ["DejaVu Sans", *(name for name in _CJK_FONTS if name in installed)]
-    with rc_context({"font.family": families}), warnings.catch_warnings():
+    with rc_context({"font.family": families, "text.parse_math": False}), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from")
         yield
 

@@ -90,7 +90,7 @@ def train(
         if dry_run:
             plan_study(study, caches, settings, execution, json_output)
         else:
-            train_study(study, caches, settings, execution, name, seeds, overwrite)
+            train_study(study, caches, settings, execution, name, seeds, overwrite, json_output)
         return
     task = make_task(caches, settings)
     path = RUNS / (name or f"{'+'.join(sorted(set(task.clips.datasets)))}-{preset}")
@@ -149,6 +149,7 @@ def train_study(
     name: str | None,
     seeds: int,
     overwrite: bool,
+    json_output: bool,
 ) -> None:
     """Run what is missing of a study and print its table."""
     from data_cache.read.reader import CacheReader
@@ -167,7 +168,14 @@ def train_study(
     prefix = name or "+".join(sorted({CacheReader(path).attributes.dataset for path in caches}))
     run_study(study, caches, RUNS, prefix, run_row, seeds)
     if leads():
-        print_study(*study_table(study, RUNS, prefix))
+        table, missing = study_table(study, RUNS, prefix)
+        if not json_output:
+            print_study(table, missing)
+            return
+        rows = [row.cells for row in table.rows]
+        print_json(
+            {"study": study, "about": table.caption, "columns": table.headings, "rows": rows, "missing": missing}
+        )
 
 
 def main() -> None:

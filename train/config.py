@@ -42,7 +42,9 @@ class TrainConfig:
     token_grid: int = _model(
         1, "pool each frame to G×G (paper: 1; 4 keeps where the face moved)", minimum=1, maximum=14
     )
-    token_channels: int = _model(128, "features per patch of a motion frame (128 fits the paper's counts)", minimum=1)
+    token_channels: int = _model(
+        128, "features per patch of a motion frame (128 fits the paper's counts)", minimum=1, maximum=8192
+    )
     adapter: str = _model(
         "group",
         "adapters after each block: group (paper), primitive or none; or one of your own (examples/custom_adapter.py)",
@@ -53,11 +55,11 @@ class TrainConfig:
     adapter_position: Literal["block", "ffn"] = _model(
         "block", "adapt a block's output (paper, eq. 13 to 16) or its feed-forward layer's (Houlsby et al.)"
     )
-    reduction: int = _model(8, "r, the adapters' reduction factor (paper: 8)", minimum=1)
+    reduction: int = _model(8, "r, the adapters' reduction factor (paper: 8)", minimum=1, maximum=8192)
 
     epochs: int = _training(100, "epochs (the paper gives no number)", minimum=1)
     lr: float = _training(3e-4, "learning rate of Adam (paper: 3e-4)", minimum=0)
-    batch_size: int = _training(16, "clips per step and fold (paper: 16)", minimum=1)
+    batch_size: int = _training(16, "clips per step and fold (paper: 16)", minimum=1, maximum=65536)
     schedule: Literal["constant", "cosine"] = _training(
         "constant", "learning rate over a fold's steps (paper: 'initial' 3e-4, nothing more)"
     )
@@ -70,7 +72,7 @@ class TrainConfig:
     amp: Literal["auto", "bf16", "tf32", "fp32"] = _training(
         "auto", "arithmetic of the network: auto is bf16 on a GPU that has it (from Ampere on) and fp32 elsewhere"
     )
-    seed: int = _training(0, "base seed; each fold derives its own from it and its name", minimum=0)
+    seed: int = _training(0, "base seed; each fold derives its own from it and its name", minimum=0, maximum=2**63 - 1)
     protocol: str | None = _evaluation(None, "classes and clips; by default that of the data set")
     split: str | None = _evaluation(
         None,

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -194,6 +194,8 @@ def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
             f"interrupted; {kept} of {len(folds)} folds are kept, those in training start anew. "
             f"Start again with: {typed_command()}"
         ) from None
+    finally:
+        stream.close()
 
 
 def _train_group(
@@ -245,7 +247,8 @@ def _train_final_model(job: _Job) -> None:
             stream.require_unchanged()
             advance(1, f"loss {report.loss[0]:.3f}")
 
-        shrinking(lambda _: fit(model, stream, [data], config, after_epoch), 1, "model", job.device, _ADVICE)
+        with closing(stream):
+            shrinking(lambda _: fit(model, stream, [data], config, after_epoch), 1, "model", job.device, _ADVICE)
     path = job.folder.checkpoint(final.NAME)
     save_fold(path, model, 0, job.card)
     write_record(path.with_suffix(".json"), {"sha256": {f"checkpoints/{path.name}": file_sha256(path)}})

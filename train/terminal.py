@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from train.results.tables import Table
+
+
+def _console() -> "Console":
+    """What prints tables; a name with brackets in it is no markup."""
+    from rich.console import Console
+
+    return Console(markup=False, highlight=False)
 
 
 def print_seeds(summaries: list[dict[str, Any]], paths: list[Path], path: Path, json_output: bool) -> None:
@@ -26,7 +35,6 @@ def print_seeds(summaries: list[dict[str, Any]], paths: list[Path], path: Path, 
 
 def print_study(table: "Table", missing: list[str]) -> None:
     """The table of a study, and what is missing in it."""
-    from rich.console import Console
     from rich.table import Table as RichTable
 
     shown = RichTable(title=table.caption)
@@ -34,14 +42,13 @@ def print_study(table: "Table", missing: list[str]) -> None:
         shown.add_column(heading, justify="right" if heading else "left")
     for row in table.rows:
         shown.add_row(*map(str, row.cells))
-    Console().print(shown)
+    _console().print(shown)
     for line in missing:
         typer.echo(f"missing: {line}")
 
 
 def print_predictions(result: dict[str, Any], folder: Path) -> None:
     """The probabilities of each new clip."""
-    from rich.console import Console
     from rich.table import Table
 
     models = result["models"]
@@ -54,9 +61,9 @@ def print_predictions(result: dict[str, Any], folder: Path) -> None:
     for clip in result["clips"]:
         shares = (f"{clip['probabilities'][name]:.1%}" for name in result["classes"])
         table.add_row(f"{clip['subject']}/{clip['clip']}", clip["predicted"], *shares)
-    console = Console()
+    console = _console()
     console.print(table)
-    console.print(f"written: {folder}", highlight=False)
+    console.print(f"written: {folder}")
 
 
 def print_json(value: dict[str, Any]) -> None:
@@ -75,7 +82,6 @@ def print_pairs(pairs: list[tuple[str, str]]) -> None:
 
 def print_summary(summary: dict[str, Any], folder: Path) -> None:
     """The table at the end of a run."""
-    from rich.console import Console
     from rich.table import Table
 
     from train.results.metrics import METRICS
@@ -102,7 +108,7 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     if summary.get("epochs") != 1:
         leak = (f"{summary['oracle_best_epoch'][m]:.1%}" for m in METRICS)
         table.add_row("best epoch on test (leak)", *leak, style="dim")
-    console = Console()
+    console = _console()
     console.print(table)
     if rows := part_rows(summary):
         parts = Table(title="by data set")
@@ -112,4 +118,4 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
             parts.add_row(*row)
         console.print(parts)
     console.print(*permutation_lines(summary), sep="\n")
-    console.print(f"run: {folder}    report: mpt-report {folder}", highlight=False)
+    console.print(f"run: {folder}    report: mpt-report {folder}")

@@ -9,6 +9,7 @@ from data_cache.explore.clips import entries, strips
 from data_cache.explore.page import Chart, Page, Section, require_own
 from data_cache.names import natural_key
 from data_cache.read.reader import CacheReader
+from data_cache.read.validate import require_valid
 from data_cache.sharing.info import describe
 
 
@@ -27,6 +28,7 @@ def explore(path: Path, folder: Path, *, images: bool = True, single_file: bool 
     """
     require_own(folder)
     with CacheReader(path) as reader:
+        require_valid(reader, pixels=False)
         described = describe(reader)
         clips = entries(reader, folder, images=images, single_file=single_file)
         page = Page(

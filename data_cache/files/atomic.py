@@ -4,6 +4,7 @@ import glob
 import json
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,6 +66,15 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
                 "Free some space and run the same command again"
             ) from error
         raise
+
+
+def is_plain(path: Path) -> bool:
+    """Whether a regular file of one name lies at `path`; what others planted may be a link, also a hard one."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return False
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
 
 
 def remove_leftovers(path: Path) -> None:

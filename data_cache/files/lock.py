@@ -22,6 +22,7 @@ import psutil
 from filelock import FileLock, Timeout
 
 from data_cache.errors import Locked, NoSpace, UsageError, is_disk_full, typed_command
+from data_cache.files.atomic import is_plain
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +74,7 @@ def writer_lock(path: Path) -> Iterator[None]:
 
     Raises:
         Locked: another process holds the lock; the message says which.
-        UsageError: the folder may not be written to.
+        UsageError: the folder may not be written to, or a link lies where the lock should.
         NoSpace: the disk is full.
     """
     file, me, stop = lock_path(path), Holder.me(), threading.Event()
@@ -109,6 +110,8 @@ def read_holder(file: Path) -> Holder | None:
 
 
 def _acquire(file: Path, path: Path, me: Holder) -> FileLock:
+    if os.path.lexists(file) and not is_plain(file):
+        raise UsageError(f"{file} is a link or no file, and none of ours; delete it, or choose another place with -o")
     # Windows lets nobody, not even us, write to a locked file: there a file beside it is locked
     locked = file.with_name(f"{file.name}ed") if os.name == "nt" else file
     lock = FileLock(locked, timeout=0, thread_local=False, fallback_to_soft=False)

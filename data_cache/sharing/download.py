@@ -9,23 +9,22 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import platformdirs
 
 from data_cache.console.commandline import progress
 from data_cache.digest import digest
-from data_cache.errors import InvalidFile, Locked, MptError, UsageError, installation, is_disk_full
-from data_cache.files.atomic import replacing, sync, write_json
-from data_cache.files.checksum import checksum_in, file_sha256, write_sidecar
+from data_cache.errors import InvalidFile, Locked, NoSpace, UsageError
+from data_cache.files.atomic import is_plain, sync, write_json
+from data_cache.files.checksum import file_sha256, remove_sidecar, write_sidecar
 from data_cache.files.lock import lock_path, read_holder, writer_lock
 from data_cache.files.space import readable, require_space
-from data_cache.names import without_secrets
 from data_cache.read.validate import require_valid, stated_size
+from data_cache.sharing.remote import BrokenOffError, Remote, is_url
 
 log = logging.getLogger(__name__)
 
@@ -33,19 +32,18 @@ _MEGABYTE = 1_000_000
 _SHOWN = 8
 _WAIT_SECONDS = 0.5
 STALLED_SECONDS = 600.0  # without a new byte; checking what arrived takes time too
-CONNECT_SECONDS = 20.0
-SILENT_SECONDS = 60.0  # between two parts of an answer; the whole may take as long as it takes
 _MOST_OTHERWISE = _MEGABYTE  # bytes of what states no size and is no HDF5 file: enough to say what it is
-_MOST_CHECKSUM = 4096
+_PAUSES = (1.0, 4.0, 15.0)  # seconds before a broken copy goes on, after so many tries that brought next to nothing
 
 
 def local_copy(cache: str | os.PathLike[str]) -> Path:
     """A path on this machine for a cache given by path or URL.
 
     A path is returned as it is. A URL is copied once, into `download_folder()`, and checked: its size, the checksum
-    file beside it if there is one, and else every clip's own hash. Later calls use the copy as long as the remote
-    file is the same, also when the network is away. While another process copies the same file (ranks of torchrun,
-    jobs of an array), this one waits as long as that one gets on.
+    file beside it if there is one, and else every clip's own hash. A copy that breaks off goes on where it was, now
+    or in a later call, if the server still has the same file. Later calls use the copy as long as the remote file is
+    the same, also when the network is away. While another process copies the same file (ranks of torchrun, jobs of an
+    array), this one waits as long as that one gets on.
 
     Raises:
         UsageError: the URL cannot be read, or the extra `remote` is not installed.
@@ -58,7 +56,7 @@ def local_copy(cache: str | os.PathLike[str]) -> Path:
         return Path(url)
     target = download_folder() / digest(url)[:_SHOWN] / (_name_of(url) or "cache.h5")
     try:
-        remote = _Remote(url)
+        remote = Remote(url)
         state = remote.state()
     except UsageError as error:
         if not _is_finished(target):
@@ -83,125 +81,86 @@ def local_copy(cache: str | os.PathLike[str]) -> Path:
     return target
 
 
-def is_url(text: str) -> bool:
-    """Whether `text` names a remote file: it begins with a scheme such as https://."""
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]*://", text) is not None
-
-
 def download_folder() -> Path:
     """Where copies go: `$MPT_DOWNLOADS`, else mpt in the user's folder for caches."""
     chosen = os.environ.get("MPT_DOWNLOADS")
     return Path(chosen) if chosen else platformdirs.user_cache_path("mpt", appauthor=False)
 
 
-class _Remote:
-    """One remote file."""
-
-    def __init__(self, url: str) -> None:
-        scheme, _, rest = url.partition("://")
-        self.shown = without_secrets(url)
-        options: dict[str, Any] = {}
-        if scheme.lower() not in ("http", "https", "s3", "file"):
-            raise UsageError(f"{self.shown}: {scheme}:// is not supported; use http(s):// or s3://")
-        try:
-            import aiohttp
-            import fsspec
-
-            if scheme.lower() in ("http", "https"):
-                limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
-                options["client_kwargs"] = {"timeout": limits}
-            self.files, self.path = fsspec.core.url_to_fs(f"{scheme.lower()}://{rest}", **options)
-        except ImportError as error:
-            raise UsageError(
-                f"{self.shown} needs a package that is not installed here ({error}); {installation('remote')}"
-            ) from error
-        except ValueError as error:
-            raise UsageError(f"{self.shown} is no address ({without_secrets(str(error))}); correct it") from error
-
-    def state(self) -> dict[str, Any]:
-        """What tells one version of the file from another; `size` in bytes among it."""
-        info = self._ask(lambda: self.files.info(self.path))
-        if info.get("type") == "directory":
-            raise UsageError(f"{self.shown} is a folder; give the URL of a cache")
-        return {
-            name: str(info[name]) if name != "size" else info[name]
-            for name in ("size", "ETag", "etag", "mtime", "LastModified", "last_modified")
-            if info.get(name) is not None
-        }
-
-    def checksum(self) -> str | None:
-        """The SHA-256 in the checksum file beside it; None where there is none."""
-
-        def on_bytes(so_far: int) -> None:
-            if so_far > _MOST_CHECKSUM:
-                raise InvalidFile(f"more than {_MOST_CHECKSUM} bytes")
-
-        address, mark, query = self.path.partition("?")
-        try:
-            with TemporaryDirectory() as folder:
-                file = Path(folder) / "sha256"
-                self._get(f"{address}.sha256{mark}{query}", file, on_bytes)
-                return checksum_in(file.read_bytes())
-        except Exception:  # any answer but the file itself means that there is none; its kind depends on the server
-            return None
-
-    def copy_to(self, path: Path, on_bytes: Callable[[int], None]) -> None:
-        """Copy the file to `path`; `on_bytes` is told how many bytes there are so far, and may raise."""
-        self._ask(lambda: self._get(self.path, path, on_bytes))
-
-    def _get(self, address: str, path: Path, on_bytes: Callable[[int], None]) -> None:
-        from fsspec import Callback
-
-        progress = Callback(hooks={"bytes": lambda size, value, **_: on_bytes(value)})
-        self.files.get_file(address, str(path), callback=progress)
-
-    def _ask(self, question: Callable[[], Any]) -> Any:
-        try:
-            return question()
-        except MptError:
-            raise
-        except Exception as error:  # each file system of fsspec has exceptions of its own
-            if is_disk_full(error):
-                raise
-            raise UsageError(f"{self.shown} {without_secrets(_reason(error))}") from error
-
-
-def _download(remote: _Remote, state: dict[str, Any], target: Path) -> None:
-    size = state.get("size")
-    if size is not None:
-        require_space(target, size, "a copy would")
+def _download(remote: Remote, state: dict[str, Any], target: Path) -> None:
+    """Copy, check and publish. What arrived of a broken copy stays, under a name that says of which version it is."""
+    part = target.with_name(f"{target.name}.part-{digest(state)[:_SHOWN]}")
+    for other in target.parent.glob(f"{glob.escape(target.name)}.part-*"):
+        if other != part or not is_plain(other):
+            other.unlink()
     log.info(f"copying {remote.shown} to {target}")
-    with replacing(target) as temporary:
-        with progress("copying", max(1, (size or 0) // _MEGABYTE), "MB") as advance:
-            shown = 0
-
-            def on_bytes(so_far: int) -> None:
-                nonlocal shown
-                if so_far and so_far > (most := _most_bytes(temporary, size)):
-                    raise InvalidFile(
-                        f"{remote.shown} goes on after the {most} bytes that it should have; ask who shares it"
-                    )
-                advance(so_far // _MEGABYTE - shown, "")
-                shown = so_far // _MEGABYTE
-
-            remote.copy_to(temporary, on_bytes)
-        sync(temporary)
-        copied = temporary.stat().st_size
-        if size is not None and copied != size:
-            raise InvalidFile(f"{remote.shown}: {copied} of {size} bytes arrived; try again")
-        expected, arrived = remote.checksum(), file_sha256(temporary)
-        if expected is not None and expected != arrived:
-            raise InvalidFile(
-                f"{remote.shown} does not match its checksum file ({arrived[:_SHOWN]}… instead of {expected[:_SHOWN]}…)"
-                "; try again, or ask who shares it to upload it again"
-            )
+    failed, most = 0, _copied_so_far(target)
+    while True:
         try:
-            require_valid(temporary, pixels=expected is None)
-        except InvalidFile as error:
-            raise InvalidFile(str(error).replace(str(temporary), remote.shown)) from error
+            _copy(remote, state, part)
+            arrived, by = _check(remote, state, part)
+            break
+        except BrokenOffError as error:
+            failed = 0 if _copied_so_far(target) >= most + _MEGABYTE else failed + 1
+            most = max(most, _copied_so_far(target))
+            if failed > len(_PAUSES):
+                raise
+            pause = _PAUSES[max(failed - 1, 0)]
+            log.info(f"{error}. The rest is asked for in {pause:g} s")
+            time.sleep(pause)
+        except (InvalidFile, OSError) as error:
+            part.unlink(missing_ok=True)
+            if isinstance(error, InvalidFile):
+                raise
+            raise NoSpace(f"disk full while copying {remote.shown}; free some space and try again") from error
+    remove_sidecar(target)  # it speaks of the file that is replaced now
+    part.replace(target)
+    sync(target.parent)
     write_sidecar(target, arrived)
     write_json(_note_path(target), {"url": remote.shown, "state": state, "date": time.strftime("%Y-%m-%d %H:%M")})
-    log.info(f"{target}: {readable(copied)}, {'checksum file' if expected else 'hash of every clip'} checked")
+    log.info(f"{target}: {readable(target.stat().st_size)}, {by} checked")
+
+
+def _copy(remote: Remote, state: Mapping[str, Any], part: Path) -> None:
+    size, shown = state.get("size"), 0
+    if size is not None:
+        require_space(part, size - (part.stat().st_size if part.exists() else 0), "a copy would")
+    part.parent.mkdir(parents=True, exist_ok=True)
+    with progress("copying", max(1, (size or 0) // _MEGABYTE), "MB") as advance:
+
+        def on_bytes(so_far: int) -> None:
+            nonlocal shown
+            if so_far > (most := _most_bytes(part, size)):
+                raise InvalidFile(
+                    f"{remote.shown} goes on after the {most} bytes that it should have; ask who shares it"
+                )
+            advance(so_far // _MEGABYTE - shown, "")
+            shown = so_far // _MEGABYTE
+
+        remote.copy_to(part, state, on_bytes)
+    sync(part)
+
+
+def _check(remote: Remote, state: Mapping[str, Any], part: Path) -> tuple[str, str]:
+    """The SHA-256 of what arrived, and by what it was checked.
+
+    Raises:
+        InvalidFile: it is incomplete, or not what was sent.
+    """
+    size, copied = state.get("size"), part.stat().st_size
+    if size is not None and copied != size:
+        raise InvalidFile(f"{remote.shown}: {copied} of {size} bytes arrived; try again")
+    expected, arrived = remote.checksum(), file_sha256(part)
+    if expected is not None and expected != arrived:
+        raise InvalidFile(
+            f"{remote.shown} does not match its checksum file ({arrived[:_SHOWN]}… instead of {expected[:_SHOWN]}…)"
+            "; try again, or ask who shares it to upload it again"
+        )
+    try:
+        require_valid(part, pixels=expected is None)
+    except InvalidFile as error:
+        raise InvalidFile(str(error).replace(str(part), remote.shown)) from error
+    return arrived, "checksum file" if expected else "hash of every clip"
 
 
 def _most_bytes(part: Path, size: int | None) -> int:
@@ -210,24 +169,9 @@ def _most_bytes(part: Path, size: int | None) -> int:
     return min(limits, default=_MOST_OTHERWISE)
 
 
-def _reason(error: Exception) -> str:
-    """Over HTTP, fsspec calls every failure of the first question "not found"; what really happened is its cause."""
-    cause = error.__cause__ if isinstance(error, FileNotFoundError) and error.__cause__ else error
-    status = getattr(cause, "status", None)
-    if isinstance(error, PermissionError) or status in (401, 403):
-        return "may not be read; check your credentials"
-    if status is not None and (status == 429 or status >= 500):
-        return f"is not served now: the server answers {status}; try again later"
-    if isinstance(cause, TimeoutError):
-        return f"does not arrive: the server was silent for {SILENT_SECONDS:g} s; try again later"
-    if isinstance(cause, FileNotFoundError) or status in (404, 410):
-        return "is not there; check the address"
-    return f"cannot be {'reached' if isinstance(cause, OSError) else 'read'} ({type(cause).__name__}: {cause})"
-
-
 def _copied_so_far(target: Path) -> int:
     total = 0
-    for part in target.parent.glob(f"{glob.escape(target.name)}.tmp-*"):
+    for part in target.parent.glob(f"{glob.escape(target.name)}.part-*"):
         with suppress(OSError):  # it was renamed meanwhile
             total += part.stat().st_size
     return total

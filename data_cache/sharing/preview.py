@@ -66,7 +66,7 @@ def contact_sheet(reader: CacheReader, rows: Sequence[int], frames: int, output:
             for spine in axes.spines.values():
                 spine.set_visible(False)
         label = f"{reader.clips.key(row)}\n{reader.clips.emotion[row] or '(no label)'}"
-        grid[line, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7, parse_math=False)
+        grid[line, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7)
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=7)
     buffer = io.BytesIO()

@@ -4,13 +4,14 @@ A run that is resumed and the workers of a cluster share it. A shard is named by
 option or file never meets an old shard.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from data_cache.digest import digest
 from data_cache.errors import ClipsFailed, InvalidFile, UsageError, grouped
-from data_cache.files.atomic import remove_leftovers
+from data_cache.files.atomic import is_plain, remove_leftovers
 from data_cache.files.checksum import file_sha256, sidecar_path, write_sidecar
 from data_cache.files.lock import lock_path
 from data_cache.read.reader import CacheReader
@@ -23,13 +24,26 @@ def parts_folder(cache: Path) -> Path:
     return cache.with_name(cache.name + ".parts")
 
 
+def require_own_parts(cache: Path) -> None:
+    """Refuse a folder of shards that leads elsewhere.
+
+    Raises:
+        UsageError: somebody planted a link, or a file, where the folder should be.
+    """
+    folder = parts_folder(cache)
+    if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+        raise UsageError(f"{folder} is a link or a file, expected a folder of ours; delete it")
+
+
 def shard_path(cache: Path, recipe_digest: str, source_digest: str) -> Path:
     """Where the shard of one clip lies."""
     return parts_folder(cache) / f"{digest([recipe_digest, source_digest])[:32]}.h5"
 
 
 def is_complete(shard: Path) -> bool:
-    """Whether a shard is there, of this version of the format, and valid to the last pixel."""
+    """Whether a shard is there, no planted link, of this version of the format, and valid to the last pixel."""
+    if not is_plain(shard):
+        return False
     try:
         with CacheReader(shard) as reader:
             return reader.has_onset_frames and not errors_in(validate(reader))
@@ -63,7 +77,6 @@ def merge_parts(
         InvalidFile: a shard was damaged after it was written; a new run finds that out and makes it anew.
         NoSpace: the disk is full.
     """
-    remove_leftovers(cache)
     wanted = [shard for key, shard in shards.items() if key not in failures]
     if failures and not (allow_missing and wanted):
         raise ClipsFailed(failure_report(failures, len({*shards, *failures}), written=None))
@@ -75,6 +88,7 @@ def merge_parts(
 
 def finish(cache: Path) -> None:
     """Do what a killed process left undone after its cache had appeared; the caller holds the cache's `writer_lock`."""
+    require_own_parts(cache)
     remove_leftovers(cache)
     shutil.rmtree(parts_folder(cache), ignore_errors=True)
     if not sidecar_path(cache).exists():

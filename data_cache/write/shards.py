@@ -13,7 +13,8 @@ import numpy as np
 
 from data_cache.console.interrupt import stop_request
 from data_cache.digest import digest
-from data_cache.errors import Interrupted, InvalidFile, UsageError
+from data_cache.errors import Interrupted, InvalidFile, MptError, UsageError
+from data_cache.files.atomic import remove_leftovers
 from data_cache.files.checksum import file_sha256, remove_sidecar, write_sidecar
 from data_cache.names import natural_key
 from data_cache.read.reader import CacheReader
@@ -95,6 +96,7 @@ def merge(
     fields = fields_of(onset_frames=not (lacking := [each.path for each in readers if not each.has_onset_frames]))
     if 0 < len(lacking) < len(readers):
         log.warning(f"{output} gets no onset frames, because {lacking[0]} (format 1.0) has none; all else is as ever")
+    remove_leftovers(output)
     # An exception at any moment would get lost in HDF5's calls of the sink; between two clips it is safe.
     with stop_request() as stop, new_hdf5(output) as (file, sink, temporary):
         datasets = create_fields(file, fields, len(rows), attributes, checksums=True)
@@ -121,6 +123,17 @@ def merge(
         checksum = file_sha256(temporary)
         remove_sidecar(output)  # it speaks of the file that is replaced now
     write_sidecar(output, checksum)
+
+
+def is_merged(parts: Sequence[CacheReader], output: Path) -> bool:
+    """Whether `output` is what `merge` makes of `parts`: it holds their clips, and was made from the same sources."""
+    rows = sorted(row for part in parts for row in zip(part.clips.keys, part.clips.sha256, strict=True))
+    wanted = digest([parts[0].attributes.dataset, parts[0].attributes.recipe_digest, rows])
+    try:
+        with CacheReader(output) as made:
+            return made.content_digest == wanted and made.attributes.source_digest == _joint_source(parts)
+    except MptError:
+        return False
 
 
 def _checked(part: Path | CacheReader) -> CacheReader:

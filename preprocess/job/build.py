@@ -27,6 +27,7 @@ from data_cache.write.parts import (
     is_unfinished,
     merge_parts,
     parts_folder,
+    require_own_parts,
     shard_path,
 )
 from preprocess.clip import ClipError, VideoSpan
@@ -119,6 +120,7 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
     with ExitStack() as locks:
         for path in sorted(job.recipes):
             locks.enter_context(writer_lock(path))
+            require_own_parts(path)
         _make(job)
 
 
@@ -149,7 +151,7 @@ def _make(job: _Job) -> None:
 
 def _state(path: Path, recipe: Recipe, job: _Job) -> str:
     try:
-        state = state_of(path, recipe, job.source_digest)
+        state = state_of(path, recipe, job.source_digest, job.found.clips, job.options.hash_sources)
     except InvalidFile as error:
         if not job.options.force and not job.options.dry_run:
             raise

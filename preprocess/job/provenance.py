@@ -11,9 +11,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from data_cache import __version__
 from data_cache.digest import changes, digest
 from data_cache.errors import InvalidFile, typed_command
+from data_cache.read.open import ClipTable
 from data_cache.read.reader import CacheReader
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.pipeline import plan_for
@@ -21,11 +24,15 @@ from preprocess.recipe import Recipe
 
 UP_TO_DATE = "up to date"
 ABSENT = "absent"
+_SHOWN = 3  # changes
 _PACKAGES = ("numpy", "scipy", "opencv-python-headless", "h5py")
 
 
-def state_of(path: Path, recipe: Recipe, source_digest: str) -> str:
+def state_of(path: Path, recipe: Recipe, source_digest: str, found: Sequence[Clip], hash_contents: bool) -> str:
     """`UP_TO_DATE`, `ABSENT`, or what changed since the cache at `path` was made, option by option.
+
+    Args:
+        source_digest: of the clips `found`, whose files are identified by their content if `hash_contents`.
 
     Raises:
         InvalidFile: there is a file, and it is no valid cache.
@@ -34,13 +41,32 @@ def state_of(path: Path, recipe: Recipe, source_digest: str) -> str:
         return ABSENT
     try:
         with CacheReader(path) as reader:
-            existing = reader.attributes
+            existing, clips = reader.attributes, reader.clips
     except InvalidFile as error:
         raise InvalidFile(f"{error}. To overwrite it, add --force") from error
     changed = changes(existing.recipe, recipe.as_json())
     if existing.source_digest != source_digest:
-        changed.append("the source files or their annotation changed")
+        changed.append(_changed_source(clips, existing.provenance, found, hash_contents))
     return "; ".join(changed) or UP_TO_DATE
+
+
+def _changed_source(clips: ClipTable, made: Mapping[str, Any], found: Sequence[Clip], hash_contents: bool) -> str:
+    """In what the clips of a cache, and its provenance, differ from those found now."""
+    if ("--hash-sources" in str(made.get("command"))) != hash_contents:
+        return f"it was made with{'out' * hash_contents} --hash-sources, so its files cannot be compared with these"
+    names = ("emotion", "onset", "apex", "offset", "fps")
+    before = {key: {name: getattr(clips, name)[row] for name in names} for row, key in enumerate(clips.keys)}
+    now = {clip.key: {name: getattr(clip, name) for name in names} for clip in found}
+    for values in now.values():  # as they are stored
+        values |= {"apex": -1 if values["apex"] is None else values["apex"], "fps": np.float32(values["fps"])}
+    lines = [f"{key} is new" for key in now if key not in {**before, **made.get("omitted", {})}]
+    lines += [f"{key} is gone" for key in before if key not in now]
+    lines += changes(
+        {key: before[key] for key in before if key in now}, {key: now[key] for key in now if key in before}
+    )
+    if not lines:
+        return "source files changed (names, sizes or dates; with --hash-sources, contents)"
+    return "; ".join([*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])])
 
 
 def file_identities(clip: Clip, hash_contents: bool = False) -> tuple[list[Any], ...]:

@@ -110,7 +110,7 @@ def write_sheet(scene: Scene, path: Path) -> None:
     rows = [row for row in (scene.key_frames(), eye, magnified[:COLUMNS], magnified[COLUMNS:]) if row]
     side = 2.4  # inches
     figure = Figure(figsize=(COLUMNS * side, len(rows) * (side + 0.3) + 0.8), dpi=110, layout="constrained")
-    figure.suptitle(scene.title(), fontsize=11, parse_math=False)
+    figure.suptitle(scene.title(), fontsize=11)
     axes = figure.subplots(len(rows), COLUMNS, squeeze=False)
     for axis in axes.flat:
         axis.set_axis_off()

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
@@ -10,8 +12,8 @@ import cv2
 import h5py
 import numpy as np
 import pytest
-from builds import gzipped_copy
-from commands import Command, MakeCache
+from builds import gzipped_copy, wait_for
+from commands import Command, MakeCache, Spawn
 
 from data_cache.read.reader import CacheReader
 
@@ -91,6 +93,27 @@ def test_merge_joins_caches_and_overwrites_nothing(command: Command, make_cache:
     assert command("mpt-cache", "merge", "a.h5", "-o", "c.h5", "--force").code == 0
     twice = command("mpt-cache", "merge", "a.h5", "a.h5", "-o", "d.h5")
     assert twice.code == 2 and "clip a/EP00 is in a.h5 and again" in twice.err
+
+
+@pytest.mark.parametrize("killed", ["after the rename", "in the middle"])
+def test_a_killed_merge_is_finished_by_the_same_command(
+    command: Command, make_cache: MakeCache, spawn: Spawn, tmp_path: Path, killed: str
+) -> None:
+    for name in "ab":
+        make_cache(tmp_path / f"{name}.h5", {name: 2}, size=128)
+    program = spawn("mpt-cache", "merge", "a.h5", "b.h5", "-o", "c.h5")
+    wait_for(
+        lambda: (tmp_path / "c.h5").exists() or (killed != "after the rename" and any(tmp_path.glob("c.h5.tmp-*")))
+    )
+    os.killpg(program.pid, signal.SIGKILL)
+    program.wait()
+    for again in (program.pid, None):  # what a kill leaves, if it came in time; and a second time, when all is well
+        done = command("mpt-cache", "merge", "b.h5", "a.h5", "-o", "c.h5")
+        assert done.code == 0 and ("up to date" in done.out or again), done.err
+        assert {path.name for path in tmp_path.glob("c.h5*")} == {"c.h5", "c.h5.sha256"}
+        assert command("mpt-cache", "verify", "c.h5").code == 0
+        (tmp_path / "c.h5.sha256").unlink()
+        (tmp_path / "c.h5.tmp-1").touch()
 
 
 @pytest.mark.parametrize("extra", [(), ("--no-images",)])

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from builds import gzipped_copy
-from commands import Command, MakeCache
+from commands import Command, MakeCache, Spawn
 from flips import check_flips, flip, stored_pixels
 
 
@@ -36,6 +36,18 @@ def test_training_on_a_flipped_bit_names_the_clip_and_goes_on_with_a_good_copy(
     flip(path, bit)
     done = command("mpt-train", *arguments)
     assert done.code == 0 and "final epoch" in done.out, done.err
+
+
+def test_a_process_that_streams_a_flipped_bit_comes_to_its_end(
+    spawn: Spawn, make_cache: MakeCache, tmp_path: Path
+) -> None:
+    """Reading processes that an error left behind once kept it waiting for ever."""
+    path = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2})
+    flip(path, 8 * (stored_pixels(path)[-1][0].start + 99))
+    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--token-channels", 4, "--prompts", 1)
+    program = spawn("mpt-train", "--cache", path, *tiny, "--epochs", 9, "--device", "cpu", "--cache-mode", "stream")
+    said = program.communicate(timeout=120)[0]
+    assert program.returncode == 4 and "s2/EP01" in said and "Traceback" not in said, said
 
 
 def test_flips_outside_the_pixels_too(sound: Path, copy: Path, rng: np.random.Generator) -> None:

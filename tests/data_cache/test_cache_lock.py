@@ -131,11 +131,12 @@ def test_a_holder_shows_that_it_is_alive(tmp_path: Path, monkeypatch: pytest.Mon
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_planted_link_is_never_followed(tmp_path: Path) -> None:
+@pytest.mark.parametrize("plant", [Path.symlink_to, Path.hardlink_to, lambda lock, _: os.mkfifo(lock)])
+def test_what_somebody_planted_is_never_followed(tmp_path: Path, plant: Callable[[Path, Path], None]) -> None:
     victim, path = tmp_path / "victim", tmp_path / "c.h5"
     victim.write_text("precious")
-    lock_path(path).symlink_to(victim)
-    with pytest.raises(UsageError, match=r"c\.h5\.lock"), writer_lock(path):
+    plant(lock_path(path), victim)
+    with pytest.raises(UsageError, match=r"c\.h5\.lock is a link"), writer_lock(path):
         pass
     assert victim.read_text() == "precious"
 

@@ -4,10 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import h5py
-import numpy as np
 import pytest
-from crafted import CRAFTED, SENTINEL, craft
+from crafted import CRAFTED, SENTINEL, craft, private_file, tree
 
 from data_cache.errors import InvalidFile
 from data_cache.read.reader import CacheReader
@@ -18,19 +16,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
-    """A private file; HDF5, so that links can lead into it, with text that raw storage would show."""
-    path = tmp_path / "victim" / "secret.h5"
-    path.parent.mkdir()
-    with h5py.File(path, "w", userblock_size=4096) as file:
-        file["data"] = np.array([SENTINEL.encode()] * 9, "S64")
-        file["clips/subject"] = np.array([SENTINEL.encode()] * 9, "S64")
-    data = path.read_bytes()
-    path.write_bytes((SENTINEL.encode() * 300)[:4096] + data[4096:])
-    return path
-
-
-def tree(folder: Path) -> dict[str, bytes | None]:
-    return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
+    return private_file(tmp_path / "victim")
 
 
 def test_there_are_enough_of_them() -> None:

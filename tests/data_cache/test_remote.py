@@ -22,7 +22,7 @@ from tiny_runs import QUICK
 from data_cache.errors import InvalidFile, Locked, NoSpace, UsageError
 from data_cache.files.lock import writer_lock
 from data_cache.read.reader import CacheReader
-from data_cache.sharing import download
+from data_cache.sharing import download, remote
 from data_cache.sharing.download import download_folder, is_url, local_copy
 from train.report.sections.gallery import find_caches
 from train.results.run_folder import RunFolder
@@ -37,6 +37,8 @@ class Store:
         self.folder = folder
         self.requests: list[str] = []
         self.cut_to: int | None = None  # end each body early, as a bad connection does
+        self.ranges = True  # answer those who ask for the rest of a file
+        self.sent = 0  # bytes of bodies
         self.forbidden = False
         self.odd: dict[str, Callable[[BaseHTTPRequestHandler], None]] = {}  # name → what answers instead
         self.before_a_cache: Callable[[], None] = lambda: None  # happens before each body of a cache
@@ -74,16 +76,24 @@ def server(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
             path = store.folder / name
             status = 403 if store.forbidden else 200 if name and path.is_file() else 404
             data = path.read_bytes() if status == 200 else b""
+            tag = f'"{path.stat().st_mtime_ns}"' if data else ""
+            asked = self.headers.get("Range") if store.ranges and self.headers.get("If-Range", tag) == tag else None
+            if asked and data:
+                start, _, end = asked.removeprefix("bytes=").partition("-")
+                whole, data, status = len(data), data[int(start) : int(end or len(data)) + 1], 206
             self.send_response(status)
+            if status == 206:
+                self.send_header("Content-Range", f"bytes {start}-{int(start) + len(data) - 1}/{whole}")
             self.send_header("Content-Length", str(len(data)))
-            if status == 200:
-                self.send_header("ETag", f'"{path.stat().st_mtime_ns}"')
+            if data:
+                self.send_header("ETag", tag)
                 self.send_header("Last-Modified", formatdate(path.stat().st_mtime, usegmt=True))
             self.end_headers()
             if body:
                 if name.endswith(".h5"):
                     store.before_a_cache()
                 self.wfile.write(data[: store.cut_to])
+                store.sent += len(data[: store.cut_to])
             if store.cut_to is not None:
                 self.close_connection = True
 
@@ -94,6 +104,7 @@ def server(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
     thread = threading.Thread(target=listening.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     monkeypatch.setenv("MPT_DOWNLOADS", str(tmp_path / "downloads"))
+    monkeypatch.setattr(download, "_PAUSES", (0.01, 0.01))
     yield f"http://127.0.0.1:{listening.server_address[1]}"
     listening.shutdown()
     listening.server_close()
@@ -233,7 +244,7 @@ def assert_refused(url: str, error: type[Exception], words: str) -> None:
     with pytest.raises(error, match=words) as refused:
         local_copy(url)
     assert url in str(refused.value)
-    left = [path for path in download_folder().rglob("*") if path.is_file()]
+    left = [path for path in download_folder().rglob("*") if path.is_file() and ".part-" not in path.name]
     assert left == [], "a bad copy must not stay"
 
 
@@ -251,12 +262,82 @@ def test_what_arrives_damaged_is_refused(server: str, store: Store) -> None:
     assert_refused(url, InvalidFile, "not an HDF5 file")
 
 
-def test_a_broken_connection_is_said(server: str, store: Store) -> None:
-    store.cut_to = 5000
-    with pytest.raises((UsageError, InvalidFile), match=r"cannot be read|bytes arrived"):
+def parts() -> list[Path]:
+    return list(download_folder().rglob("*.part-*"))
+
+
+@pytest.mark.parametrize("ranges", [True, False])
+def test_a_copy_that_breaks_off_goes_on(server: str, store: Store, ranges: bool) -> None:
+    data, store.ranges, store.cut_to = (store.folder / "demo.h5").read_bytes(), ranges, 30_000
+    with pytest.raises(UsageError, match="cannot be read"):
         local_copy(f"{server}/demo.h5")
-    store.cut_to = None
-    assert local_copy(f"{server}/demo.h5").exists()
+    (part,) = parts()
+    arrived = 3 * 30_000 if ranges else 30_000  # in three tries
+    assert store.requests.count("GET demo.h5") == 3 and part.read_bytes() == data[:arrived]
+
+    def on_second_thought() -> None:  # the connection breaks once more, and the next try comes to the end
+        store.cut_to = 1000 if store.requests.count("GET demo.h5") == 4 else None
+
+    store.sent, store.before_a_cache = 0, on_second_thought
+    assert local_copy(f"{server}/demo.h5").read_bytes() == data and parts() == []
+    assert store.sent - 74 == (len(data) - arrived if ranges else 1000 + len(data)), "and the checksum file"
+
+
+@pytest.mark.parametrize("when", ["between two calls", "between two tries"])
+def test_a_copy_that_breaks_off_never_goes_on_with_another_file(
+    server: str, store: Store, make_cache: Callable[..., Path], when: str
+) -> None:
+    other = make_cache(store.folder / "more.h5", {"s": 3}, seed=1)  # of the same size
+    assert other.stat().st_size == (store.folder / "demo.h5").stat().st_size
+    store.cut_to, data = 20_000, other.read_bytes()
+
+    def replace() -> None:
+        store.before_a_cache = lambda: setattr(store, "cut_to", None)
+        other.replace(store.folder / "demo.h5")
+        shutil.move(f"{other}.sha256", store.folder / "demo.h5.sha256")
+
+    if when == "between two tries":
+        store.before_a_cache = lambda: setattr(store, "before_a_cache", replace)
+    else:
+        with pytest.raises(UsageError):
+            local_copy(f"{server}/demo.h5")
+        replace()
+    try:
+        assert local_copy(f"{server}/demo.h5").read_bytes() == data
+    except InvalidFile:
+        assert when == "between two tries"
+    assert local_copy(f"{server}/demo.h5").read_bytes() == data and parts() == []
+
+
+@pytest.mark.parametrize("claimed", [0, 50_000, 10**6], ids=["another place", "the right place, endless", "beyond"])
+def test_a_lie_about_the_rest_is_noticed(server: str, store: Store, claimed: int) -> None:
+    data, store.cut_to = (store.folder / "demo.h5").read_bytes(), 50_000
+    tag = f'"{(store.folder / "demo.h5").stat().st_mtime_ns}"'
+
+    def lie(client: BaseHTTPRequestHandler) -> None:
+        if "Range" in client.headers:
+            body = (bytes(10**5) for _ in range(100))
+            answer(client, 206, body, Content_Range=f"bytes {claimed}-{10**9}/{10**9}", Content_Length=10**7)
+        else:
+            answer(client, 200, [data[:50_000]], Content_Length=len(data), ETag=tag)
+            client.close_connection = True
+
+    store.odd["demo.h5"] = lie
+    assert_refused(f"{server}/demo.h5", InvalidFile, "goes on after")
+    assert parts() == []
+
+
+def test_a_planted_part_is_never_followed(server: str, store: Store, tmp_path: Path) -> None:
+    store.cut_to = 5000
+    with pytest.raises(UsageError):
+        local_copy(f"{server}/demo.h5")
+    (part,), victim, store.cut_to = parts(), tmp_path / "victim", None
+    for plant in (part.symlink_to, part.hardlink_to):
+        victim.write_text("precious")
+        part.unlink(missing_ok=True)
+        plant(victim)
+        (copy := local_copy(f"{server}/demo.h5")).unlink()
+        assert victim.read_text() == "precious" and not copy.exists()
 
 
 def test_what_cannot_be_reached_is_said_in_one_line(server: str, store: Store, tmp_path: Path) -> None:
@@ -296,7 +377,7 @@ def answer(client: BaseHTTPRequestHandler, status: int = 200, body: Iterable[byt
 def test_a_download_may_take_long_if_it_is_never_silent(
     server: str, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(download, "SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(remote, "SILENT_SECONDS", 1.0)
     data = (store.folder / "demo.h5").read_bytes()
     step = -(-len(data) // 8)
 
@@ -307,14 +388,14 @@ def test_a_download_may_take_long_if_it_is_never_silent(
 
     store.odd["slow.h5"] = lambda client: answer(client, body=slowly(), Content_Length=len(data))
     assert local_copy(f"{server}/slow.h5").read_bytes() == data
-    assert download._Remote(f"{server}/slow.h5").files.client_kwargs["timeout"].total is None
+    assert download.Remote(f"{server}/slow.h5").files.client_kwargs["timeout"].total is None
 
 
 @pytest.mark.parametrize("answered", [False, True], ids=["before the headers", "after the first bytes"])
 def test_a_silent_server_is_given_up(
     server: str, store: Store, monkeypatch: pytest.MonkeyPatch, answered: bool
 ) -> None:
-    monkeypatch.setattr(download, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(remote, "SILENT_SECONDS", 0.3)
     over = threading.Event()
 
     def silent(client: BaseHTTPRequestHandler) -> None:

@@ -254,3 +254,20 @@ def craft(cache: Path, change: Change, secret: Path) -> None:
     """Let a stranger change a valid cache of 9 clips, 4 frames and 24 pixels."""
     with h5py.File(cache, "r+", libver="latest") as file:
         change(file, secret)
+
+
+def private_file(folder: Path) -> Path:
+    """A victim's file; HDF5, so that links can lead into it, with text that raw storage would show."""
+    path = folder / "secret.h5"
+    path.parent.mkdir()
+    with h5py.File(path, "w", userblock_size=4096) as file:
+        file["data"] = np.array([SENTINEL.encode()] * 9, "S64")
+        file["clips/subject"] = np.array([SENTINEL.encode()] * 9, "S64")
+    data = path.read_bytes()
+    path.write_bytes((SENTINEL.encode() * 300)[:4096] + data[4096:])
+    return path
+
+
+def tree(folder: Path) -> dict[str, bytes | None]:
+    """Everything below a folder."""
+    return {str(path): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}

@@ -74,7 +74,7 @@ def test_copied_sources_are_the_same_by_content_and_others_by_date(
     frame.write_bytes(other + b"\0" * (len(frame.read_bytes()) - len(other)))
     os.utime(frame, ns=(1, 1))
     done = build(*options)
-    assert done.code == 5 and "the source files or their annotation changed" in done.err
+    assert done.code == 5 and "source files changed" in done.err
 
 
 def test_the_demo_command_draws_and_caches_in_one_go(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,8 +2,10 @@
 
 import os
 import random
+import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -66,6 +68,64 @@ def test_what_a_kill_in_the_final_clean_up_left_is_finished_by_the_same_command(
     assert done.code == 0 and "up to date" in done.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.h5", "c.h5.sha256"]
     assert (tmp_path / "c.h5.sha256").read_bytes() == checksum
+
+
+def stop_before_the_merge(command: Command, *arguments: object) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("preprocess.job.build.merge_parts", lambda *_, **__: sys.exit(9))
+        assert command("mpt-preprocess", *arguments).code == 9
+
+
+@pytest.mark.slow
+def test_six_kills_in_the_final_clean_up(
+    spawn: Spawn, command: Command, drawn_set: Path, uninterrupted: Path, tmp_path: Path
+) -> None:
+    arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", 1, "-o", "c.h5")
+    stop_before_the_merge(command, *arguments)
+    kept, tidy, left = tmp_path / "c.h5.parts", {"c.h5", "c.h5.sha256"}, set()
+    for number in range(3000):  # so that the clean-up takes long enough to be hit
+        (kept / f"{number}.tmp").touch()
+    kept = kept.rename(tmp_path / "kept")
+    for number in range(6):
+        shutil.copytree(kept, tmp_path / "c.h5.parts")
+        program = spawn("mpt-preprocess", *arguments)
+        wait_for((tmp_path / "c.h5").exists)
+        time.sleep(0.004 * number)
+        os.killpg(program.pid, signal.SIGKILL)
+        program.wait()
+        assert validate(tmp_path / "c.h5") == [] and same_content(tmp_path / "c.h5", uninterrupted)
+        left |= {path.name for path in tmp_path.glob("c.h5*")}
+        done = command("mpt-preprocess", *arguments)
+        assert done.code == 0 and "up to date" in done.err
+        assert {path.name for path in tmp_path.glob("c.h5*")} == tidy
+        for name in tidy:
+            (tmp_path / name).unlink()
+    assert left > tidy, "none came early enough"
+
+
+@pytest.mark.parametrize("planted", ["folder", "file"])
+def test_shards_never_go_where_a_planted_link_leads(
+    command: Command, drawn_set: Path, uninterrupted: Path, tmp_path: Path, planted: str
+) -> None:
+    arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", 1, "-o", "c.h5")
+    victim, parts = tmp_path / "victim", tmp_path / "c.h5.parts"
+    victim.mkdir()
+    if planted == "folder":
+        parts.symlink_to(victim)
+        for _ in range(2):
+            done = command("mpt-preprocess", *arguments)
+            assert done.code == 2 and parts.name in done.err.splitlines()[-1]
+            assert list(victim.iterdir()) == [] and not (tmp_path / "c.h5.lock").exists()
+            shutil.copy(uninterrupted, tmp_path / "c.h5")  # up to date, but not tidy
+        return
+    stop_before_the_merge(command, *arguments)
+    for number, shard in enumerate(shards_in(tmp_path)[:4]):
+        shard.replace(victim / shard.name)
+        (shard.symlink_to if number % 2 else shard.hardlink_to)(victim / shard.name)
+    before = {path: path.read_bytes() for path in victim.iterdir()}
+    assert command("mpt-preprocess", *arguments).code == 0
+    assert before == {path: path.read_bytes() for path in victim.iterdir()}
+    assert same_content(tmp_path / "c.h5", uninterrupted)
 
 
 @pytest.mark.slow

@@ -68,9 +68,19 @@ def test_a_changed_source_makes_the_cache_stale_and_its_clip_alone_is_made_anew(
     assert receipts(tmp_path / "log.jsonl") == {"p/a": ["reused"], "p/b": ["done"]}
     os.utime(tmp_path / "a" / "reg_img1.jpg", ns=(1, 1))
     stale = command("mpt-preprocess", *arguments)
-    assert stale.code == 5 and "the source files or their annotation changed" in stale.err
-    Path("own.csv").write_text(Path("own.csv").read_text().replace("sad", "angry"))
-    assert command("mpt-preprocess", *arguments).code == 5
+    assert stale.code == 5 and "source files changed" in stale.err
+    rows = Path("own.csv").read_text()
+    for text, cause in (
+        (rows.replace("sad", "angry"), "p/b.emotion sad → angry"),
+        (rows.replace("happy,100", "happy,50"), "p/a.fps 100.0 → 50.0"),
+        (rows + "p,c,a,happy,100\n", "p/c is new"),
+        (rows.replace("p,a,a", "q,a,a"), "q/a is new; p/a is gone"),
+    ):
+        Path("own.csv").write_text(text)
+        stale = command("mpt-preprocess", *arguments)
+        assert stale.code == 5 and f"is stale: {cause}." in stale.err
+    hashed = command("mpt-preprocess", *arguments, "--hash-sources")
+    assert hashed.code == 5 and "made without --hash-sources" in hashed.err
 
 
 @pytest.mark.parametrize("identified", ["by size and date", "by content"])

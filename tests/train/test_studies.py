@@ -108,7 +108,8 @@ def test_studies_resume(
     assert first.code == 0 and "row two" in first.out, first.err
     done = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.csv")}
     assert len(done) == 4
-    again = command("mpt-train", *arguments)
+    again = command("mpt-train", *arguments, "--json")
+    assert [row[0] for row in json.loads(again.out)["rows"]] == ["row one", "row two"]
     assert again.code == 0 and again.err.count("is already finished") == 2
     assert done == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.csv")}
     printed = command("mpt-report", "--study", "two")

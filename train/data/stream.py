@@ -57,6 +57,9 @@ class Stream:
         images, motion = self.pixels.read(unique)
         return self._expand(self._send(images), index, self._send(motion), index, request.change)
 
+    def close(self) -> None:
+        """End what was started for it."""
+
     def _send(self, tensor: Tensor | None) -> Tensor | None:
         return None if tensor is None else tensor.to(self.device, non_blocking=True)
 
@@ -140,6 +143,11 @@ class FileStream(Stream):
                 raise batch
             images, motion = batch
             yield self._expand(self._send(images), index, self._send(motion), index, request.change)
+
+    def close(self) -> None:
+        """End the workers. They ignore signals, so where an error leaves them Python would wait for them for ever."""
+        if self.loader._iterator is not None:
+            self.loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
 
 
 def open_stream(pixels: ClipPixels, used: Sequence[int], device: torch.device, execution: Execution) -> Stream:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from data_cache.errors import MptError, UsageError
+from data_cache.errors import InvalidFile, MptError, UsageError
 from data_cache.protocols.protocol import ClipKey
 from data_cache.read.reader import CacheReader
 from train import final
@@ -16,6 +16,7 @@ from train.data.folds import subject_of
 from train.data.stream import Stream
 from train.loop import predict
 from train.results.checkpoint import Trained
+from train.results.forms import misfit, name
 from train.results.metrics import Prediction
 from train.results.run_folder import RunFolder
 
@@ -26,7 +27,10 @@ def choose_models(run: RunFolder, fold: str | None) -> list[str]:
     Raises:
         UsageError: there is no such fold.
     """
-    names = [str(name) for name in run.config["subjects"]]
+    config = run.config
+    if (where := misfit(config, {"subjects": [name], "classes": [name]})) is not None or not config["subjects"]:
+        raise InvalidFile(f"{run.path}/config.json: its {where or 'subjects'} cannot be; it is no run")
+    names = list(config["subjects"])
     if fold is None:
         return names
     if fold == final.NAME:

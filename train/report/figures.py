@@ -6,6 +6,8 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
 
+from data_cache.names import figure_fonts
+
 CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
 """Okabe and Ito's palette: told apart with any colour vision."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -14,7 +16,6 @@ _INCHES = {"column": 3.5, "page": 7.16}  # widths of the IEEE's templates
 _paper: ContextVar[Paper] = ContextVar("paper", default="page")
 
 _POINTS = 8
-_CJK = ("Noto Sans CJK JP", "Noto Sans CJK SC", "WenQuanYi Zen Hei", "Hiragino Sans", "Microsoft YaHei")
 _RC = {
     **{f"{part}size": _POINTS for part in ("font.", "axes.title", "axes.label", "xtick.label", "ytick.label")},
     **{"legend.fontsize": _POINTS, "savefig.dpi": 200, "pdf.fonttype": 42, "axes.titleweight": "bold"},
@@ -27,13 +28,10 @@ _RC = {
 def paper_style(paper: Paper = "page") -> Iterator[None]:
     """Draw the figures within for a column (3.5 in) or a page (7.16 in) of a paper."""
     from matplotlib import rc_context
-    from matplotlib.font_manager import fontManager
 
-    # A font for Chinese and Japanese names stands behind the usual one, where there is any.
-    cjk = sorted(set(_CJK) & {font.name for font in fontManager.ttflist})
     token = _paper.set(paper)
     try:
-        with rc_context({**_RC, "font.family": ["DejaVu Sans", *cjk]}):
+        with figure_fonts(), rc_context(_RC):
             yield
     finally:
         _paper.reset(token)

@@ -17,6 +17,7 @@ from train.config import TrainConfig
 from train.model.build import Shape, assemble_model
 from train.model.mpt import MPT, trained_parameters
 from train.model.weights import build_backbone, weights_digest
+from train.results.forms import CARD, misfit
 from train.results.run_folder import RunFolder
 
 
@@ -48,9 +49,12 @@ class CheckpointCard:
         """A stored card.
 
         Raises:
-            ValueError, KeyError, TypeError: it is none.
+            ValueError, KeyError, TypeError, UsageError: it is none.
         """
         values = json.loads(text)
+        if (where := misfit(values, CARD)) is not None or not values["classes"]:
+            raise ValueError(f"its {where or 'classes'} cannot be")
+        TrainConfig.from_json(values["settings"])
         return cls(**{**values, "classes": tuple(values["classes"]), "recipe": StoredRecipe(values["recipe"])})
 
 
@@ -90,7 +94,7 @@ def read_card(path: Path) -> CheckpointCard:
     try:
         with safe_open(path, "pt") as file:
             return CheckpointCard.from_json(file.metadata()["card"])
-    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, RecursionError, UsageError) as error:
         raise InvalidFile(f"{path} is no checkpoint of mpt-train, or is damaged ({error})") from error
 
 
@@ -113,11 +117,16 @@ def load_fold(path: Path, model: MPT, fold: int, backbone_digest: str) -> None:
             stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
     except SafetensorError as error:
         raise InvalidFile(f"{path} is damaged ({error})") from error
-    if set(stored) != set(parameters):
-        raise InvalidFile(f"{path} does not fit: it differs in {', '.join(sorted(set(stored) ^ set(parameters))[:3])}")
+    places = {name: each if name.startswith("backbone.") else each[fold] for name, each in parameters.items()}
+    for name in sorted({*stored, *places}):
+        tensor, place = stored.get(name), places.get(name)
+        if tensor is None or place is None or (tensor.shape, tensor.dtype) != (place.shape, place.dtype):
+            raise InvalidFile(f"{path} does not fit its model: it differs in {name[:100]!r}")
+        if not tensor.isfinite().all():
+            raise InvalidFile(f"{path} holds numbers in {name} that are not finite: its training diverged")
     with torch.no_grad():
         for name, tensor in stored.items():
-            (parameters[name] if name.startswith("backbone.") else parameters[name][fold]).copy_(tensor)
+            places[name].copy_(tensor)
 
 
 def load_trained(run: RunFolder, names: Sequence[str], device: torch.device, weights: str | None = None) -> Trained:

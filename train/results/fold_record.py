@@ -17,6 +17,7 @@ from data_cache.errors import InvalidFile
 from data_cache.files.atomic import write_bytes, write_json
 from data_cache.files.checksum import file_sha256
 from data_cache.protocols.protocol import ClipKey
+from train.results.forms import FOLD, Form, misfit, name
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,11 @@ def write_record(path: Path, value: Mapping[str, Any]) -> None:
     write_json(path, {**value, "digest": digest(value)})
 
 
-def read_record(path: Path) -> dict[str, Any]:
+def read_record(path: Path, form: Form | None = None) -> dict[str, Any]:
     """A stored JSON object; those of earlier versions carry no digest and are taken as they are.
 
     Raises:
-        InvalidFile: it is missing, damaged, or no JSON object.
+        InvalidFile: it is missing, damaged, no JSON object, or not of the form.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
@@ -75,6 +76,8 @@ def read_record(path: Path) -> dict[str, Any]:
         raise InvalidFile(f"{path} does not hold a JSON object")
     if damaged:
         raise InvalidFile(f"{path} is damaged (its digest differs); {_advice(path)}")
+    if form is not None and (where := misfit(value, form)) is not None:
+        raise InvalidFile(f"{path}: {where[:100]} is missing, or not what mpt-train writes there; {_advice(path)}")
     return value
 
 
@@ -111,7 +114,7 @@ def read_fold(path: Path, classes: list[str], of_config: str) -> FoldResult:
     Raises:
         InvalidFile: a file of it is missing, damaged or from a run with other settings, or its numbers are not finite.
     """
-    record, table, traces = read_record(path), path.with_suffix(".csv"), path.with_suffix(".safetensors")
+    record, table, traces = read_record(path, FOLD), path.with_suffix(".csv"), path.with_suffix(".safetensors")
     if record.get("config", of_config) != of_config:
         raise InvalidFile(f"{path} belongs to a run with other settings than its config.json; {_advice(path)}")
     check_files(path, record, [table, traces])
@@ -127,11 +130,12 @@ def read_fold(path: Path, classes: list[str], of_config: str) -> FoldResult:
             loss=tuple(record["loss"]),
             accuracy=tuple(record["train_accuracy"]),
             train_clips=record["train_clips"],
-            seed=record["seed"],
+            seed=int(record["seed"]),
             seconds=record["seconds"],
             traces=load_file(traces),
         )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+        _check_fold(result, len(classes))
+    except (OSError, ValueError, KeyError, TypeError, OverflowError, csv.Error, SafetensorError) as error:
         raise InvalidFile(
             f"{path} or a file beside it is missing or damaged ({type(error).__name__}: {error}); {_advice(path)}"
         ) from error
@@ -140,13 +144,28 @@ def read_fold(path: Path, classes: list[str], of_config: str) -> FoldResult:
     return result
 
 
+def _check_fold(fold: FoldResult, classes: int) -> None:
+    clips, epochs = len(fold.keys), len(fold.loss)
+    if not clips or not all(name(part) for key in fold.keys for part in key):
+        raise ValueError("it names no clip, or one with an odd name")
+    if fold.epoch_predictions.shape != (epochs, clips) or fold.epoch_predictions.max(initial=0) >= classes:
+        raise ValueError("its predictions after each epoch do not fit its clips")
+    if len(fold.accuracy) != epochs or not epochs:
+        raise ValueError("its epochs do not fit")
+    for values in fold.traces.values():
+        if values.ndim != 2 or len(values) != clips or values.dtype.kind != "f" or not np.isfinite(values).all():
+            raise ValueError("its traces are not finite numbers, a row for each clip")
+    if not (fold.traces.get("sigma", np.ones(1)) > 0).all():
+        raise ValueError("its kernels have no width")
+
+
 def check_files(path: Path, record: Mapping[str, Any], files: Sequence[Path]) -> None:
     """Compare files of a fold with the hashes in its record, where it has them.
 
     Raises:
         InvalidFile: one is missing or differs.
     """
-    noted = record.get("sha256", {})
+    noted = record.get("sha256") or {}
     for file in files:
         try:
             if _key(path, file) in noted and file_sha256(file) != noted[_key(path, file)]:

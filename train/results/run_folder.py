@@ -14,7 +14,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,11 @@ from data_cache.errors import InvalidFile, Locked, StaleFile, UsageError
 from data_cache.files.lock import lock_path, read_holder, writer_lock
 from data_cache.names import name_problem
 from train.results.fold_record import FoldResult, check_files, read_fold, read_record, write_fold, write_record
+from train.results.forms import CONFIG, ENVIRONMENT, HASHES, SUMMARY, misfit
 from train.results.metrics import Prediction, subject_matrices
 
 RUNS = Path("runs")
 """Where runs go, below the folder that a command is started in."""
-_IN_CONFIG = ("classes", "subjects", "caches", "protocol", "backbone_digest", "settings.random_weights")
 _IN_ANY_CONFIG = ("settings", "protocol", "classes", "subjects", "caches")
 _PARTS = (
     *("summary.json", "env.json", "overview.safetensors", "MODEL_CARD.md"),
@@ -39,10 +39,6 @@ _PARTS = (
 )
 _CAUSES = ("settings.", "protocol", "caches.")  # what differs besides follows from these
 _SHOWN, _LONGEST = 3, 100
-_IN_SUMMARY = (
-    *("clips", "subjects", "majority_baseline.accuracy", "fold_average.accuracy", "oracle_best_epoch.accuracy"),
-    *(f"final_epoch.{name}" for name in ("interval_95.accuracy", "permutation_p", "confusion")),
-)
 
 
 @dataclass(frozen=True)
@@ -173,7 +169,7 @@ class RunFolder:
         path = self.checkpoint(name)
         for record in (self.place("folds", name, ".json"), path.with_suffix(".json")):
             if path.is_file() and record.is_file():
-                check_files(record, read_record(record), [path])
+                check_files(record, read_record(record, {"sha256": HASHES}), [path])
 
     def write_fold(
         self, result: FoldResult, classes: Sequence[str], group: Sequence[str], beside: Sequence[Path] = ()
@@ -214,13 +210,19 @@ class RunFolder:
             UsageError: this is no run folder, or the run is not finished.
             InvalidFile: a file of it is missing or damaged.
         """
+        for value, form, file in (
+            (self.config, CONFIG, "config"),
+            (self.summary, SUMMARY, "summary"),
+            (self.environment, ENVIRONMENT, "env"),
+        ):
+            if (where := misfit(value, form)) is not None:
+                raise InvalidFile(
+                    f"{self.path}/{file}.json: {where[:100]} is missing, or not what mpt-train writes there"
+                )
         config, summary = self.config, self.summary
-        try:
-            for values, needed in ((config, _IN_CONFIG), (summary, _IN_SUMMARY)):
-                for keys in needed:
-                    reduce(lambda value, key: value[key], keys.split("."), values)
-        except (KeyError, TypeError) as error:
-            raise InvalidFile(f"{self.path}: config.json or summary.json lacks {error}; it is no run") from error
+        classes, final = len(config["classes"]), summary["final_epoch"]
+        if not classes or not config["caches"] or np.shape(final["confusion"]) != (classes, classes):
+            raise InvalidFile(f"{self.path}: config.json and summary.json do not fit each other; it is no run")
         folds = self.read_folds()
         lacking = sorted(set(config["subjects"]) - {fold.name for fold in folds})
         if lacking:
@@ -231,9 +233,10 @@ class RunFolder:
         path = self.path / "overview.safetensors"
         try:
             for record in (self.path / "folds").glob("*.json") if path.exists() else ():
-                check_files(record, read_record(record), [path])
+                check_files(record, read_record(record, {"sha256": HASHES}), [path])
             overview = dict(load_file(path)) if path.exists() else {}
-        except (SafetensorError, OSError) as error:
+            _check_arrays(folds, overview, classes)
+        except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise InvalidFile(f"{path} is damaged ({error}); delete it and run mpt-train again") from error
         return Run(self.path, config, self.environment, summary, folds, overview)
 
@@ -267,6 +270,25 @@ class RunFolder:
         if problem is not None:
             raise InvalidFile(f"{self.path}: {problem}")
         return self.path / folder / f"{name}{suffix}"
+
+
+def _check_arrays(folds: Sequence[FoldResult], overview: Mapping[str, np.ndarray], classes: int) -> None:
+    """Make sure that arrays of all folds can be laid side by side, and that those of the overview belong together.
+
+    Raises:
+        ValueError, KeyError: they do not.
+    """
+    if len({(len(f.loss), *sorted((name, each.shape[1]) for name, each in f.traces.items())) for f in folds}) != 1:
+        raise ValueError("its folds do not fit each other")
+    if not overview:
+        return
+    features, labels, test = (overview[name] for name in ("features", "labels", "test"))
+    if features.ndim != 2 or features.dtype.kind != "f" or not np.isfinite(features).all():
+        raise ValueError("features are no finite numbers")
+    if not labels.shape == test.shape == features.shape[:1] or not np.isin(labels, range(classes)).all():
+        raise ValueError("labels do not fit the features")
+    if not np.isin(overview.get("fold", 0), range(len(folds))).all() or overview.get("fold", test).size < 1:
+        raise ValueError("there is no such fold")
 
 
 def first_causes(differing: Sequence[str]) -> str:

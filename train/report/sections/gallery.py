@@ -17,6 +17,7 @@ from data_cache.explore.clips import entries
 from data_cache.explore.page import Chart, Section
 from data_cache.protocols.protocol import ClipKey
 from data_cache.read.reader import CacheReader
+from data_cache.read.validate import require_valid
 from train.report.figures import CYCLE, figure, paper_style, save
 from train.report.pictures import ClipPictures, draw_panels, draw_probabilities, pictures_of
 from train.results.metrics import Prediction
@@ -38,12 +39,18 @@ def find_caches(run: Run, given: Sequence[Path]) -> list[Path]:
     wanted = {cache["content_digest"] for cache in run.config["caches"]}
     found = []
     for path in given or [Path(name) for name in run.environment.get("caches", [])]:
-        if path.exists() and CacheReader(path).content_digest in wanted:
+        if path.exists() and _content(path) in wanted:
             found.append(path)
         elif given:
             log.info(f"note: {path} is not a cache of this run; no pictures are taken from it")
     complete = len(found) == len(wanted)  # of several recipes, the first is shown
     return list({CacheReader(path).attributes.dataset: path for path in reversed(found)}.values())[::-1] * complete
+
+
+def _content(path: Path) -> str:
+    with CacheReader(path) as reader:
+        require_valid(reader, pixels=False)
+        return reader.content_digest
 
 
 def clip_entries(
