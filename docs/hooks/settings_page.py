@@ -51,7 +51,7 @@ def on_files(files: Any, config: Any, **_: Any) -> Any:
     files.append(File.generated(config, "reference/settings.md", content=page()))
     for package, names in API.items():
         for name in names.split():
-            text = f"---\nsearch:\n  boost: 0.2\n---\n\n# {package}.{name}\n\n::: {package}.{name}\n"
+            text = f"---\nsearch:\n  exclude: true\n---\n\n# {package}.{name}\n\n::: {package}.{name}\n"
             text += "    options:\n      show_root_heading: false\n      heading_level: 2\n"
             files.append(File.generated(config, _place(package, name), content=text))
     return files

@@ -27,15 +27,20 @@ RIGHT: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(("install", "Windows", "docker", "offline"), (INSTALL,)),
     **dict.fromkeys(("own video", "mp4"), (OWN,)),
     **dict.fromkeys(("crop", "face"), ("how-to/faces",)),
-    **dict.fromkeys(("seed", "resume"), ("how-to/training",)),
+    **{"seed": ("how-to/training", GLOSSARY), "resume": ("how-to/training",)},
     **{
         "GPU": (INSTALL, TROUBLE),
         "blurry": (TROUBLE, RECIPE),
-        "weights": (INSTALL,),
+        "weights": (INSTALL, TROUBLE),
         "cite": ("how-to/write-a-paper",),
     },
     **{"UF1": (GLOSSARY, PROTOCOLS), "LOSO": (GLOSSARY, PROTOCOLS), "apex": (GLOSSARY,), "onset": (GLOSSARY,)},
-    **{"kernel": (GLOSSARY,), "licence": ("how-to/sharing",), "cache": ("reference/cache-format",), "α": (RECIPE,)},
+    **{
+        "kernel": (GLOSSARY,),
+        "licence": ("how-to/sharing",),
+        "cache": ("reference/cache-format",),
+        "α": (RECIPE, GLOSSARY),
+    },
 }
 """What is searched → the pages of which one must come first."""
 
@@ -60,12 +65,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def first_found(page: Any, words: str) -> str:
     """The page that the site's search puts first."""
-    field = page.locator("input.md-search__input")
-    field.click()
-    field.fill("")
-    page.wait_for_function("!document.querySelector('.md-search-result__item')")
-    field.fill(words)
-    page.wait_for_selector(".md-search-result__item a")
+    page.reload()
+    page.locator("input.md-search__input").press_sequentially(words)
     return str(page.locator(".md-search-result__item a").first.get_attribute("href"))
 
 
