@@ -40,9 +40,10 @@ test-slow: $(READY)  ## every test that needs no licensed data, the slow ones to
 coverage: $(READY)  ## what those tests reach, child processes included; fails below 90 % (half an hour)
 	$(BIN)/python -m pytest -m 'not data' --cov --cov-report=term
 
-check: $(READY)  ## style, types, the direction of imports, and the documentation
+check: $(READY)  ## style, spelling, types, the direction of imports, and the documentation
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -1,7 +1,7 @@
 """The errors that a user can act on, one class per exit code.
 
 Every message says what was found, what was expected, and what to type next. The three
-stages share this table; `docs/reference/cache-format.md` prints it for users.
+stages share this table; `docs/reference/exit-codes.md` prints it for users.
 """
 
 import errno

@@ -16,7 +16,7 @@ SMIC = Shape(classes=3, frames=16, size=224)
 
 _INTRODUCTION = """# Accounting
 
-Parameters and multiply–adds of every model that the paper counts, beside what it prints. The page is made by
+Parameters and MACs of every model that the paper counts, beside what it prints. The page is made by
 `python docs/hooks/accounting_page.py`, and a test fails when it is out of date. `mpt-train --dry-run` (with `--json`
 for programs) prints the same for your own settings and data.
 
@@ -40,7 +40,7 @@ The paper's text leaves the sizes of the layers open. These readings fit its tab
   (14 × 14 patches, 3 × 3 kernels with a stride of 4 and 224 or 256 channels) fit as well.
 - **VPT-Shallow with 200 prompts and VPT-Deep with 50.** Of 1, 5, 10, 50, 100 and 200 prompts, these alone give the 5.5
   and 5.8 that are printed. They are not one number of prompts.
-- **FLOPs are multiply–adds**, the products of the attention included.
+- **FLOPs are MACs** (multiply–accumulate operations), the products of the attention included.
 
 The counts cannot tell apart the two readings of the adapters' averages (`--adapter-mean none` and `cross`): both have
 the same parameters.
@@ -61,7 +61,7 @@ def agrees(row: PaperRow, counted: Account) -> bool:
 
 
 def _row_table(rows: list[tuple[PaperRow, Account]]) -> Iterator[str]:
-    yield "| table | row | printed, M | ours | agrees | multiply–adds, G |"
+    yield "| table | row | printed, M | ours | agrees | MACs, G |"
     yield "|---|---|---:|---:|---|---:|"
     for row, counted in rows:
         verdict = ("yes" if agrees(row, counted) else "**no**") if row.millions else ""
@@ -88,7 +88,7 @@ def _parts(mpt: Account) -> Iterator[str]:
     yield f"| in all | {mpt.trained_total:,} |"
     yield f"\nThe frozen backbone has {mpt.total - mpt.trained_total:,}."
     yield (
-        f"\nThe forward pass of a clip takes {mpt.multiply_adds / 1e9:.2f} G multiply–adds as the equations read (the "
+        f"\nThe forward pass of a clip takes {mpt.multiply_adds / 1e9:.2f} G MACs as the equations read (the "
         f"paper: 18.7 GFLOPs), and {mpt.multiply_adds_shortcut / 1e9:.2f} G as we compute it: after the last block "
         "only the class token is read, so only that one is computed there. This is exact."
     )

@@ -18,7 +18,7 @@ INTRODUCTION = """# Commands
 
 Every command has `--help`, which says the same as this page, and `--version`. Results go to stdout, messages and
 progress to stderr. `mpt-… --install-completion` teaches your shell to complete options. Exit codes are those of the
-[cache format](cache-format.md).
+[exit codes](exit-codes.md).
 """
 _KINDS = {str: "text", Path: "path", int: "integer", float: "number"}
 _NOT_OURS = {"help", "install_completion", "show_completion"}

@@ -1,46 +1,61 @@
-"""The picture at the top of the README: python docs/images/make_readme_picture.py, beside a datasets/demo."""
+"""The moving picture at the top of the README: python docs/images/make_readme_picture.py DEMO.
 
+DEMO is a folder with `datasets/demo` and `runs/demo`.
+"""
+
+import sys
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from make_method_figures import windows
 from matplotlib.figure import Figure
+from PIL import Image
 
 from preprocess.datasets.find import find
 from preprocess.preview.scene import make_scene
 from preprocess.recipe import Recipe
+from train.report.figures import CYCLE
+from train.results.run_folder import RunFolder
 
 CLIP = "sub01/EP01_01f"
-SAMPLES = (0, 5, 10, 15)
+STEP, PAUSE = 120, 700
+"""Milliseconds that a frame is shown, and the last one."""
 
 
-def main() -> None:
-    """Write docs/images/demo.png."""
-    found = find("demo", Path("datasets/demo"))
-    clip = next(clip for clip in found.clips if clip.key == CLIP)
-    scene = make_scene(clip, Recipe(size=112))
-    rows = {
-        "original": scene.original,
-        f"for the eye, α = {scene.eye_alpha:g}": scene.eye,
-        f"for the network, α = {scene.recipe.alpha:g}": scene.rendered.motion,
-    }
-    moved = [np.abs(frames.astype(float) - frames[0]).max(0) for frames in rows.values()]
-    summaries = [
-        ("dynamic image", scene.rendered.dynamic_image, None),
-        ("where it moved, for the eye", moved[1], "inferno"),
-        ("where it moved, for the network", moved[2].max(-1), "inferno"),
-    ]
-    figure = Figure(figsize=(12, 8), dpi=80, layout="constrained")
-    axes = figure.subplots(3, 5)
-    for line, (name, frames), (title, summary, colours) in zip(axes, rows.items(), summaries, strict=True):
-        for axis, sample in zip(line, SAMPLES, strict=False):
-            axis.imshow(frames[sample], cmap="gray", vmin=0, vmax=255)
-            axis.set_title(f"{name}, {scene.times()[sample]:.0f} ms", fontsize=9)
-        line[-1].imshow(summary, cmap=colours)
-        line[-1].set_title(title, fontsize=9)
-    for axis in axes.flat:
+def main(demo: Path) -> None:
+    """Write docs/images/demo.webp."""
+    clip = next(clip for clip in find("demo", demo / "datasets/demo").clips if clip.key == CLIP)
+    scene = make_scene(clip, Recipe(size=224))
+    run = RunFolder(demo / "runs/demo").load()
+    traces, row = next(
+        (fold.traces, n) for fold in run.folds for n, key in enumerate(fold.keys) if "/".join(key[1:]) == CLIP
+    )
+    weights = windows(traces["mu"][row], traces["sigma"][row], len(scene.original))
+    frames = [_frame(scene.original[t], scene.eye[t], scene.eye_alpha, weights, t) for t in range(len(scene.original))]
+    durations = [STEP] * (len(frames) - 1) + [PAUSE]
+    path = Path(__file__).with_name("demo.webp")
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=durations, loop=0, quality=80, method=6)
+
+
+def _frame(original: np.ndarray, eye: np.ndarray, alpha: float, weights: np.ndarray, now: int) -> Image.Image:
+    figure = Figure(figsize=(9.6, 3.3), dpi=100, facecolor="white", layout="constrained")
+    axes = figure.subplots(1, 3)
+    for axis, image, title in zip(
+        axes, (original, eye), ("original", f"magnified {alpha:g}× for the eye"), strict=False
+    ):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+        axis.set_title(title)
         axis.set_axis_off()
-    figure.savefig(Path(__file__).with_name("demo.png"))
+    for k, curve in enumerate(weights):
+        axes[2].plot(curve, color=CYCLE[k], alpha=0.45)
+        axes[2].plot(now, curve[now], "o", color=CYCLE[k])
+    axes[2].axvline(now, color="#999999", linewidth=0.8)
+    axes[2].set(title="five motion prompts over time", xlabel="frame", yticks=[], box_aspect=1)
+    file = BytesIO()
+    figure.savefig(file, format="png")
+    return Image.open(file).convert("RGB")
 
 
 if __name__ == "__main__":
-    main()
+    main(Path(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""docs/reference/cache-format.md says what the program does: its tables, its example, its messages and exit codes."""
+"""The pages on the cache format and on exit codes say what the program does: tables, example, messages, codes."""
 
 import errno
 import re
@@ -26,7 +26,8 @@ from data_cache.schema import ATTRIBUTES, FIELDS, IMAGE_FIELDS
 from train.results.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs/reference/cache-format.md").read_text(encoding="utf-8")
+PAGES = ("cache-format", "exit-codes")
+PAGE = "".join((ROOT / f"docs/reference/{name}.md").read_text(encoding="utf-8") for name in PAGES)
 ARCHIVED = ROOT / "tests/archive/cache-v1.h5"
 
 

@@ -1,7 +1,9 @@
 """What several files of the project state must agree."""
 
 import ast
+import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -33,6 +35,21 @@ def test_the_changelog_has_this_version() -> None:
     sections = re.findall(r"^## \[(.+?)\]", text, re.MULTILINE)
     assert sections[0] == "Unreleased"
     assert __version__ in sections or f"What will be {__version__}" in text
+
+
+def test_a_release_takes_its_part_of_the_changelog(tmp_path: Path) -> None:
+    steps = read(".github/workflows/release.yml")["jobs"]["build"]["steps"]
+    (script,) = (step["run"] for step in steps if "CHANGELOG.md" in step.get("run", ""))
+    (tmp_path / "data_cache").mkdir()
+    (tmp_path / "data_cache/__init__.py").write_text('__version__ = "1.2.0"\n')
+    (tmp_path / "CITATION.cff").write_text("version: 1.2.0\n")
+    log = "# Changelog\n\n## [Unreleased]\n\n## [1.2.0] - 2027-01-02\n\n- new\n\n## [1.1.0]\n\n- old\n"
+    (tmp_path / "CHANGELOG.md").write_text(log)
+    for tag, code in (("v1.2.0", 0), ("v1.1.0", 1)):
+        environment = {**os.environ, "GITHUB_REF_NAME": tag}
+        assert subprocess.run(["bash", "-ec", script], cwd=tmp_path, env=environment).returncode == code
+        if code == 0:
+            assert (tmp_path / "notes.md").read_text().split() == ["-", "new"]
 
 
 def test_every_declared_python_is_tested() -> None:

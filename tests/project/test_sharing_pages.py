@@ -24,6 +24,8 @@ ROOT = Path(__file__).parents[2]
 SHARING, CLUSTER = ((ROOT / f"docs/how-to/{name}.md").read_text(encoding="utf-8") for name in ("sharing", "cluster"))
 SCRIPTS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"]
 MODULES = {name: place.partition(":")[0] for name, place in SCRIPTS.items()}
+PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").rglob("*.md")} - {ROOT / "docs/reference/exit-codes.md"})]
+"""All pages but that of the messages, which quote commands in part."""
 BATCH = "#!/bin/bash\n"
 SERVER = "https://data.mylab.example"
 
@@ -35,10 +37,10 @@ def blocks(page: str) -> list[str]:
 def commands_in(text: str) -> Iterator[list[str]]:
     """Our commands in a page, wherever they stand: in blocks, in running text, behind srun."""
     text = text.replace("\\\n", " ")
-    code = re.findall(r"```bash\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
+    code = re.findall(r"```(?:ba)?sh\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
     for line in "\n".join(code).splitlines():
         found = re.search(r"(mpt-\w+) .*", line.partition("  #")[0])
-        if found and " … " not in line:
+        if found and " … " not in line and "<" not in line:
             yield shlex.split(found[0].rstrip('"'))
 
 
@@ -49,11 +51,9 @@ def options_of(words: list[str]) -> set[str]:
     return {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
 
 
-@pytest.mark.parametrize("page", [SHARING, CLUSTER], ids=["sharing", "cluster"])
-def test_every_command_and_option_exists(page: str) -> None:
-    found = list(commands_in(page))
-    assert len(found) >= 5
-    for words in found:
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+def test_every_command_and_option_exists(page: Path) -> None:
+    for words in commands_in(page.read_text(encoding="utf-8")):
         known = options_of(words)
         for word in words:
             assert not word.startswith("-") or word in known, f"{word} in {' '.join(words)}"

@@ -1,0 +1,79 @@
+"""What newcomers search, they find: the built site in a browser."""
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
+if CHROMIUM is None:
+    pytest.skip("there is no Chromium on this machine", allow_module_level=True)
+sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+pytest.importorskip("material", reason="mkdocs-material is not installed")
+
+TROUBLE, INSTALL, OWN = "troubleshooting", "start/install", "how-to/own-recordings"
+PROTOCOLS, GLOSSARY, RECIPE = "explanation/protocols", "reference/glossary", "how-to/choose-a-recipe"
+RIGHT: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("FAQ", "out of memory", "wrong"), (TROUBLE,)),
+    **dict.fromkeys(("install", "Windows", "docker", "offline"), (INSTALL,)),
+    **dict.fromkeys(("own video", "mp4"), (OWN,)),
+    **dict.fromkeys(("crop", "face"), ("how-to/faces",)),
+    **{"seed": ("how-to/training", GLOSSARY), "resume": ("how-to/training",)},
+    **{
+        "GPU": (INSTALL, TROUBLE),
+        "blurry": (TROUBLE, RECIPE),
+        "weights": (INSTALL, TROUBLE),
+        "cite": ("how-to/write-a-paper",),
+    },
+    **{"UF1": (GLOSSARY, PROTOCOLS), "LOSO": (GLOSSARY, PROTOCOLS), "apex": (GLOSSARY,), "onset": (GLOSSARY,)},
+    **{
+        "kernel": (GLOSSARY,),
+        "licence": ("how-to/sharing",),
+        "cache": ("reference/cache-format",),
+        "α": (RECIPE, GLOSSARY),
+    },
+}
+"""What is searched → the pages of which one must come first."""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    site = tmp_path_factory.mktemp("site")
+    build = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", site]
+    subprocess.run(build, cwd=ROOT, check=True, env={**os.environ, "NO_MKDOCS_2_WARNING": "1"})
+    quiet = type("Quiet", (SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=site))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with sync_api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        opened = browser.new_page(viewport={"width": 1400, "height": 900})
+        opened.goto(f"http://127.0.0.1:{server.server_port}/index.html")
+        yield opened
+        browser.close()
+    server.shutdown()
+    server.server_close()
+
+
+def first_found(page: Any, words: str) -> str:
+    """The page that the site's search puts first."""
+    page.reload()
+    page.locator("input.md-search__input").press_sequentially(words)
+    return str(page.locator(".md-search-result__item a").first.get_attribute("href"))
+
+
+@pytest.mark.slow
+def test_what_newcomers_search_they_find(page: Any) -> None:
+    assert len(RIGHT) == 25
+    found = {words: first_found(page, words) for words in RIGHT}
+    assert {
+        words: place for words, place in found.items() if not any(f"{name}.html" in place for name in RIGHT[words])
+    } == {}
