@@ -138,9 +138,7 @@ def test_nothing_is_installed_from_an_index_that_does_not_have_it() -> None:
     assert installation("faces", "remote") == "pip install '.[faces,remote]' in the clone of this project"
     texts = [text for package in PACKAGES for path in (ROOT / package).rglob("*.py") for text in printed_texts(path)]
     advice = [text for text in texts if "pip install" in text]
-    pages = [
-        (ROOT / name).read_text() for name in ("README.md", *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")))
-    ]
+    pages = [path.read_text() for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md"))]
     assert len(advice) == 1
     assert not [line for text in pages for line in text.splitlines() if re.search(r"pip install .*motion-prompt", line)]
 
