@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from data_cache.console.commandline import Version, example, make_app, progress, run, say
+from data_cache.console.help import Also
 from data_cache.errors import InvalidFile, StaleFile, UsageError
 from data_cache.names import visible
 
@@ -16,7 +17,9 @@ app = make_app(
 )
 _PROBLEMS_SHOWN = 20
 
-Cache = Annotated[str, typer.Argument(metavar="CACHE", help="Path or URL of a cache.", show_default=False)]
+Cache = Annotated[
+    str, typer.Argument(metavar="CACHE", help="Path or URL of a cache.", show_default=False), Also("--cache")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 

@@ -136,7 +136,9 @@ def options_of(command: Any, everything: bool = True) -> list[Any]:
     if everything:
         return options
     short = [each for each in options if each.name not in _LATER and not each.name.endswith(_TWIN)]
-    return short if len(short) < MOST_SHOWN else [each for each in short if each.name in command.first]
+    if len(short) < MOST_SHOWN:
+        return short
+    return [each for each in short if each.name in command.first] or short[: MOST_SHOWN - 1]
 
 
 def name_of(parameter: Any, kinds: dict[str, Any]) -> str:

@@ -12,8 +12,7 @@ from data_cache.errors import PAGES, UsageError
 
 app = make_app(
     "Predict new clips with a trained run.\n\n"
-    + example("mpt-predict clip.mp4 runs/casme2-mpt --onset 120 --offset 180"),
-    first=("fold", "onset", "offset", "fps", "faces", "face_boxes", "gradcam", "magnified", "output", "json_output"),
+    + example("mpt-predict clip.mp4 runs/casme2-mpt --onset 120 --offset 180")
 )
 
 
@@ -23,7 +22,7 @@ def predict(
         str,
         typer.Argument(
             metavar="INPUT",
-            help="Folder of frames, folder of such folders, video, CSV (path[, clip, …]), or cache (path or URL).",
+            help="Video, folder of frames, folder of those, CSV (path[, clip, …]), or cache (path or URL).",
         ),
     ],
     run_path: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run with checkpoints."), Also("--run")],
@@ -31,7 +30,7 @@ def predict(
         str | None,
         typer.Option(
             help="Use one model only: that of the fold that left this subject out, or 'final'.",
-            show_default="all folds, their probabilities averaged",
+            show_default="all folds, averaged",
         ),
     ] = None,
     onset: Annotated[int | None, typer.Option(min=0, help="First frame.", show_default="the first there is")] = None,
@@ -48,9 +47,7 @@ def predict(
     ] = None,
     face_boxes: Annotated[
         Path | None,
-        typer.Option(
-            help=f"CSV of boxes ({PAGES.format(page='how-to/faces')}); a clip that is not from a CSV is new/<name>."
-        ),
+        typer.Option(help=f"CSV of boxes ({PAGES.format(page='how-to/faces')}); a clip outside a CSV is new/<name>."),
     ] = None,
     weights: Annotated[
         str | None, typer.Option(help="File with the backbone's weights.", show_default="as in training")

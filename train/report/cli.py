@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from data_cache.console.commandline import Version, example, make_app, run
+from data_cache.console.help import Also
 from data_cache.errors import UsageError
 
 app = make_app(
@@ -17,7 +18,9 @@ app = make_app(
 @app.command()
 def report(
     runs: Annotated[
-        list[Path] | None, typer.Argument(metavar="[RUN]...", help="Folder of a run, and of others to compare it with.")
+        list[Path] | None,
+        typer.Argument(metavar="[RUN]...", help="Folder of a run, and of others to compare it with."),
+        Also("--run"),
     ] = None,
     study: Annotated[str | None, typer.Option(help="Print a study's table instead, and draw a figure of ours.")] = None,
     name: Annotated[
