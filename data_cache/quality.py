@@ -39,7 +39,8 @@ def recipe_notes(
     """
     notes = []
     if clipped is not None and clipped > CLIPPED:
-        notes.append(f"{clipped:.1%} of the values clip: colours are cut; try a smaller --alpha, or --stabilise rigid")
+        calmer = " or --recipe clean" if recipe.get("stabilise", "none") == "none" else ""
+        notes.append(f"{clipped:.1%} of the values clip: colours are cut; try a smaller --alpha{calmer}")
     counted = Counter(lengths)
     try:
         gains = {length: abs(apex_gain(recipe_filter(recipe, *length))) for length in counted}

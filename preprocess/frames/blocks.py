@@ -41,4 +41,4 @@ def block_notes(clips: Sequence[Clip]) -> list[str]:
             continue
     if not found or (usual := float(np.median(found))) <= BLOCKS:
         return []
-    return [f"JPEG blocks are magnified: steps at every 8th pixel are {usual:.1f} × the others; try --sampling box"]
+    return [f"JPEG blocks are magnified: steps at every 8th pixel are {usual:.1f} × the others; try --blur 1"]

@@ -99,9 +99,7 @@ def options(recipe: Recipe) -> str:
         value = usual.get(field.name, field.default)
         if value != field.default and field.name not in ("faces", "algorithm"):
             flag = f"--{field.name.replace('_', '-')}"
-            words.append(
-                flag if value is True else f"{flag} {value:g}" if isinstance(value, float) else f"{flag} {value}"
-            )
+            words.append(flag if value is True else f"{flag} {value}")
     return " ".join(words)
 
 

@@ -55,7 +55,8 @@ def test_notes_say_what_is_beyond_the_thresholds() -> None:
     recipe = Recipe().as_json()
     assert recipe_notes(recipe, [(60, 200.0)], CLIPPED) == []
     clipped, weak = recipe_notes(recipe, [(60, 200.0), (20, 200.0), (20, 200.0)], 0.052)
-    assert "5.2%" in clipped and "2 of 3" in weak and "20 frames" in weak
+    assert "5.2%" in clipped and "--recipe clean" in clipped and "2 of 3" in weak and "20 frames" in weak
+    assert "--recipe" not in recipe_notes(recipe | {"stabilise": "rigid"}, [(60, 200.0)], 0.052)[0]
     assert recipe_notes({"frames": 16}, [(20, 200.0)]) == []
     assert recipe_notes(recipe | {"fs": "x"}, [(20, 200.0)]) == []
 
