@@ -77,7 +77,7 @@ def plan_run(task: Task, config: TrainConfig, execution: Execution) -> RunPlan:
         split=task.split.title,
         folds=len(folds),
         clips=sum(len(fold.test) for fold in folds),
-        steps=-(-longest // config.batch_size) * config.epochs,
+        steps=-(-longest // config.batch_size) * config.epochs * (config.tuning != "probe"),
         at_once=folds_at_once(config, execution, per_fold, free - kept * pixels, len(folds)),
         device=str(device),
         fold_bytes=per_fold,
