@@ -67,6 +67,8 @@ def main() -> None:
         for model in MODELS:
             for other in ("paper", "clean-moving"):
                 sides = [f"runs/{tier}-{recipe}-recipes-{model}" for recipe in ("clean", other)]
+                if not all((given.folder / f"{side}-seed{seeds - 1}" / "summary.json").is_file() for side in sides):
+                    continue  # the report says what is missing and why
                 values = json.loads(call(given.folder, "train.report.compare", *sides, "--json"))
                 comparisons.append({"model": model, **values})
                 difference, (low, high) = values["difference"]["accuracy"], values["interval_95"]["accuracy"]

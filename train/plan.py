@@ -101,7 +101,7 @@ def plan_run(task: Task, config: TrainConfig, execution: Execution, folder: Path
         split=task.split.title,
         folds=len(folds),
         clips=sum(len(fold.test) for fold in folds),
-        steps=-(-longest // config.batch_size) * config.epochs,
+        steps=-(-longest // config.batch_size) * config.epochs * (config.tuning != "probe"),
         at_once=at_once,
         device=str(device),
         fold_bytes=per_fold,
@@ -110,7 +110,7 @@ def plan_run(task: Task, config: TrainConfig, execution: Execution, folder: Path
         pixels="device" if kept else "stream",
         weights=weights_place(config),
         folder=str(folder),
-        seconds=estimate_seconds(task, folds, config, at_once, device) if timed else None,
+        seconds=estimate_seconds(task, folds, config, at_once, device) if timed and config.tuning != "probe" else None,
         account=counted,
     )
 
