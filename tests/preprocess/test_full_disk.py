@@ -107,7 +107,7 @@ def test_a_disk_that_fills_up_during_the_build(
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("room", [0.3, 3, 8, 14, 19.7, 25, 32, 39.5])
+@pytest.mark.parametrize("room", [0.3, 3, 8, 14, 19.7, 25, 32, 37])
 def test_a_disk_that_is_full_at_any_level(
     spawn: Spawn, drawn_set: Path, uninterrupted: Path, small_disk: Callable[[int], Path], room: float
 ) -> None:
