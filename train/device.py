@@ -158,18 +158,26 @@ class Ranks:
 
 def leads() -> bool:
     """Whether this is the process that prints and writes what exists once: the only one, or torchrun's first."""
-    return os.environ.get("RANK", "0") == "0"
+    return os.environ.get("RANK", "0") == "0" or os.environ.get("WORLD_SIZE", "1") == "1"
 
 
 def join_ranks() -> Ranks:
     """Join the processes that torchrun started, for as long as this one lives; alone otherwise.
 
     Ranks exchange nothing but "I am here", so the same backend serves with and without GPUs.
+
+    Raises:
+        UsageError: the variables of torchrun are there in part, or are no numbers.
     """
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
-        return Ranks()
-    ranks = Ranks(int(os.environ["RANK"]), count, int(os.environ.get("LOCAL_RANK", "0")))
+    try:
+        count = int(os.environ.get("WORLD_SIZE", "1"))
+        if count == 1:
+            return Ranks()
+        ranks = Ranks(int(os.environ["RANK"]), count, int(os.environ.get("LOCAL_RANK", "0")))
+    except (KeyError, ValueError) as error:
+        raise UsageError(
+            f"WORLD_SIZE is set as by torchrun, but not all is ({error}); use torchrun, or unset it"
+        ) from error
     if torch.cuda.is_available():
         torch.cuda.set_device(ranks.local % torch.cuda.device_count())
     if not torch.distributed.is_initialized():  # several runs of one command share the group

@@ -1,5 +1,6 @@
 """One model trained on all subjects, for new clips, with a card that says what to expect of it."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def write_model_card(path: Path, config: dict[str, Any], summary: dict[str, Any]
     final, settings = summary["final_epoch"], config["settings"]
     low, high = final["interval_95"]["accuracy"]
     caches = "\n".join(
-        f"- {cache['dataset']}: content {cache['content_digest']}. {cache['licence_notice']}"
+        f"- {_plain(cache['dataset'])}: content {cache['content_digest']}. {_plain(cache['licence_notice'])}"
         for cache in config["caches"]
     )
     warning = (
@@ -33,7 +34,7 @@ def write_model_card(path: Path, config: dict[str, Any], summary: dict[str, Any]
         if settings["random_weights"]
         else ""
     )
-    text = f"""# Model card: {path.parent.name}
+    text = f"""# Model card: {_plain(path.parent.name)}
 
 One Motion Prompt Tuning model, trained on all {sum(config["clips"].values())} labelled clips.
 {warning}
@@ -42,7 +43,7 @@ One Motion Prompt Tuning model, trained on all {sum(config["clips"].values())} l
 No clip was left to test this very model. Trained in the same way on a part of them ({split_title(summary)}), it reached
 {final["accuracy"]:.1%} accuracy ({interval_name(summary["subjects"])} over subjects {low:.1%} to {high:.1%}),
 macro-F1 {final["macro_f1"]:.1%} and UAR {final["uar"]:.1%} on {len(summary["classes"])} classes
-({", ".join(summary["classes"])}; protocol {config["protocol"]}).
+({_plain(", ".join(summary["classes"]))}; protocol {_plain(config["protocol"])}).
 Always predicting the most frequent class would reach {summary["majority_baseline"]["accuracy"]:.1%}.
 
 ## What it is not
@@ -57,3 +58,8 @@ It must not be used to judge people.
 - backbone {settings["backbone"]}, weights {config["backbone_digest"]}
 """
     write_bytes(path, text.encode())
+
+
+def _plain(text: str) -> str:
+    """Text that stays what it is in Markdown: no link, no HTML, no formula."""
+    return re.sub(r"[\\`*\[\]<>&$]", r"\\\g<0>", text)

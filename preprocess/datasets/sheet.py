@@ -176,14 +176,13 @@ def read_lines(path: Path) -> dict[str, list[_Line]]:
             return lines
         finally:
             book.close()
-    except (InvalidFileException, zipfile.BadZipFile, SyntaxError, KeyError, OSError, ValueError) as error:
-        # SyntaxError is what the XML parser raises
+    except Exception as error:  # zlib, the XML parser and openpyxl raise whatever damaged bytes lead them to
         if isinstance(error, InvalidFileException | zipfile.BadZipFile):
             raise UsageError(
                 f"{path} is no .xlsx file (an old .xls, whatever its name?); save it as .xlsx in a spreadsheet "
                 f"program, or: soffice --headless --convert-to xlsx '{path.name}'"
             ) from error
-        raise UsageError(f"{path} cannot be read as an Excel sheet: {error}") from error
+        raise UsageError(f"{path} cannot be read as an Excel sheet: {' '.join(str(error).split())}") from error
 
 
 def _csv_lines(path: Path) -> list[list[str]]:

@@ -1,6 +1,7 @@
 """Shards, merges and readers: what goes in comes out, whichever way it went."""
 
 import multiprocessing
+import os
 import pickle
 import signal
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +16,7 @@ from flips import flip, stored_pixels
 
 from data_cache.digest import digest
 from data_cache.errors import Interrupted, InvalidFile, StaleFile, UsageError
+from data_cache.files.lock import writer_lock
 from data_cache.names import natural_key
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import validate
@@ -207,6 +209,17 @@ def test_training_opens_each_cache_once(make_cache: MakeCache, tmp_path: Path, m
     for clip in range(len(clips)):
         clips.read("motion", clip)
     assert opened == paths
+
+
+def test_the_umask_decides_who_may_read_and_write(make_cache: MakeCache, tmp_path: Path) -> None:
+    before = os.umask(0o002)
+    try:
+        path = make_cache(tmp_path / "c.h5", {"s": 1}, size=16, frames=2)
+        with writer_lock(path):
+            modes = {each.name: each.stat().st_mode & 0o777 for each in tmp_path.iterdir()}
+    finally:
+        os.umask(before)
+    assert modes.pop("c.h5.lock") & 0o600 == 0o600 and set(modes.values()) == {0o664}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import official_sets as official
 import pytest
-from official_sets import clips_of
+from official_sets import GOOD, clips_of
 
-from data_cache.errors import UsageError
+from data_cache.errors import MptError, UsageError
 from preprocess.datasets.casme2 import casme2
 from preprocess.datasets.samm import samm
 
@@ -85,3 +86,19 @@ def test_long_videos_of_samm_are_not_taken_for_its_sheet(tmp_path: Path) -> None
     official.samm_tree(tmp_path)
     official.write_sheet(tmp_path / "SAMM_LongVideos_V1_Release.xlsx", [("Subject", "Filename", "Onset")])
     assert samm(tmp_path).notes[1].startswith("annotation from SAMM_Micro_FACS_Codes_v2.xlsx")
+
+
+def test_a_damaged_sheet_is_refused_or_read_as_it_was(tmp_path: Path, rng: np.random.Generator) -> None:
+    official.casme2_tree(tmp_path, GOOD)
+    (path,) = tmp_path.glob("*.xlsx")
+    whole = path.read_bytes()
+    keys, refused = [clip.key for clip in casme2(tmp_path).clips], 0
+    for place in rng.integers(0, len(whole), 60).tolist():
+        for damaged in (whole[:place], whole[:place] + bytes([whole[place] ^ 1 << place % 8]) + whole[place + 1 :]):
+            path.write_bytes(damaged)
+            try:
+                assert {clip.key for clip in casme2(tmp_path).clips} <= set(keys)
+            except MptError as error:
+                refused += 1
+                assert error.exit_code == 2 and "\n" not in str(error)
+    assert refused > 60

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from builds import SIZE
+from builds import SIZE, same_content
 from commands import Command, MakeCache, Spawn
 
 from data_cache.errors import NoSpace
@@ -104,6 +104,27 @@ def test_a_disk_that_fills_up_during_the_build(
     assert {shard: shard.stat().st_mtime_ns for shard in before} == before, "finished shards were made again"
     assert len(list((disk / "c.h5.parts").glob("*.h5"))) == 20
     assert not list(disk.glob("c.h5.tmp-*")) and not (disk / "c.h5").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("room", [0.3, 3, 8, 14, 19.7, 25, 32, 37])
+def test_a_disk_that_is_full_at_any_level(
+    spawn: Spawn, drawn_set: Path, uninterrupted: Path, small_disk: Callable[[int], Path], room: float
+) -> None:
+    """What fits, in shards of which 20 are needed, and a cache as large as all of them."""
+    disk = small_disk(60 * cache_bytes(1, 16, 64))
+    (disk / "filler").write_bytes(bytes(int((60 - room) * cache_bytes(1, 16, 64))))
+    arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", 1, "-o", disk / "c.h5")
+    program = spawn("tests.helpers.blind_to_space", *arguments)
+    out = program.communicate(timeout=100)[0]
+    assert program.returncode == 7 and "Traceback" not in out, out
+    assert not (disk / "c.h5").exists() and not list(disk.rglob("*.tmp-*"))
+    (disk / "filler").unlink()
+    program = spawn("mpt-preprocess", *arguments)
+    out = program.communicate(timeout=100)[0]
+    assert program.returncode == 0, out
+    assert same_content(disk / "c.h5", uninterrupted)
+    assert {path.name for path in disk.iterdir()} == {"c.h5", "c.h5.sha256"}
 
 
 def test_too_little_space_is_said_before_anything_is_written(

@@ -186,27 +186,25 @@ VALUES: tuple[Any, ...] = (None, [], {}, "\x1b[2J../x", -1, 10**40, [[]], True, 
 def test_a_crafted_record(command: Command, finished: Path, run: Path, tmp_path: Path, name: str) -> None:
     """Any value replaced by one of another kind: refused, or of no consequence."""
     other, original = shutil.copytree(run, tmp_path / "other"), (run / name).read_bytes()
+    accepted = 0
     for number, place in enumerate(places(json.loads(original))):
-        for value in (VALUES[number % len(VALUES)], VALUES[(3 * number + 1) % len(VALUES)]):
 
-            def change(values: Any, place: tuple[Any, ...] = place, value: Any = value) -> None:
-                for part in place[:-1]:
-                    values = values[part]
-                values[place[-1]] = value
+        def change(values: Any, place: tuple[Any, ...] = place, number: int = number) -> None:
+            for part in place[:-1]:
+                values = values[part]
+            values[place[-1]] = VALUES[number % len(VALUES)]
 
-            (run / name).write_bytes(original)
-            rewrite(run / name, change)
-            for typed in (
-                ("mpt-compare", run, other),
-                ("mpt-report", run, "--no-images"),
-                ("mpt-predict", finished / "sound.h5", "--run", run, "--device", "cpu"),
-            ):
-                done = command(*typed)
-                said = done.out + done.err
-                assert done.code in (0, 2, 4), f"{place} = {value!r}: {typed[0]} {done.code} {said}"
-                assert "Traceback" not in said and "\x1b" not in said, said
-            assert {path.name for path in tmp_path.iterdir()} <= {"run", "other", "predictions"}
-            shutil.rmtree(run / "report", ignore_errors=True)
+        (run / name).write_bytes(original)
+        rewrite(run / name, change)
+        outcomes = [command("mpt-compare", run, other)]
+        outcomes.append(command("mpt-predict", finished / "sound.h5", "--run", run, "--device", "cpu", "--fold", "s2"))
+        accepted += outcomes[0].code == 0
+        if outcomes[0].code == 0 and accepted % 5 == 1:
+            outcomes.append(command("mpt-report", run, "--no-images"))
+        for done in outcomes:
+            assert done.code in (0, 2, 4), f"{place}: {done.code} {done.err}"
+            assert "Traceback" not in done.out + done.err and "\x1b" not in done.out + done.err, done.err
+        assert {path.name for path in tmp_path.iterdir()} <= {"run", "other", "predictions"}
 
 
 CSV = {
@@ -217,6 +215,9 @@ CSV = {
     "an unknown class": b"dataset,subject,clip,true,predicted\nd,s,c,evil,evil\n",
     "an unclosed quote": b'dataset,subject,"clip\n' * 3,
     "a NUL": b"dataset,subject,clip\0,true\n",
+    "a formula": b"dataset,subject,clip,true,predicted,{logits}\n=1+1,s1,c,disgust,disgust,{zeros}\n",
+    "a name that turns text": "dataset,subject,clip,true,predicted,{logits}\n"
+    "d,a\u202eb,c,disgust,disgust,{zeros}\n".encode(),
     "no rows": b"dataset,subject,clip,true,predicted,logit_disgust\n",
     "a table of 10**6 lines": b"dataset\n" * 10**6,
 }
@@ -237,7 +238,12 @@ TRACES: dict[str, bytes] = {
 def test_a_crafted_table_or_trace(command: Command, run: Path, tmp_path: Path, kind: str) -> None:
     record, suffix = run / "folds/demo__s1.json", ".csv" if kind in CSV else ".safetensors"
     path = record.with_suffix(suffix)
-    path.write_bytes((CSV | TRACES)[kind])
+    classes = json.loads((run / "config.json").read_text())["classes"]
+    columns = {b"{logits}": ",".join(f"logit_{name}" for name in classes), b"{zeros}": ",".join("0" for _ in classes)}
+    data = (CSV | TRACES)[kind]
+    for place, text in columns.items() if kind in CSV else ():
+        data = data.replace(place, text.encode())
+    path.write_bytes(data)
     rewrite(record, lambda values: values["sha256"].update({f"folds/{path.name}": file_sha256(path)}))
     done = command("mpt-compare", run, run)
     assert done.code == 4 and len(done.err.splitlines()) == 1, done.err

@@ -91,6 +91,7 @@ def test_a_fold_of_a_run_with_other_settings_is_refused(command: Command, cache:
 
 def test_a_damaged_fold_is_trained_again(command: Command, cache: Path, run: RunFolder) -> None:
     before = logits_of(run.path)
+    (run.path / "folds/a.csv.tmp-1").touch()
     for path in (*run.path.rglob("demo__sub02.*"), run.path / "summary.json"):
         path.unlink()
     assert command("mpt-train", "--cache", cache, *QUICK, "--name", "x").code == 0
@@ -203,6 +204,18 @@ def test_an_interrupted_training_says_what_is_kept(
     kept = len(list((tmp_path / "runs/z/folds").glob("*.json")))
     assert process.returncode == 130 and f"{kept} of 3 folds are kept" in said and "Traceback" not in said, said
     assert not (tmp_path / "runs/z.lock").exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "code"), [({"WORLD_SIZE": "2"}, 2), ({"WORLD_SIZE": "x"}, 2), ({"RANK": "3"}, 0)]
+)
+def test_half_of_what_torchrun_sets(
+    command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], code: int
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    done = command("mpt-train", "--cache", cache, *QUICK, "--epochs", 1)
+    assert done.code == code and ("WORLD_SIZE" in done.err if code else "final epoch" in done.out), done.err
 
 
 def test_free_memory_counts_what_pytorch_holds_in_reserve(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -145,6 +145,8 @@ class RunFolder:
         else:
             write_record(self.path / "config.json", config)
         write_record(self.path / "env.json", environment)
+        for leftover in self.path.rglob("*.tmp-*"):  # of a process that was killed; the lock is held
+            leftover.unlink(missing_ok=True)
         return self.is_finished
 
     @property
