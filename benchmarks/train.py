@@ -71,7 +71,7 @@ class Trainer:
         self.optimiser = FoldAdam(list(trained_parameters(self.model).values()), folds, config.lr)
         self.inputs = random_inputs(shape, folds, BATCH, device)
         self.labels = torch.randint(0, shape.classes, (folds * BATCH,), device=device)
-        self.everyone = torch.ones(folds, dtype=torch.bool)
+        self.everyone = np.ones(folds, bool)
 
     def step(self) -> None:
         """Forward, backward, Adam."""
