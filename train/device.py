@@ -3,11 +3,7 @@
 import atexit
 import os
 import platform
-import signal
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -56,19 +52,6 @@ def free_memory(device: torch.device) -> int:
         except (OSError, ValueError):  # no such file, or "max"
             continue
     return max(0, free)
-
-
-@contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """While the block runs, SIGTERM (a scheduler's warning) does what Ctrl-C does; in the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def make_deterministic() -> None:

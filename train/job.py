@@ -1,15 +1,20 @@
 """A whole run: a task and settings in, a run folder with all folds and the summary out."""
 
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from threading import Event
 from typing import Any
 
 import numpy as np
 import torch
 
+from data_cache import __version__
 from data_cache.console.commandline import progress
+from data_cache.console.interrupt import stop_request
+from data_cache.digest import digest
 from data_cache.errors import Interrupted, UsageError, typed_command
 from data_cache.files.checksum import file_sha256
 from train import final
@@ -20,17 +25,8 @@ from train.data.clips import ClipPixels
 from train.data.folds import Fold
 from train.data.stream import Stream, open_stream
 from train.data.task import Task
-from train.device import (
-    Ranks,
-    choose_device,
-    describe_environment,
-    free_memory,
-    join_ranks,
-    leads,
-    make_deterministic,
-    sigterm_interrupts,
-)
-from train.group import Scalars, train_group
+from train.device import Ranks, choose_device, describe_environment, free_memory, join_ranks, leads, make_deterministic
+from train.group import Keeper, Scalars, train_group
 from train.loop import EpochReport, fit, require_finite
 from train.model.backbone import Backbone
 from train.model.build import build_model
@@ -40,7 +36,8 @@ from train.results.checkpoint import CheckpointCard, save_fold
 from train.results.fold_record import write_record
 from train.results.run_folder import RunFolder
 from train.results.summary import summarise
-from train.trace import write_overview
+from train.results.unfinished import Groups
+from train.trace import shown_fold, write_overview
 
 log = logging.getLogger(__name__)
 
@@ -102,7 +99,7 @@ def _run(job: _Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] |
     mine = chosen[ranks.rank :: ranks.count]
     waiting = [fold for fold in mine if not folder.finished(fold.name)]
     if waiting:
-        _train_folds(job, waiting)
+        _train_folds(job, mine, waiting)
     ranks.barrier()
     missing = [fold.name for fold in task.folds if not folder.finished(fold.name)]
     if missing:
@@ -134,74 +131,99 @@ def choose_folds(folds: Sequence[Fold], execution: Execution) -> list[Fold]:
     return chosen
 
 
-def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
-    config, task = job.config, job.task
+def _train_folds(job: _Job, mine: Sequence[Fold], waiting: Sequence[Fold]) -> None:
+    config, task, ranks = job.config, job.task, job.ranks
     trained = sum(p.numel() for p in trained_parameters(build_model(config, job.backbone, task.shape, [0])).values())
-    used = sorted({clip for fold in waiting for clip in (*fold.train, *fold.test)})
+    used = sorted({clip for fold in mine for clip in (*fold.train, *fold.test)})  # a group may hold finished folds
     stream = open_stream(_pixels(job), used, job.device, job.execution)
     if config.tuning == "prompt":
         job.backbone.to(job.device)  # like the clips, in its place before the rest of the memory is divided
     per_fold = bytes_per_fold(config, job.backbone, task.shape, trained, job.device)
-    at_once = folds_at_once(config, job.execution, per_fold, free_memory(job.device), len(waiting))
+    groups = Groups(
+        job.folder.unfinished(f"groups-{ranks.rank}of{ranks.count}").with_suffix(".json"), job.execution.folds_at_once
+    )
+    at_once = groups.at_once or folds_at_once(config, job.execution, per_fold, free_memory(job.device), len(waiting))
     log.info(f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}")
-    scalars, left = Scalars(job.folder.path, job.ranks.rank), list(waiting)
+    scalars, by_name = Scalars(job.folder.path, ranks.rank), {fold.name: fold for fold in mine}
+    left = groups.plan([fold.name for fold in waiting], by_name, at_once)
+    total, keeper = sum(map(len, left)) * config.epochs, None
     try:
-        with sigterm_interrupts(), progress("training", len(left) * config.epochs, "fold-epochs") as advance:
+        with stop_request() as stop, progress("training", total, "fold-epochs") as advance:
             while left:
-                if _fits(job, left[:at_once], stream, scalars, advance):
-                    left = left[at_once:]
-                elif at_once == 1:
+                group, keeper = [by_name[name] for name in left[0]], _keeper(job, left[0], stop)
+                if _fits(job, group, stream, scalars, advance, keeper):
+                    left = left[1:]
+                elif len(group) == 1 or job.execution.deterministic:
                     raise UsageError(
-                        f"out of memory on {job.device} with a single fold; try a smaller --batch-size, or "
-                        "--cache-mode stream, and with several processes on it a lower --folds-at-once for each"
+                        f"out of memory on {job.device} with {len(group)} folds; try a smaller --batch-size, "
+                        "--cache-mode stream or a lower --folds-at-once, for each of several processes on it"
                     )
                 else:
-                    at_once = (min(at_once, len(left)) + 1) // 2
+                    at_once = (len(group) + 1) // 2
                     log.info(f"out of memory on {job.device}; going on with {at_once} folds at a time")
+                    names = [name for names in left for name in names if not job.folder.finished(name)]
+                    left = groups.plan(names, (), at_once)
+                if stop.is_set():
+                    raise KeyboardInterrupt
     except KeyboardInterrupt:
         folds = job.task.folds
-        kept = sum(job.folder.finished(fold.name) for fold in folds)
+        finished = sum(job.folder.finished(fold.name) for fold in folds)
+        more = f", and so is {keeper.kept}" if keeper and keeper.kept else "; those in training start anew"
         raise Interrupted(
-            f"interrupted; {kept} of {len(folds)} folds are kept, those in training start anew. "
-            f"Start again with: {typed_command()}"
+            f"interrupted; {finished} of {len(folds)} folds are kept{more}. Start again with: {typed_command()}"
         ) from None
 
 
-def _fits(job: _Job, group: list[Fold], stream: Stream, scalars: Scalars, advance: Callable[[int, str], None]) -> bool:
+def _keeper(job: _Job, names: Sequence[str], stop: Event) -> Keeper:
+    """What keeps the group of the folds called `names`."""
+    about = {"folds": list(names), "epochs": job.config.epochs, "config": digest(job.folder.config)}
+    about["version"] = __version__  # another may order the weights in another way
+    return Keeper(job.folder.unfinished(names[0]), about, job.execution.save_every, stop)
+
+
+def _fits(
+    job: _Job, group: list[Fold], stream: Stream, scalars: Scalars, advance: Callable[[int, str], None], keeper: Keeper
+) -> bool:
     """Train and store a group; False, and nothing stored, if the memory of the device does not suffice."""
     try:
-        _train_group(job, group, stream, scalars, advance)
+        _train_group(job, group, stream, scalars, advance, keeper)
     except torch.OutOfMemoryError:
         fits = False
     else:
         fits = True
     if not fits:  # only now is the failed attempt forgotten
         torch.cuda.empty_cache()
+    keeper.forget()
     return fits
 
 
 def _train_group(
-    job: _Job, group: list[Fold], stream: Stream, scalars: Scalars, advance: Callable[[int, str], None]
+    job: _Job, group: list[Fold], stream: Stream, scalars: Scalars, advance: Callable[[int, str], None], keeper: Keeper
 ) -> None:
-    config, task = job.config, job.task
+    config, task, shown = job.config, job.task, 0
 
     def after_epoch(report: EpochReport, speed: float) -> None:
+        nonlocal shown
         scalars.write(report, [fold.name for fold in group], speed)
         loss, accuracy = report.loss.mean(), report.accuracy.mean()
         note = f"epoch {report.epoch}/{config.epochs}  loss {loss:.3f}  train acc {accuracy:.0%}"
-        advance(len(group), f"{note}  {speed:.0f} clips/s")
+        advance(len(group) * (report.epoch - shown), f"{note}  {speed:.0f} clips/s")
+        shown = report.epoch
 
     fresh = job.backbone if config.tuning == "prompt" else build_backbone(config, task.clips.size)
     model = build_model(config, fresh, task.shape, [fold.seed(config.seed) for fold in group]).to(job.device)
     if job.execution.compile:
         model.compile()
-    results = train_group(task, group, config, model, stream, after_epoch)
-    overview = job.folder.path / "overview.safetensors"
-    shown = write_overview(overview, task, group, model, stream, config)
+    results = train_group(task, group, config, model, stream, after_epoch, keeper)
     for fold, result in enumerate(results):
+        if job.folder.finished(result.name):
+            continue  # written by an attempt that was killed among these files
         if job.execution.checkpoints and config.tuning == "prompt":
             save_fold(job.folder.checkpoint(result.name), model, fold, job.card)
-        beside = [overview] if result.name == shown else []
+        beside = []
+        if result.name == shown_fold(task).name:
+            beside = [job.folder.path / "overview.safetensors"]
+            write_overview(beside[0], task, group, model, stream, config)
         job.folder.write_fold(result, task.labelling.classes, [fold.name for fold in group], beside)
 
 
@@ -216,18 +238,20 @@ def _train_final_model(job: _Job) -> None:
     data = final.all_clips(task, config.seed)
     stream = open_stream(_pixels(job), data.clips.tolist(), job.device, job.execution)
     model = build_model(config, job.backbone, task.shape, [data.seed]).to(job.device)
-    with progress("training the final model", config.epochs, "epochs") as advance:
+    with stop_request() as stop, progress("training the final model", config.epochs, "epochs") as advance:
+        keeper = _keeper(job, [final.NAME], stop)
 
         def after_epoch(report: EpochReport) -> None:
             require_finite(report, [np.zeros(0)], [final.NAME], config)
             stream.require_unchanged()
             advance(1, f"loss {report.loss[0]:.3f}")
 
-        fit(model, stream, [data], config, after_epoch)
+        fit(model, stream, [data], config, after_epoch, keeper.after_step, keeper.start())
     path = job.folder.checkpoint(final.NAME)
     save_fold(path, model, 0, job.card)
     write_record(path.with_suffix(".json"), {"sha256": {f"checkpoints/{path.name}": file_sha256(path)}})
     final.write_model_card(job.folder.path / "MODEL_CARD.md", job.folder.config, job.folder.summary)
+    shutil.rmtree(job.folder.path / "unfinished", ignore_errors=True)
 
 
 def _description(task: Task, config: TrainConfig, card: CheckpointCard) -> dict[str, Any]:

@@ -5,6 +5,7 @@ runs/<name>/config.json  env.json
             folds/<fold>.safetensors  features and kernels of the tested clips
             folds/<fold>.json         written last: the fold is done when it is there
             checkpoints/<fold>.safetensors
+            unfinished/               folds that are still in training
             overview.safetensors  summary.json  report/
 """
 
@@ -157,6 +158,10 @@ class RunFolder:
         """Where a fold's trained weights are."""
         return self._place("checkpoints", name, ".safetensors")
 
+    def unfinished(self, name: str) -> Path:
+        """Where the state of a group is while it trains, called by its first fold."""
+        return self._place("unfinished", name, ".safetensors")
+
     def check_checkpoint(self, name: str) -> None:
         """Compare a checkpoint with the hash that was noted when it was written.
 
@@ -188,7 +193,8 @@ class RunFolder:
         )
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Store the scores; the run is finished then."""
+        """Store the scores; the run is finished then, and what was in training is forgotten."""
+        shutil.rmtree(self.path / "unfinished", ignore_errors=True)
         write_record(self.path / "summary.json", summary)
 
     def read_folds(self) -> list[FoldResult]:
