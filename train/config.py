@@ -128,6 +128,11 @@ class Execution:
     workers: int = _execution(2, "reading processes for --cache-mode stream", minimum=1, maximum=64)
     compile: bool = _execution(False, "compile the model with torch.compile")
     deterministic: bool = _execution(False, "only deterministic kernels; slower on a GPU")
+    save_every: float = _execution(
+        5.0,
+        "minutes after which folds in training are written to disk, to go on from there; 0 for every step",
+        minimum=0,
+    )
     checkpoints: bool = _execution(True, "keep the trained weights of each fold (not with --tuning full or probe)")
     final: bool = _execution(
         False, "also train one model on all subjects, for use on new clips, and write its model card"

@@ -4,11 +4,9 @@ import atexit
 import logging
 import os
 import platform
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
@@ -102,19 +100,6 @@ def _memory_limits() -> Iterator[int]:
         for file in (_CGROUP / place / "memory.max", _CGROUP / "memory" / place / "memory.limit_in_bytes"):
             with suppress(OSError, ValueError):  # no such file (versions 2 and 1 differ), or "max"
                 yield int(file.read_text(encoding="ascii"))
-
-
-@contextmanager
-def sigterm_interrupts() -> Iterator[None]:
-    """While the block runs, SIGTERM (a scheduler's warning) does what Ctrl-C does; in the main thread only."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def make_deterministic() -> None:

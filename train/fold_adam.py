@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -33,7 +34,7 @@ class FoldAdam:
         self.values = torch.cat([parameter.detach().reshape(folds, -1) for parameter in parameters], 1)  # (F, P)
         self.first = torch.zeros_like(self.values)
         self.second = torch.zeros_like(self.values)
-        self.steps = torch.zeros(folds, dtype=torch.float64)
+        self.steps = np.zeros(folds)
         start = 0
         for parameter in parameters:
             end = start + parameter.numel() // folds
@@ -45,19 +46,29 @@ class FoldAdam:
         for parameter in self.parameters:
             parameter.grad = None
 
-    @torch.no_grad()
-    def step(self, active: Tensor, lr_scale: Tensor | float = 1.0) -> None:
-        """One step.
+    def rates(self, active: np.ndarray, lr_scale: np.ndarray | float = 1.0) -> Tensor:
+        """What the next S steps need to know: learning rate, correction of the second moment, 1 where a fold moves.
 
         Args:
-            active: (F,) bool on the CPU; where false, the fold stands still.
-            lr_scale: factor on the learning rate, one for all folds or (F,).
+            active: (S, F) bool; where false, the fold stands still.
+            lr_scale: factor on the learning rate, one for all or (S, F).
+
+        Returns:
+            (S, 3, F), on the CPU.
         """
         beta1, beta2 = self.betas
+        taken = np.maximum(self.steps + active.cumsum(0), 1)
+        rows = self.lr * lr_scale / (1 - beta1**taken), np.sqrt(1 - beta2**taken), active
+        return torch.from_numpy(np.stack(rows, 1)).to(self.values.dtype)
+
+    @torch.no_grad()
+    def step(self, active: np.ndarray, rates: Tensor | None = None) -> None:
+        """One step of the folds that are `active`, (F,) bool, with its `rates`, (3, F) where the parameters are."""
+        if rates is None:
+            rates = self.rates(active[None])[0].to(self.values.device)
+        rate, correction, moving = rates[..., None]  # (F, 1) each
+        beta1, beta2 = self.betas
         self.steps += active
-        taken = self.steps.clamp(min=1)
-        rate = self._column(self.lr * lr_scale / (1 - beta1**taken))
-        correction = self._column((1 - beta2**taken).sqrt())
         gradient = torch.cat([self._gradient(parameter) for parameter in self.parameters], 1)  # (F, P)
         first = torch.lerp(self.first, gradient, 1 - beta1)
         second = torch.addcmul(self.second * beta2, gradient, gradient, value=1 - beta2)
@@ -66,19 +77,15 @@ class FoldAdam:
             self.first, self.second = first, second
             self.values.sub_(change)
             return
-        moving = active.to(self.values.device)[:, None]
-        self.first = torch.where(moving, first, self.first)
-        self.second = torch.where(moving, second, self.second)
-        self.values.sub_(torch.where(moving, change, 0))
+        moves = moving > 0
+        self.first = torch.where(moves, first, self.first)
+        self.second = torch.where(moves, second, self.second)
+        self.values.sub_(torch.where(moves, change, 0))
 
     def _gradient(self, parameter: nn.Parameter) -> Tensor:
         """(F, p); zero where nothing reached the parameter, which then stays."""
         gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
         return gradient.reshape(len(self.steps), -1)
-
-    def _column(self, per_fold: Tensor) -> Tensor:
-        """(F,) float64 → (F, 1) where and as the parameters are."""
-        return per_fold.to(self.values.device, self.values.dtype)[:, None]
 
 
 def _view(columns: Tensor, parameter: Tensor) -> Tensor:

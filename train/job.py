@@ -1,16 +1,21 @@
 """A whole run: a task and settings in, a run folder with all folds and the summary out."""
 
 import logging
+import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import numpy as np
 import torch
 
+from data_cache import __version__
 from data_cache.console.commandline import progress
+from data_cache.console.interrupt import stop_request
+from data_cache.digest import digest
 from data_cache.errors import Interrupted, UsageError, typed_command
 from data_cache.files.checksum import file_sha256
 from train import final, null
@@ -31,9 +36,8 @@ from train.device import (
     leads,
     make_deterministic,
     shrinking,
-    sigterm_interrupts,
 )
-from train.group import Scalars, train_group
+from train.group import Keeper, Scalars, train_group
 from train.loop import EpochReport, fit, require_finite
 from train.model.backbone import Backbone
 from train.model.build import build_model
@@ -45,7 +49,8 @@ from train.results.checkpoint import CheckpointCard, save_fold
 from train.results.fold_record import FoldResult, write_record
 from train.results.run_folder import RunFolder
 from train.results.summary import summarise
-from train.trace import write_overview
+from train.results.unfinished import Groups
+from train.trace import shown_fold, write_overview
 
 log = logging.getLogger(__name__)
 _ADVICE = (
@@ -127,7 +132,7 @@ def _run(job: _Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] |
         for fold, result in zip(waiting, probe_folds(task, job.config, job.backbone, job.device, waiting), strict=True):
             _store(job, fold, result, [fold])
     elif waiting:
-        _train_folds(job, waiting)
+        _train_folds(job, mine, waiting)
     ranks.barrier()
     missing = [fold.name for fold in task.folds if not folder.finished(fold.name)]
     if missing:
@@ -161,65 +166,99 @@ def choose_folds(folds: Sequence[Fold], execution: Execution) -> list[Fold]:
     return chosen
 
 
-def _train_folds(job: _Job, waiting: Sequence[Fold]) -> None:
-    config, task = job.config, job.task
+def _train_folds(job: _Job, mine: Sequence[Fold], waiting: Sequence[Fold]) -> None:
+    config, task, ranks = job.config, job.task, job.ranks
     trained = sum(p.numel() for p in trained_parameters(build_model(config, job.backbone, task.shape, [0])).values())
-    used = sorted({clip for fold in waiting for clip in (*fold.train, *fold.test)})
+    used = sorted({clip for fold in mine for clip in (*fold.train, *fold.test)})  # a group may hold finished folds
     stream = open_stream(_pixels(job), used, job.device, job.execution)
     if config.tuning == "prompt":
         job.backbone.to(job.device)  # like the clips, in its place before the rest of the memory is divided
     per_fold = bytes_per_fold(config, job.backbone, task.shape, trained, job.device)
-    at_once = folds_at_once(config, job.execution, per_fold, free_memory(job.device), len(waiting))
+    groups = Groups(
+        job.folder.unfinished(f"groups-{ranks.rank}of{ranks.count}").with_suffix(".json"), job.execution.folds_at_once
+    )
+    at_once = groups.at_once or folds_at_once(config, job.execution, per_fold, free_memory(job.device), len(waiting))
     log.info(
         f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}, into "
         f"{job.folder.path}"
     )
     if leads() and (seconds := estimate_seconds(task, waiting, config, at_once, job.device)):
-        log.info(time_line(seconds / job.ranks.count, str(job.device)))
-    scalars, left = Scalars(job.folder.path, job.ranks.rank), list(waiting)
+        log.info(time_line(seconds / ranks.count, str(job.device)))
+    scalars, by_name = Scalars(job.folder.path, ranks.rank), {fold.name: fold for fold in mine}
+    left = groups.plan([fold.name for fold in waiting], by_name, at_once)
+    total, keeper = sum(map(len, left)) * config.epochs, None
     try:
-        with sigterm_interrupts(), progress("training", len(left) * config.epochs, "fold-epochs") as advance:
+        with stop_request() as stop, progress("training", total, "fold-epochs") as advance:
 
-            def attempt(size: int) -> int:
-                _train_group(job, left[:size], stream, scalars, advance)
-                return size
+            def attempt(size: int) -> None:
+                nonlocal left, keeper
+                if size < len(left[0]):  # memory did not suffice for more
+                    names = [name for group in left for name in group if not job.folder.finished(name)]
+                    left = groups.plan(names, (), size)
+                keeper = _keeper(job, left[0], stop)
+                try:
+                    _train_group(job, [by_name[name] for name in left[0]], stream, scalars, advance, keeper)
+                except torch.OutOfMemoryError:
+                    keeper.forget()
+                    if job.execution.deterministic:
+                        raise UsageError(
+                            f"out of memory on {job.device} with {size} folds, which --deterministic keeps together; "
+                            "give a lower --folds-at-once"
+                        ) from None
+                    raise
+                keeper.forget()
 
             while left:
-                at_once = shrinking(attempt, min(at_once, len(left)), "fold", job.device, _ADVICE)
-                left = left[at_once:]
+                shrinking(attempt, len(left[0]), "fold", job.device, _ADVICE)
+                left = left[1:]
+                if stop.is_set():
+                    raise KeyboardInterrupt
     except KeyboardInterrupt:
         folds = job.task.folds
-        kept = sum(job.folder.finished(fold.name) for fold in folds)
+        finished = sum(job.folder.finished(fold.name) for fold in folds)
+        more = f", and so is {keeper.kept}" if keeper and keeper.kept else "; those in training start anew"
         raise Interrupted(
-            f"interrupted; {kept} of {len(folds)} folds are kept, those in training start anew. "
-            f"Start again with: {typed_command()}"
+            f"interrupted; {finished} of {len(folds)} folds are kept{more}. Start again with: {typed_command()}"
         ) from None
     finally:
         stream.close()
 
 
+def _keeper(job: _Job, names: Sequence[str], stop: Event) -> Keeper:
+    """What keeps the group of the folds called `names`."""
+    about = {"folds": list(names), "epochs": job.config.epochs, "config": digest(job.folder.config)}
+    about["version"] = __version__  # another may order the weights in another way
+    return Keeper(job.folder.unfinished(names[0]), about, job.execution.save_every, stop)
+
+
 def _train_group(
-    job: _Job, group: list[Fold], stream: Stream, scalars: Scalars, advance: Callable[[int, str], None]
+    job: _Job, group: list[Fold], stream: Stream, scalars: Scalars, advance: Callable[[int, str], None], keeper: Keeper
 ) -> None:
-    config, task = job.config, job.task
+    config, task, shown = job.config, job.task, 0
 
     def after_epoch(report: EpochReport, speed: float) -> None:
+        nonlocal shown
         scalars.write(report, [fold.name for fold in group], speed)
         loss, accuracy = report.loss.mean(), report.accuracy.mean()
         note = f"epoch {report.epoch}/{config.epochs}  loss {loss:.3f}  train acc {accuracy:.0%}"
-        advance(len(group), f"{note}  {speed:.0f} clips/s")
+        advance(len(group) * (report.epoch - shown), f"{note}  {speed:.0f} clips/s")
+        shown = report.epoch
 
     fresh = job.backbone if config.tuning == "prompt" else build_backbone(config, task.clips.size)
     model = build_model(config, fresh, task.shape, [fold.seed(config.seed) for fold in group]).to(job.device)
     if job.execution.compile:
         model.compile()
-    results = train_group(task, group, config, model, stream, after_epoch)
-    overview = job.folder.path / "overview.safetensors"
-    shown = write_overview(overview, task, group, model, stream, config)
+    results = train_group(task, group, config, model, stream, after_epoch, keeper)
     for fold, result in enumerate(results):
+        if job.folder.finished(result.name):
+            continue  # written by an attempt that was killed among these files
         if job.execution.checkpoints and config.tuning == "prompt" and not group[fold].shuffle:
             save_fold(job.folder.checkpoint(result.name), model, fold, job.card)
-        _store(job, group[fold], result, group, [overview] if result.name == shown else [])
+        beside = []
+        if result.name == shown_fold(task).name:
+            beside = [job.folder.path / "overview.safetensors"]
+            write_overview(beside[0], task, group, model, stream, config)
+        _store(job, group[fold], result, group, beside)
 
 
 def _store(job: _Job, fold: Fold, result: FoldResult, group: Sequence[Fold], beside: Sequence[Path] = ()) -> None:
@@ -240,7 +279,8 @@ def _train_final_model(job: _Job) -> None:
     data = final.all_clips(task, config.seed)
     stream = open_stream(_pixels(job), data.clips.tolist(), job.device, job.execution)
     model = build_model(config, job.backbone, task.shape, [data.seed]).to(job.device)
-    with progress("training the final model", config.epochs, "epochs") as advance:
+    with stop_request() as stop, progress("training the final model", config.epochs, "epochs") as advance:
+        keeper = _keeper(job, [final.NAME], stop)
 
         def after_epoch(report: EpochReport) -> None:
             require_finite(report, [np.zeros(0)], [final.NAME], config)
@@ -248,11 +288,16 @@ def _train_final_model(job: _Job) -> None:
             advance(1, f"loss {report.loss[0]:.3f}")
 
         with closing(stream):
-            shrinking(lambda _: fit(model, stream, [data], config, after_epoch), 1, "model", job.device, _ADVICE)
+            state = keeper.start()
+            shrinking(
+                lambda _: fit(model, stream, [data], config, after_epoch, keeper.after_step, state),
+                *(1, "model", job.device, _ADVICE),
+            )
     path = job.folder.checkpoint(final.NAME)
     save_fold(path, model, 0, job.card)
     write_record(path.with_suffix(".json"), {"sha256": {f"checkpoints/{path.name}": file_sha256(path)}})
     final.write_model_card(job.folder.path / "MODEL_CARD.md", job.folder.config, job.folder.summary)
+    shutil.rmtree(job.folder.path / "unfinished", ignore_errors=True)
 
 
 def _description(task: Task, config: TrainConfig, card: CheckpointCard) -> dict[str, Any]:

@@ -5,9 +5,9 @@ shared, and it has no state. So any grouping of folds gives the same result, to 
 `fit` is given training clips and their labels; it never sees a test clip.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -69,26 +69,78 @@ class EpochReport:
     clips: int
 
 
+@dataclass
+class Progress:
+    """How far a training is: with the frozen weights, and the settings, all that `fit` needs to go on.
+
+    What is random is drawn anew in each epoch, from its number and the seeds.
+
+    Attributes:
+        optimiser: has the trained weights.
+        epoch: epochs that are over.
+        sums: of each step since then, (2, F): loss and hits, summed over clips.
+    """
+
+    optimiser: FoldAdam
+    epoch: int = 0
+    sums: list[Tensor] = field(default_factory=list)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """The state, for `restore`."""
+        adam = self.optimiser
+        tensors = {"values": adam.values, "first": adam.first, "second": adam.second}
+        if self.sums:
+            tensors["sums"] = torch.stack(self.sums)
+        numbers = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+        return {**numbers, "steps": adam.steps, "epoch": np.array([self.epoch])}
+
+    def restore(self, stored: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `arrays` gave."""
+        adam = self.optimiser
+        for name in ("values", "first", "second"):
+            getattr(adam, name).copy_(torch.from_numpy(stored[name]))
+        adam.steps, self.epoch = stored["steps"], int(stored["epoch"][0])
+        self.sums = list(torch.from_numpy(stored["sums"]).to(adam.values)) if "sums" in stored else []
+
+
 def fit(
     model: MPT,
     stream: Stream,
     folds: Sequence[FoldData],
     config: TrainConfig,
     on_epoch: Callable[[EpochReport], None] = lambda report: None,
+    on_step: Callable[[Progress], None] = lambda progress: None,
+    start: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Train `model`, which has as many folds as there are entries in `folds`, in place."""
-    optimiser = FoldAdam(list(trained_parameters(model).values()), len(folds), config.lr)
-    schedule = SCHEDULES[config.schedule]
+    """Train `model`, which has as many folds as there are entries in `folds`, in place.
+
+    Nothing leaves the device before an epoch ends, so that the CPU runs ahead of it.
+
+    Args:
+        on_epoch: called after every epoch.
+        on_step: called after every step; it may stop the training with an exception.
+        start: `Progress.arrays` of an earlier call, to go on from there.
+    """
+    progress = Progress(FoldAdam(list(trained_parameters(model).values()), len(folds), config.lr))
+    if start is not None:
+        progress.restore(start)
+    optimiser, schedule = progress.optimiser, SCHEDULES[config.schedule]
     sizes = np.array([len(fold.clips) for fold in folds])
-    total_steps = torch.from_numpy(-(-sizes // config.batch_size) * config.epochs).double()
+    total_steps = -(-sizes // config.batch_size) * config.epochs
     class_weights = _class_weights(folds, model.head.weight.shape[-1], config).to(model.head.weight)
     model.train()
-    for epoch in range(1, config.epochs + 1):
-        losses, hits = np.zeros(len(folds)), np.zeros(len(folds))
-        plan = list(epoch_steps(folds, config, epoch))
-        for step, inputs in zip(plan, stream.steps([step.request for step in plan]), strict=True):
-            labels = torch.from_numpy(step.labels).to(stream.device)  # (F, B)
-            present = torch.from_numpy(step.present).to(class_weights)
+    while progress.epoch < config.epochs:
+        plan, done = list(epoch_steps(folds, config, progress.epoch + 1)), len(progress.sums)
+        active = np.stack([step.present.any(1) for step in plan])[done:]  # (S, F)
+        taken = optimiser.steps + active.cumsum(0) - active
+        coming = (np.stack([step.labels for step in plan]), np.stack([step.present for step in plan]))
+        of_labels, of_present, rates = stream.upload(
+            [*map(torch.from_numpy, coming), optimiser.rates(active, schedule(taken / total_steps))]
+        )
+        steps = stream.steps([step.request for step in plan[done:]])
+        for labels, present, moving, rate, inputs in zip(
+            of_labels[done:], of_present[done:].to(class_weights), active, rates, steps, strict=True
+        ):
             share = present * class_weights.gather(1, labels)
             with precision(config, stream.device):
                 logits = model(inputs).to(model.head.weight.dtype)  # (F, B, classes)
@@ -96,10 +148,13 @@ def fit(
             fold_loss = (loss * share).sum(1) / share.sum(1).clamp(min=1e-12)
             optimiser.zero_grad()
             fold_loss.sum().backward()
-            optimiser.step(torch.from_numpy(step.present.any(1)), schedule(optimiser.steps / total_steps))
-            losses += (fold_loss.detach() * present.sum(1)).cpu().numpy()
-            hits += ((logits.detach().argmax(-1) == labels) * present).sum(1).cpu().numpy()
-        on_epoch(EpochReport(epoch, losses / sizes, hits / sizes, int(sizes.sum())))
+            optimiser.step(moving, rate)
+            right = (logits.detach().argmax(-1) == labels) * present
+            progress.sums.append(torch.stack([fold_loss.detach() * present.sum(1), right.sum(1)]))
+            on_step(progress)
+        losses, hits = torch.stack(progress.sums).cpu().numpy().sum(0, np.float64) / sizes
+        progress.epoch, progress.sums = progress.epoch + 1, []
+        on_epoch(EpochReport(progress.epoch, losses, hits, int(sizes.sum())))
 
 
 def require_finite(
@@ -200,11 +255,11 @@ def precision(config: TrainConfig, device: torch.device) -> AbstractContextManag
     return torch.autocast(device.type, torch.bfloat16, enabled=arithmetic(config.amp, device) == "bf16")
 
 
-SCHEDULES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "constant": torch.ones_like,
-    "cosine": lambda done: 0.5 * (1 + torch.cos(torch.pi * done.clamp(max=1))),
+SCHEDULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "constant": np.ones_like,
+    "cosine": lambda done: 0.5 * (1 + np.cos(np.pi * np.minimum(done, 1))),
 }
-"""Share of a fold's steps done, (F,) → factor on its learning rate."""
+"""Share of a fold's steps done → factor on its learning rate."""
 
 
 def _class_weights(folds: Sequence[FoldData], classes: int, config: TrainConfig) -> torch.Tensor:

@@ -96,20 +96,18 @@ def clip_maps(trained: Trained, clips: ClipSet, predictions: Sequence[Prediction
     return shrinking(attempt, most, "model", stream.device, "--device cpu, or a figure without --gradcam")
 
 
-def write_overview(
-    path: Path, task: Task, group: list[Fold], model: MPT, stream: Stream, config: TrainConfig
-) -> str | None:
-    """If the fold with the most test clips is in `group`, store the features of all clips under its model.
+def shown_fold(task: Task) -> Fold:
+    """The fold that the overview shows: that with the most test clips."""
+    return max(task.folds, key=lambda fold: len(fold.test))
+
+
+def write_overview(path: Path, task: Task, group: list[Fold], model: MPT, stream: Stream, config: TrainConfig) -> None:
+    """Store the features of all clips under the model of `shown_fold`, which is one of `group`.
 
     The file holds `features` (clips, D), `labels` (clips,), `test` (clips,) 0 or 1, and `fold` (1,), its
     number among all folds.
-
-    Returns:
-        The name of that fold; None if it is not in `group`.
     """
-    number, fold = max(enumerate(task.folds), key=lambda pair: len(pair[1].test))
-    if fold not in group:
-        return None
+    fold = shown_fold(task)
     clips = np.array(sorted((*fold.train, *fold.test)))
     wanted = [clips if other == fold else clips[:1] for other in group]
     features = trace_clips(model, stream, wanted, config)[group.index(fold)]["features"]
@@ -117,10 +115,9 @@ def write_overview(
         "features": features,
         "labels": task.labels(clips.tolist()),
         "test": np.isin(clips, fold.test).astype(np.uint8),
-        "fold": np.array([number]),
+        "fold": np.array([task.folds.index(fold)]),
     }
     write_bytes(path, save(arrays))
-    return fold.name
 
 
 def _mean_map(maps: Tensor) -> np.ndarray:

@@ -1,5 +1,6 @@
 """Folds trained together against a plain loop that trains each alone with nn.Linear and torch.optim.Adam."""
 
+import contextlib
 import math
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from torch.nn import functional as F
 
 from train.config import TrainConfig
 from train.data.stream import Request, Stream
-from train.loop import FoldData, epoch_steps, fit, predict
+from train.loop import FoldData, Progress, epoch_steps, fit, predict
 from train.model.backbone import Backbone
 from train.model.build import Shape, build_model
 from train.model.mpt import MPT, Inputs, trained_parameters
@@ -29,10 +30,10 @@ class Memory(Stream):
     def __init__(self, images: Tensor, motion: Tensor) -> None:
         self.images, self.motion = images, motion
         self.pixels = SimpleNamespace(whole_frames=True)  # type: ignore[assignment]
-        self.device = torch.device("cpu")
+        self.device = images.device
 
     def inputs(self, request: Request) -> Inputs:
-        return self._expand(self.images, request.clips, self.motion, request.clips, request.change)
+        return self._expand(request, self.images, request.clips, self.motion, request.clips)
 
 
 @pytest.fixture
@@ -186,6 +187,53 @@ def test_one_batch_is_learned_by_heart(tiny_vit: Make, data: tuple[Memory, np.nd
     model = build_model(config, Backbone(tiny_vit()), SHAPE, [1])
     fit(model, stream, [fold], config)
     assert (predict(model, stream, [fold.clips], config)[0].argmax(1) == labels).all()
+
+
+@pytest.mark.parametrize("settings", [{"augment": "flip+jitter"}, {"augment": "crop", "schedule": "cosine"}])
+def test_training_goes_on_from_any_step_as_if_nothing_had_happened(
+    tiny_vit: Make, data: tuple[Memory, np.ndarray], settings: dict[str, Any]
+) -> None:
+    stream, labels = data
+    folds = folds_of(labels, (37, 20, 33))  # 5, 3 and 5 steps an epoch
+    config = tiny_config(batch_size=8, epochs=3, lr=2e-3, **settings)
+
+    def run(most: int, start: dict[str, np.ndarray] | None) -> tuple[dict[str, np.ndarray], MPT, list[Any]]:
+        """Up to `most` steps; the state after the last of them, and what the epochs that ended reported."""
+        state, reports, steps = {}, [], 0
+
+        def on_step(progress: Progress) -> None:
+            nonlocal state, steps
+            steps, state = steps + 1, {name: value.copy() for name, value in progress.arrays().items()}
+            if steps == most:
+                raise KeyboardInterrupt
+
+        model = build_model(config, Backbone(tiny_vit()), SHAPE, [fold.seed for fold in folds])
+        with contextlib.suppress(KeyboardInterrupt):
+            fit(model, stream, folds, config, reports.append, on_step, start)
+        return state, model, reports
+
+    _, calm, expected = run(99, None)
+    for stop in (3, 5, 6, 14):  # within an epoch, at its last step, at the first of the next
+        state, _, before = run(stop, None)
+        _, resumed, after = run(99, state)
+        for name, value in trained_parameters(calm).items():
+            assert torch.equal(value, trained_parameters(resumed)[name]), (stop, name)
+        assert repr([*before, *after]) == repr(expected)
+
+
+def test_nothing_leaves_the_device_within_an_epoch(
+    tiny_vit: Make, data: tuple[Memory, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the device "meta" there are shapes but no numbers, so that whoever asks for one fails."""
+    monkeypatch.setattr("train.loop.precision", lambda *_: contextlib.nullcontext())
+    labels, steps = data[1], []
+    stream = Memory(data[0].images.to("meta"), data[0].motion.to("meta"))
+    folds = folds_of(labels, (37, 20, 33))
+    config = tiny_config(batch_size=8, epochs=1, augment="flip+jitter", schedule="cosine", class_weights="balanced")
+    model = build_model(config, Backbone(tiny_vit()), SHAPE, [fold.seed for fold in folds]).to("meta")
+    with pytest.raises(NotImplementedError, match="Cannot copy out of meta tensor"):
+        fit(model, stream, folds, config, on_step=steps.append)
+    assert len(steps) == 5, "all steps were made, and only then the losses were asked for"
 
 
 def test_an_epoch_shows_every_clip_once() -> None:

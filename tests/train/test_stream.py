@@ -2,6 +2,7 @@
 
 import contextlib
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -55,7 +56,15 @@ def test_worker_processes_read_the_file(cache: Path, start_method: str) -> None:
     stream = FileStream(pixels_of(cache), CPU, 2, start_method)
     check(stream, cache)
     check(stream, cache)  # a second epoch, with the same workers
+    assert stream.stack.shared
     assert torch.equal(stream.inputs(Request(CLIPS)).images, next(iter(stream.steps([Request(CLIPS)]))).images)
+
+
+def test_where_shared_memory_is_small_clips_come_through_pipes(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("train.data.stream.disk_usage", lambda _: SimpleNamespace(free=10**5))
+    stream = FileStream(pixels_of(cache), CPU, 2)
+    check(stream, cache)
+    assert not stream.stack.shared and all(isinstance(part, np.ndarray) for part in next(iter(stream.loader)))
 
 
 def test_each_clip_is_fetched_once_a_step(cache: Path) -> None:

@@ -18,6 +18,7 @@ _BLOCK_BYTES = {"bf16": (28, 33), "tf32": (48, 49), "fp32": (48, 49)}
 """Per token and channel: kept of each block for the backward pass; alive inside a block where nothing is kept."""
 _TRAINED_BYTES, _ADAM_BYTES = 16, 36  # per trained parameter: value, gradient and state; at most during Adam's step
 _SHARE = 0.6  # of the free memory; the rest is for kernels' workspaces and other users
+_FIXED = 4  # folds with --deterministic: they decide about the last bits, so they must not depend on the memory
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ def bytes_per_fold(config: TrainConfig, backbone: Backbone, shape: Shape, traine
 
 
 def folds_at_once(config: TrainConfig, execution: Execution, per_fold: int, free: int, folds: int) -> int:
-    """How many of `folds` to train together: as chosen, or as many as fit in `free` bytes."""
+    """How many of `folds` to train together: as chosen, or as many as fit in `free` bytes, or always as many."""
     if config.tuning == "full":
         return 1  # the backbone itself trains, so it cannot be shared
-    fitting = execution.folds_at_once or int(_SHARE * free / per_fold)
+    fitting = execution.folds_at_once or (_FIXED if execution.deterministic else int(_SHARE * free / per_fold))
     return max(1, min(folds, fitting))

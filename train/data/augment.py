@@ -32,6 +32,10 @@ class Change:
     top: np.ndarray
     side: np.ndarray
 
+    def packed(self) -> Tensor:
+        """All of it as numbers, (6, F, B) float32."""
+        return torch.from_numpy(np.stack(tuple(vars(self).values())).astype(np.float32))
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -71,28 +75,28 @@ AUGMENTATIONS: dict[str, Augmentation | None] = {
 }
 
 
-def apply_change(change: Change, frames: Tensor) -> Tensor:
-    """Change the frames (F, B, T, H, W, 3) uint8 of every clip alike; same shape and type."""
-    return torch.stack([_change_fold(change, frames[fold], fold) for fold in range(len(frames))])
+def apply_change(change: Change, frames: Tensor, packed: Tensor | None = None) -> Tensor:
+    """Change the frames (F, B, T, H, W, 3) uint8 of every clip alike; same shape and type.
+
+    `packed` is that of `change` where the frames are, for callers that have it there already.
+    """
+    numbers = change.packed().to(frames.device) if packed is None else packed
+    return torch.stack([_change_fold(change, frames[fold], fold, numbers[:, fold]) for fold in range(len(frames))])
 
 
-def _change_fold(change: Change, frames: Tensor, fold: int) -> Tensor:
+def _change_fold(change: Change, frames: Tensor, fold: int, numbers: Tensor) -> Tensor:
     batch, times, height, width, _ = frames.shape
-    device = frames.device
-    mirror = torch.from_numpy(change.mirror[fold]).to(device)
+    mirrored, gain, offset, left, top, side = numbers
+    mirror = mirrored > 0
     if (change.side[fold] == 1).all() and (change.gain[fold] == 1).all() and (change.offset[fold] == 0).all():
         return torch.where(mirror[:, None, None, None, None], frames.flip(3), frames)  # exact, and without floats
     pixels = frames.float().permute(0, 1, 4, 2, 3).reshape(batch, times * 3, height, width)
-    side, left, top = (
-        torch.from_numpy(getattr(change, name)[fold]).to(device).float() for name in ("side", "left", "top")
-    )
     sign = torch.where(mirror, -1.0, 1.0)
     zero = torch.zeros_like(side)
     # affine_grid maps the output square −1..1 to the crop: centre + half-width · position
     rows = [torch.stack([sign * side, zero, 2 * left + side - 1], 1), torch.stack([zero, side, 2 * top + side - 1], 1)]
     grid = F.affine_grid(torch.stack(rows, 1), [batch, 1, height, width], align_corners=False)
     moved = F.grid_sample(pixels, grid, mode="bilinear", padding_mode="border", align_corners=False)
-    gain, offset = (torch.from_numpy(getattr(change, name)[fold]).to(device).float() for name in ("gain", "offset"))
     lit = (moved - 128) * gain[:, None, None, None] + 128 + offset[:, None, None, None]
     rounded = lit.round_().clamp_(0, 255).to(torch.uint8)
     return rounded.view(batch, times, 3, height, width).permute(0, 1, 3, 4, 2)

@@ -4,14 +4,18 @@ A step names clips per fold, many of them several times. Each is fetched once an
 folds on the device. Where clips are kept is the mode: on the device, or in the file.
 """
 
+import logging
 import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import inf
+from shutil import disk_usage
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from data_cache.console.commandline import progress
@@ -22,6 +26,10 @@ from train.data.clips import ClipPixels
 from train.device import free_memory
 from train.model.mpt import Inputs
 from train.model.tokenizer import patchify
+
+log = logging.getLogger(__name__)
+
+_SHARED = "/dev/shm"
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,17 @@ class Stream:
         """The inputs of one step."""
         unique, index = _unique(request.clips)
         images, motion = self.pixels.read(unique)
-        return self._expand(self._send(images), index, self._send(motion), index, request.change)
+        return self._expand(request, self._send(images), index, self._send(motion), index)
+
+    def upload(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        """Parts from the CPU to the device in one transfer, which nobody waits for."""
+        padded = [F.pad(part.flatten().view(torch.uint8), (0, -part.nbytes % 16)) for part in parts]
+        packed = torch.cat(padded)
+        packed = packed.pin_memory() if self.device.type == "cuda" else packed
+        pieces = packed.to(self.device, non_blocking=True).split([len(piece) for piece in padded])
+        return [
+            piece[: part.nbytes].view(part.dtype).view(part.shape) for piece, part in zip(pieces, parts, strict=True)
+        ]
 
     def close(self) -> None:
         """End what was started for it."""
@@ -65,22 +83,29 @@ class Stream:
 
     def _expand(
         self,
+        request: Request,
         images: Tensor | None,
         image_rows: np.ndarray,
         motion: Tensor | None,
         motion_rows: np.ndarray,
-        change: Change | None,
+        chosen: np.ndarray | None = None,
     ) -> Inputs:
-        """Stored clips (U, …) on the device to what the folds see; rows are (F, B) indices into them."""
+        """Stored clips (U, …) on the device to what the folds see.
+
+        Rows are (F, B) indices into them; `chosen`, if given, are rows of `images` to take before.
+        """
         assert images is not None
-        index, wide = torch.from_numpy(image_rows).to(self.device), None
+        change, wide = request.change, None
+        parts = [torch.from_numpy(part) for part in (image_rows, motion_rows, chosen) if part is not None]
+        index, rows, *more = self.upload([*parts, *([] if change is None else [change.packed()])])
+        if chosen is not None:
+            images = images.index_select(0, more[0])
         if motion is not None:
-            rows = torch.from_numpy(motion_rows).to(self.device)
             wide = motion.index_select(0, rows.flatten()).view(*rows.shape, *motion.shape[1:])  # (F, B, T, …)
         if change is not None:
-            images = apply_change(change, images[index][:, :, None]).flatten(0, 2)  # (F·B, H, W, 3)
+            images = apply_change(change, images[index][:, :, None], more[-1]).flatten(0, 2)  # (F·B, H, W, 3)
             index = torch.arange(index.numel(), device=self.device).view(index.shape)
-            wide = None if wide is None else apply_change(change, wide)
+            wide = None if wide is None else apply_change(change, wide, more[-1])
         if wide is not None and self.pixels.whole_frames:
             wide = patchify(wide)
         return Inputs(images, index, wide)
@@ -112,9 +137,7 @@ class DeviceStream(Stream):
         """Select on the device."""
         rows = self.place[request.clips]
         unique, index = _unique(rows)
-        assert self.images is not None
-        images = self.images.index_select(0, torch.from_numpy(unique).to(self.device))
-        return self._expand(images, index, self.motion, rows, request.change)
+        return self._expand(request, self.images, index, self.motion, rows, unique)
 
 
 class FileStream(Stream):
@@ -123,6 +146,7 @@ class FileStream(Stream):
     def __init__(self, pixels: ClipPixels, device: torch.device, workers: int, start_method: str | None = None) -> None:
         super().__init__(pixels, device)
         self.order: list[list[int]] = []  # the loader walks through this list; each entry is one step's clips
+        self.stack = _Stack()
         self.loader: DataLoader[Any] = DataLoader(
             _ErrorsAsItems(pixels),
             batch_sampler=self.order,
@@ -130,7 +154,7 @@ class FileStream(Stream):
             persistent_workers=True,
             pin_memory=device.type == "cuda",
             multiprocessing_context=start_method,
-            collate_fn=_stack,
+            collate_fn=self.stack,
             worker_init_fn=_ignore_signals,
         )
 
@@ -138,16 +162,39 @@ class FileStream(Stream):
         """Steps in order, read ahead by the workers."""
         pairs = [_unique(request.clips) for request in requests]
         self.order[:] = [[int(clip) for clip in unique] for unique, _ in pairs]
+        self._choose_way()
         for batch, (_, index), request in zip(self.loader, pairs, requests, strict=True):
             if isinstance(batch, MptError):
                 raise batch
-            images, motion = batch
-            yield self._expand(self._send(images), index, self._send(motion), index, request.change)
+            images, motion = (None if part is None else torch.as_tensor(part) for part in batch)
+            yield self._expand(request, self._send(images), index, self._send(motion), index)
+
+    def _choose_way(self) -> None:
+        """Whether clips come through shared memory, as PyTorch has it, or, where that is small, through pipes.
+
+        A worker that finds it full is killed. Those that run already are not asked again.
+        """
+        waiting = 2 * self.loader.num_workers + 1  # steps read ahead, and the one in use
+        needed, free = waiting * max(map(len, self.order), default=0) * self.pixels.bytes_per_clip, _shared_memory()
+        if needed > free and self.stack.shared:
+            log.info(
+                f"{_SHARED} has {free / 1e6:.0f} MB free, and reading ahead takes up to {needed / 1e6:.0f}: clips come "
+                "through pipes, which is slower; in a container, --shm-size gives more"
+            )
+            self.stack.shared = False
 
     def close(self) -> None:
         """End the workers. They ignore signals, so where an error leaves them Python would wait for them for ever."""
         if self.loader._iterator is not None:
             self.loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
+
+
+def _shared_memory() -> float:
+    """Free bytes of what processes share; unlimited where it is no file system."""
+    try:
+        return disk_usage(_SHARED).free
+    except OSError:
+        return inf
 
 
 def open_stream(pixels: ClipPixels, used: Sequence[int], device: torch.device, execution: Execution) -> Stream:
@@ -199,11 +246,17 @@ class _ErrorsAsItems(Dataset[Clip | MptError]):
             return error
 
 
-def _stack(clips: list[Clip | MptError]) -> Clip | MptError:
-    read: list[Clip] = []
-    for clip in clips:
-        if isinstance(clip, MptError):
-            return clip
-        read.append(clip)
-    images, motion = zip(*read, strict=True)
-    return torch.stack(images), None if motion[0] is None else torch.stack(motion)
+class _Stack:
+    """Makes a step of its clips: tensors, which travel in shared memory, or arrays, which travel through a pipe."""
+
+    shared = True
+
+    def __call__(self, clips: list[Clip | MptError]) -> Any:
+        read: list[Clip] = []
+        for clip in clips:
+            if isinstance(clip, MptError):
+                return clip
+            read.append(clip)
+        images, motion = zip(*read, strict=True)
+        step = torch.stack(images), None if motion[0] is None else torch.stack(motion)
+        return step if self.shared else [None if part is None else part.numpy() for part in step]

@@ -6,6 +6,7 @@ runs/<name>/config.json  env.json
             folds/<fold>.json         written last: the fold is done when it is there
             checkpoints/<fold>.safetensors
             null/<fold>.json      of a copy with shuffled labels (--null): its confusion matrix
+            unfinished/               folds that are still in training
             overview.safetensors  summary.json  report/
 """
 
@@ -162,6 +163,10 @@ class RunFolder:
         """Where a fold's trained weights are."""
         return self.place("checkpoints", name, ".safetensors")
 
+    def unfinished(self, name: str) -> Path:
+        """Where the state of a group is while it trains, called by its first fold."""
+        return self.place("unfinished", name, ".safetensors")
+
     def check_checkpoint(self, name: str) -> None:
         """Compare a checkpoint with the hash that was noted when it was written.
 
@@ -193,7 +198,8 @@ class RunFolder:
         )
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
-        """Store the scores; the run is finished then."""
+        """Store the scores; the run is finished then, and what was in training is forgotten."""
+        shutil.rmtree(self.path / "unfinished", ignore_errors=True)
         write_record(self.path / "summary.json", summary)
 
     def read_folds(self) -> list[FoldResult]:
