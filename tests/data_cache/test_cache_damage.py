@@ -116,7 +116,7 @@ def make_virtual(file: h5py.File) -> None:
     [
         (lambda file: file.attrs.__delitem__("complete"), "not a finished cache"),
         (says("complete", False), "not a finished cache"),
-        (says("format_version", "2.0"), "upgrade"),
+        (says("format_version", "2.0"), "2.0"),
         (lambda file: file.attrs.__delitem__("licence_notice"), "licence_notice"),
         (says("recipe", "{not json"), "recipe"),
         (says("recipe", "[]"), "recipe"),

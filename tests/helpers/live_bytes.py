@@ -3,6 +3,7 @@
 import weakref
 from typing import Any
 
+import numpy as np
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional as F
@@ -59,5 +60,5 @@ def step_peak(config: TrainConfig, shape: Shape, folds: int, dtype: torch.dtype)
         F.cross_entropy(logits, torch.empty(len(logits), dtype=torch.long)).backward()
         del logits
         if folds == 1:  # of several, it asks for values, and there are none
-            optimiser.step(torch.tensor([True]))
+            optimiser.step(np.array([True]))
     return live.peak

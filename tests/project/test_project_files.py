@@ -125,7 +125,8 @@ def test_text_is_read_and_written_in_a_named_encoding(package: str) -> None:
                     "h5o",
                 )
                 values = [*call.args, *(keyword.value for keyword in call.keywords if keyword.arg == "mode")]
-                binary = any("b" in str(value.value) for value in values if isinstance(value, ast.Constant))
+                constants = (each for value in values for each in ast.walk(value) if isinstance(each, ast.Constant))
+                binary = any("b" in str(each.value) for each in constants)
                 text = name in ("read_text", "write_text") or (name == "open" and not module and not binary)
                 if text and "encoding" not in {keyword.arg for keyword in call.keywords}:
                     unnamed.append(f"{file.relative_to(ROOT)}:{call.lineno}")

@@ -152,11 +152,36 @@ def _check_fold(fold: FoldResult, classes: int) -> None:
         raise ValueError("its predictions after each epoch do not fit its clips")
     if len(fold.accuracy) != epochs or not epochs:
         raise ValueError("its epochs do not fit")
-    for values in fold.traces.values():
-        if values.ndim != 2 or len(values) != clips or values.dtype.kind != "f" or not np.isfinite(values).all():
+    for trace, values in fold.traces.items():
+        shape, kind = (2, "f") if trace in ("features", "mu", "sigma") else (1, "fi")
+        if (
+            values.ndim != shape
+            or len(values) != clips
+            or values.dtype.kind not in kind
+            or not np.isfinite(values).all()
+        ):
             raise ValueError("its traces are not finite numbers, a row for each clip")
     if not (fold.traces.get("sigma", np.ones(1)) > 0).all():
         raise ValueError("its kernels have no width")
+
+
+def check_together(folds: Sequence[FoldResult], overview: Mapping[str, np.ndarray], classes: int) -> None:
+    """Make sure that arrays of all folds can be laid side by side, and that those of the overview belong together.
+
+    Raises:
+        ValueError, KeyError: they do not.
+    """
+    if len({(len(f.loss), *sorted((name, each.shape[1:]) for name, each in f.traces.items())) for f in folds}) != 1:
+        raise ValueError("its folds do not fit each other")
+    if not overview:
+        return
+    features, labels, test = (overview[name] for name in ("features", "labels", "test"))
+    if features.ndim != 2 or features.dtype.kind != "f" or not np.isfinite(features).all():
+        raise ValueError("features are no finite numbers")
+    if not labels.shape == test.shape == features.shape[:1] or not np.isin(labels, range(classes)).all():
+        raise ValueError("labels do not fit the features")
+    if not np.isin(overview.get("fold", 0), range(len(folds))).all() or overview.get("fold", test).size < 1:
+        raise ValueError("there is no such fold")
 
 
 def check_files(path: Path, record: Mapping[str, Any], files: Sequence[Path]) -> None:

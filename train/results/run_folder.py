@@ -27,7 +27,15 @@ from data_cache.digest import changes, digest
 from data_cache.errors import InvalidFile, Locked, StaleFile, UsageError
 from data_cache.files.lock import lock_path, read_holder, writer_lock
 from data_cache.names import name_problem
-from train.results.fold_record import FoldResult, check_files, read_fold, read_record, write_fold, write_record
+from train.results.fold_record import (
+    FoldResult,
+    check_files,
+    check_together,
+    read_fold,
+    read_record,
+    write_fold,
+    write_record,
+)
 from train.results.forms import CONFIG, ENVIRONMENT, HASHES, SUMMARY, misfit
 from train.results.metrics import Prediction, subject_matrices
 
@@ -243,7 +251,7 @@ class RunFolder:
             for record in (self.path / "folds").glob("*.json") if path.exists() else ():
                 check_files(record, read_record(record, {"sha256": HASHES}), [path])
             overview = dict(load_file(path)) if path.exists() else {}
-            _check_arrays(folds, overview, classes)
+            check_together(folds, overview, classes)
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise InvalidFile(f"{path} is damaged ({error}); delete it and run mpt-train again") from error
         return Run(self.path, config, self.environment, summary, folds, overview)
@@ -278,25 +286,6 @@ class RunFolder:
         if problem is not None:
             raise InvalidFile(f"{self.path}: {problem}")
         return self.path / folder / f"{name}{suffix}"
-
-
-def _check_arrays(folds: Sequence[FoldResult], overview: Mapping[str, np.ndarray], classes: int) -> None:
-    """Make sure that arrays of all folds can be laid side by side, and that those of the overview belong together.
-
-    Raises:
-        ValueError, KeyError: they do not.
-    """
-    if len({(len(f.loss), *sorted((name, each.shape[1]) for name, each in f.traces.items())) for f in folds}) != 1:
-        raise ValueError("its folds do not fit each other")
-    if not overview:
-        return
-    features, labels, test = (overview[name] for name in ("features", "labels", "test"))
-    if features.ndim != 2 or features.dtype.kind != "f" or not np.isfinite(features).all():
-        raise ValueError("features are no finite numbers")
-    if not labels.shape == test.shape == features.shape[:1] or not np.isin(labels, range(classes)).all():
-        raise ValueError("labels do not fit the features")
-    if not np.isin(overview.get("fold", 0), range(len(folds))).all() or overview.get("fold", test).size < 1:
-        raise ValueError("there is no such fold")
 
 
 def first_causes(differing: Sequence[str]) -> str:
