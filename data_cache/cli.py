@@ -182,7 +182,7 @@ def explore(
     no_images: Annotated[bool, typer.Option("--no-images", help="Facts only: the page holds no pixel.")] = False,
 ) -> None:
     """Write a page on which the clips move: sort and filter them, play them, slide the magnification."""
-    from data_cache.explore.build import explore as write_page
+    from data_cache.explore.page import explore as write_page
     from data_cache.sharing.download import local_copy
 
     path = local_copy(cache)

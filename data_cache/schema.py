@@ -213,18 +213,3 @@ class CacheAttributes:
     def size(self) -> int:
         """S, the side of every image in pixels."""
         return self.stored_recipe.size
-
-
-def encode_text(field: Field, value: str) -> bytes:
-    """`value` as the bytes stored in `field`.
-
-    Raises:
-        ValueError: it does not fit, or holds a NUL, which fixed-length text cannot store.
-    """
-    data = value.encode()
-    if len(data) > field.dtype.itemsize or b"\0" in data:
-        raise ValueError(
-            f"{field.name} {value!r} has {len(data)} bytes of UTF-8; "
-            f"a cache stores up to {field.dtype.itemsize}, without NUL characters"
-        )
-    return data

@@ -36,9 +36,6 @@ def entries(
     """One JSON object per clip; its strips go to `folder`/clips as files, or into the object.
 
     Args:
-        reader: the cache.
-        folder: of the page.
-        images: whether the page may show pixels.
         single_file: embed the strips, at half the size.
         first: number of the first clip, for pages that show several caches.
 

@@ -20,7 +20,7 @@ from data_cache.console.commandline import progress
 from data_cache.digest import digest
 from data_cache.errors import InvalidFile, Locked, NoSpace, UsageError
 from data_cache.files.atomic import is_plain, sync, write_json
-from data_cache.files.checksum import file_sha256, remove_sidecar, write_sidecar
+from data_cache.files.checksum import file_sha256, sidecar_path, write_sidecar
 from data_cache.files.lock import lock_path, read_holder, writer_lock
 from data_cache.files.space import readable, require_space
 from data_cache.read.validate import require_valid, stated_size
@@ -114,7 +114,7 @@ def _download(remote: Remote, state: dict[str, Any], target: Path) -> None:
         except OSError as error:
             part.unlink(missing_ok=True)
             raise NoSpace(f"disk full while copying {remote.shown}; free some space and try again") from error
-    remove_sidecar(target)  # it speaks of the file that is replaced now
+    sidecar_path(target).unlink(missing_ok=True)  # it speaks of the file that is replaced now
     part.replace(target)
     sync(target.parent)
     write_sidecar(target, arrived)

@@ -17,7 +17,7 @@ import numpy as np
 from h5py import h5d, h5p, h5s, h5t
 
 from data_cache.files.atomic import replacing
-from data_cache.schema import FORMAT, FORMAT_VERSION, CacheAttributes, Field, encode_text
+from data_cache.schema import FORMAT, FORMAT_VERSION, CacheAttributes, Field
 
 LIBVER = ("v110", "v110")
 """Metadata with checksums, readable by any HDF5 since 1.10."""
@@ -99,9 +99,15 @@ def write_column(dataset: h5d.DatasetID, field: Field, values: Iterable[Any]) ->
     """Fill a column of `/clips`; `values` are text or numbers, one per row.
 
     Raises:
-        ValueError: a text is too long for its field.
+        ValueError: a text does not fit, or holds a NUL, which fixed-length text cannot store.
     """
-    stored = [encode_text(field, value) for value in values] if field.is_text else list(values)
+    stored = [value.encode() if field.is_text else value for value in values]
+    for data in stored if field.is_text else ():
+        if len(data) > field.dtype.itemsize or b"\0" in data:
+            raise ValueError(
+                f"{field.name} {data.decode()!r} has {len(data)} bytes of UTF-8; "
+                f"a cache stores up to {field.dtype.itemsize}, without NUL characters"
+            )
     dataset.write(h5s.ALL, h5s.ALL, np.array(stored, dtype=field.dtype))
 
 

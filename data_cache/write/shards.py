@@ -16,7 +16,7 @@ from data_cache.console.interrupt import stop_request
 from data_cache.digest import digest
 from data_cache.errors import Interrupted, InvalidFile, MptError, UsageError
 from data_cache.files.atomic import remove_leftovers
-from data_cache.files.checksum import file_sha256, remove_sidecar, write_sidecar
+from data_cache.files.checksum import file_sha256, sidecar_path, write_sidecar
 from data_cache.names import natural_key
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import require_valid
@@ -117,7 +117,7 @@ def merge(
             if len(written) != len(rows) or written.attributes != attributes:
                 raise InvalidFile(f"{temporary} does not read back as it was written; is the disk failing?")
         checksum = file_sha256(temporary)
-        remove_sidecar(output)  # it speaks of the file that is replaced now
+        sidecar_path(output).unlink(missing_ok=True)  # it speaks of the file that is replaced now
     write_sidecar(output, checksum)
 
 
