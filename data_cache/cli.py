@@ -21,6 +21,11 @@ Cache = Annotated[
     str, typer.Argument(metavar="CACHE", help="Path or URL of a cache.", show_default=False), Also("--cache")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an existing file.")]
+
+
+def _output(help: str, default: str) -> Any:
+    return typer.Option("--output", "-o", help=help, show_default=default)
 
 
 @app.callback()
@@ -87,7 +92,7 @@ def verify(
 def merge(
     parts: Annotated[list[str], typer.Argument(metavar="CACHE...", help="Caches of one data set and recipe.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="Cache to write.")],
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    force: Force = False,
 ) -> None:
     """Merge caches that hold different clips of one data set, made with one recipe."""
     from data_cache.files.lock import writer_lock
@@ -115,13 +120,11 @@ def merge(
 @app.command(epilog=example("mpt-cache export data_cache/casme2.h5"))
 def export(
     cache: Cache,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="File to write.", show_default="<cache>.fingerprint.json")
-    ] = None,
+    output: Annotated[Path | None, _output("File to write.", "<cache>.fingerprint.json")] = None,
     no_images: Annotated[
         bool, typer.Option("--no-images", hidden=True, help="Changes nothing: a fingerprint holds no image.")
     ] = True,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    force: Force = False,
 ) -> None:
     """Write the fingerprint of a cache: labels, hashes and recipe without any image, for 'verify --against'."""
     from data_cache.files.atomic import json_bytes, write_bytes
@@ -147,12 +150,10 @@ def preview(
         list[str] | None,
         typer.Argument(metavar="[CLIP]...", help="Clips such as sub01/EP02_01f or 'sub01/*'.", show_default="a few"),
     ] = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="PNG to write.", show_default="<cache>.png")
-    ] = None,
+    output: Annotated[Path | None, _output("PNG to write.", "<cache>.png")] = None,
     frames: Annotated[int, typer.Option(min=1, help="Magnified frames shown of each clip.")] = 6,
     most: Annotated[int, typer.Option("--max-clips", "--most", min=1, max=100, help="Clips shown at most.")] = 8,
-    force: Annotated[bool, typer.Option("--force", help="Replace an existing file.")] = False,
+    force: Force = False,
 ) -> None:
     """Draw a contact sheet: the dynamic image and some magnified frames of each clip."""
     from data_cache.read.reader import CacheReader
@@ -173,16 +174,14 @@ def preview(
 @app.command(epilog=example("mpt-cache explore data_cache/casme2.h5"))
 def explore(
     cache: Cache,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="Folder to write.", show_default="<cache>.explore")
-    ] = None,
+    output: Annotated[Path | None, _output("Folder to write.", "<cache>.explore")] = None,
     single_file: Annotated[
         bool, typer.Option("--single-file", help="All in one HTML file, pictures at half the size; at most 25 MB.")
     ] = False,
     no_images: Annotated[bool, typer.Option("--no-images", help="Facts only: the page holds no pixel.")] = False,
 ) -> None:
     """Write a page on which the clips move: sort and filter them, play them, slide the magnification."""
-    from data_cache.explore.build import explore as write_page
+    from data_cache.explore.page import explore as write_page
     from data_cache.sharing.download import local_copy
 
     path = local_copy(cache)

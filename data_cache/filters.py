@@ -1,16 +1,21 @@
-"""The filters behind a cache's pixels, along time and across space; both stages read them from here.
+"""The filters behind a cache's pixels, along time and across space, and what a recipe does to clips with them.
 
 The temporal filter is a small matrix F (T, T), so a cache tells from its recipe alone how its motion was made of the
-original frames, x̃ = (I + αF) x. scipy is imported inside: reading a cache needs none of this.
+original frames, x̃ = (I + αF) x. Both stages read it from here. scipy is imported inside: reading a cache needs none.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 NYQUIST_SHARE = 0.49
 """The upper cut-off is held below this share of the sampling rate."""
+CLIPPED = 0.03
+"""Share of clipped values to speak of: the default recipe cuts 4.8 % on the demo set, with --stabilise rigid 3.0 %."""
+GAIN = 0.5
+"""Gain at the apex to speak of: the default filter has 0.6 to 0.74 for movements of 0.2 to 1 s, 0.48 at 0.13 s."""
 
 
 def sample_rate(n_frames: int, fps: float, n_samples: int) -> float:
@@ -76,3 +81,45 @@ def middle_scales(images: np.ndarray) -> np.ndarray:
     size, still = images.shape[-1], (0,) * (images.ndim - 2)
     fine, coarse = (gaussian_filter(images, (*still, size / part, size / part)) for part in (50, 12))
     return np.asarray(fine - coarse)
+
+
+def rise_and_fall(samples: int, apex: float = 0.5) -> np.ndarray:
+    """A movement (T,) that rises from 0 at the onset to 1 at the apex, a share of the clip, and falls to 0 again."""
+    at, apex = np.linspace(0, 1, samples), min(max(apex, 1e-3), 1 - 1e-3)
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.where(at <= apex, at / apex, (1 - at) / (1 - apex))))
+
+
+def apex_gain(temporal: np.ndarray, apex: float = 0.5) -> float:
+    """The share of a movement that the filter F (T, T) lets pass when the movement is largest."""
+    movement, at = rise_and_fall(len(temporal), apex), np.linspace(0, 1, len(temporal))
+    before, after = (float(np.interp(apex, at, values)) for values in (movement, temporal @ movement))
+    return after / before if before else 0.0
+
+
+def recipe_notes(
+    recipe: Mapping[str, Any], lengths: Iterable[tuple[int, float]], clipped: float | None = None
+) -> list[str]:
+    """What deserves a look before these clips are trained on.
+
+    Args:
+        recipe: as a cache stores it; one that lacks the settings of the filter gets no word on it.
+        lengths: native frames and frame rate in Hz of each clip.
+        clipped: mean share of values that were cut to 0..255; None where nothing was rendered.
+    """
+    notes = []
+    if clipped is not None and clipped > CLIPPED:
+        calmer = " or --recipe clean" if recipe.get("stabilise", "none") == "none" else ""
+        notes.append(f"{clipped:.1%} of the values clip: colours are cut; try a smaller --alpha{calmer}")
+    counted = Counter(lengths)
+    try:
+        gains = {length: abs(apex_gain(recipe_filter(recipe, *length))) for length in counted}
+    except (KeyError, TypeError, ValueError, ArithmeticError):
+        return notes
+    if weak := {length: gain for length, gain in gains.items() if gain < GAIN}:
+        (frames, fps), gain = min(weak.items(), key=lambda item: item[1])
+        notes.append(
+            f"{sum(counted[length] for length in weak)} of {counted.total()} clips are too short or too long for "
+            f"{recipe['low']:g} to {recipe['high']:g} Hz: {frames} frames at {fps:g} Hz keep {gain:.2f} of a movement "
+            "at its apex; try a higher --high, or a lower --low"
+        )
+    return notes

@@ -82,9 +82,7 @@ def main_options(version: Version = None) -> None:
 def status() -> None:
     """Show what is here (data sets, caches, runs, weights, GPU) and the command to type next."""
     caches = {path: _describe(path) for path in sorted(Path("data_cache").glob("*.h5"))}
-    sets, runs = (
-        list(_of(*place, [])) for place in (("preprocess.datasets.find", "present"), ("train.status", "runs"))
-    )
+    sets, runs = list(_of("preprocess.datasets.find", "present", [])), list(_of("train.status", "runs", []))
     _section("Data sets", sets, "none; put one into datasets/<set>, or set MPT_<SET>=FOLDER")
     _section("Caches", [(str(path), text) for path, text in caches.items()], "none in data_cache/")
     _section("Runs", [(str(run.path), run.state) for run in runs], "none in runs/")

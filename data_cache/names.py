@@ -13,11 +13,7 @@ _CJK_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "Source Han Sans SC", "Wen
 
 
 def name_problem(what: str, name: str, most: int = MOST_NAME_BYTES) -> str | None:
-    """Why `name` is no plain name, or None: a path would lead out of a folder, other things deceive a reader.
-
-    Args:
-        most: bytes of UTF-8 that it may take.
-    """
+    """Why `name` is no plain name of at most so many bytes, or None: a path would lead out, other things deceive."""
     if not name.strip():
         return f"{what} is empty; complete the annotation"
     if name in (".", "..") or "/" in name or "\\" in name:
@@ -41,9 +37,7 @@ def without_secrets(text: str) -> str:
 
 def visible(text: str) -> str:
     """Text with control characters written out: a file's name must not be able to command a terminal."""
-    return "".join(
-        character if character.isprintable() or character in "\n\t\xa0" else repr(character)[1:-1] for character in text
-    )
+    return "".join(c if c.isprintable() or c in "\n\t\xa0" else repr(c)[1:-1] for c in text)
 
 
 @contextmanager

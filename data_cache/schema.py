@@ -79,7 +79,6 @@ FIELDS = (
     Field("clips/onset_frame_sha256", "text:64", (), "SHA-256 over the bytes of onset_frame, hex", "1.1"),
 )
 IMAGE_FIELDS = tuple(field for field in FIELDS if field.is_image)
-TABLE_FIELDS = tuple(field for field in FIELDS if not field.is_image)
 HASHED = {"sha256": ("dynamic_image", "motion"), "onset_frame_sha256": ("onset_frame",)}
 """Column → the image fields that its hash covers; `sha256` stays what it was in 1.0, whose readers compare it."""
 
@@ -214,18 +213,3 @@ class CacheAttributes:
     def size(self) -> int:
         """S, the side of every image in pixels."""
         return self.stored_recipe.size
-
-
-def encode_text(field: Field, value: str) -> bytes:
-    """`value` as the bytes stored in `field`.
-
-    Raises:
-        ValueError: it does not fit, or holds a NUL, which fixed-length text cannot store.
-    """
-    data = value.encode()
-    if len(data) > field.dtype.itemsize or b"\0" in data:
-        raise ValueError(
-            f"{field.name} {value!r} has {len(data)} bytes of UTF-8; "
-            f"a cache stores up to {field.dtype.itemsize}, without NUL characters"
-        )
-    return data

@@ -30,15 +30,14 @@ def example(command: str) -> str:
     return f"Example: {command}"
 
 
-def version_option(value: bool) -> None:
-    """Callback of `--version`."""
-    if value:
+def _show_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"motion-prompt-tuning {__version__}")
         raise typer.Exit
 
 
 Version = Annotated[
-    bool | None, typer.Option("--version", callback=version_option, is_eager=True, help="Show the version.")
+    bool | None, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
 ]
 """The option that every command has."""
 
@@ -64,15 +63,13 @@ def run(app: App, program: str) -> NoReturn:
             say(f"{program}: interrupted; what was finished is kept. Start again with: {typed_command()}")
         raise
     except OSError as error:
-        if not is_disk_full(error):
-            if error.filename is None:
-                raise
-            say(
-                f"{program}: {error.filename}: {error.strerror or error}; check the path and its rights, then try again"
-            )
-            sys.exit(UsageError.exit_code)
-        say(f"{program}: disk full ({error}); free some space and run the same command again")
-        sys.exit(NoSpace.exit_code)
+        if is_disk_full(error):
+            say(f"{program}: disk full ({error}); free some space and run the same command again")
+            sys.exit(NoSpace.exit_code)
+        if error.filename is None:
+            raise
+        say(f"{program}: {error.filename}: {error.strerror or error}; check the path and its rights, then try again")
+        sys.exit(UsageError.exit_code)
     sys.exit(0)
 
 
@@ -97,8 +94,19 @@ def progress(title: str, total: int, unit: str) -> Iterator[Callable[[int, str],
     if sys.stderr.isatty():
         with _bar(title, total, unit) as advance:
             yield advance
-    else:
-        yield _Lines(title, total, unit).advance
+        return
+    done = 0
+    started = printed = time.monotonic()
+
+    def count(steps: int, note: str) -> None:
+        nonlocal done, printed
+        done, now = done + steps, time.monotonic()
+        if done >= total or now - printed >= _QUIET_INTERVAL:
+            printed = now
+            left = (now - started) / max(done, 1) * (total - done)
+            say(f"{title}: {done}/{total} {unit}, {left:.0f} s left {note}".rstrip())
+
+    yield count
 
 
 @contextmanager
@@ -127,20 +135,3 @@ def _bar(title: str, total: int, unit: str) -> Iterator[Callable[[int, str], Non
             bar.update(task, advance=steps)
 
         yield advance
-
-
-class _Lines:
-    """Progress for log files."""
-
-    def __init__(self, title: str, total: int, unit: str) -> None:
-        self.title, self.total, self.unit = title, total, unit
-        self.done = 0
-        self.started = self.printed = time.monotonic()
-
-    def advance(self, steps: int, note: str) -> None:
-        self.done += steps
-        now = time.monotonic()
-        if self.done >= self.total or now - self.printed >= _QUIET_INTERVAL:
-            self.printed = now
-            left = (now - self.started) / max(self.done, 1) * (self.total - self.done)
-            say(f"{self.title}: {self.done}/{self.total} {self.unit}, {left:.0f} s left {note}".rstrip())

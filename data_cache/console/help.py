@@ -53,10 +53,6 @@ class _Help:
         formatter.write("\n".join(_lines(self, ctx.command_path, ctx.meta.get("everything", False))) + "\n")
 
 
-class _Command(_Help, TyperCommand):
-    pass
-
-
 class Group(_Help, TyperGroup):
     """A command with subcommands."""
 
@@ -78,7 +74,7 @@ class App(typer.Typer):
         quiet: dict[str, Any] = {"pretty_exceptions_enable": False, "rich_markup_mode": None}
         super().__init__(help=about, cls=group, context_settings=_NAMES_OF_HELP, no_args_is_help=True, **quiet)
         self.settings: dict[str, Any] = {
-            "cls": type("_Command", (_Command,), {"first": first}),
+            "cls": type("Command", (_Help, TyperCommand), {"first": first}),
             "context_settings": _NAMES_OF_HELP,
         }
 

@@ -32,12 +32,9 @@ def option(
     """A dataclass field that is also a command-line option.
 
     Args:
-        default: its value when nobody says otherwise.
         help: what it does; for a choice that the paper leaves open, what the paper says and why this.
         panel: the heading under which `--help` lists it.
         flag: the option's names, as in "--jobs -j"; by default the field's, with dashes. "" hides it.
-        minimum: smallest value allowed.
-        maximum: largest value allowed.
         shown: what `--help` says in place of the default, where that follows from something else.
     """
     metadata = {"help": help, "panel": panel, "flag": flag, "minimum": minimum, "maximum": maximum, "shown": shown}

@@ -1,24 +1,27 @@
-"""The page itself: its parts as Python values, and how they become files."""
+"""The page itself: its parts as Python values, how they become files, and the page of a cache without predictions."""
 
 import json
+from collections import Counter
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from data_cache.errors import UsageError
+from data_cache.explore.charts import Bar, bars, where
+from data_cache.explore.clips import entries, strips
 from data_cache.files.atomic import write_bytes
+from data_cache.names import natural_key
+from data_cache.read.reader import CacheReader
+from data_cache.read.validate import require_valid
+from data_cache.sharing.info import describe
 
 MOST_BYTES = 25_000_000
 """The largest page that is written as a single file: browsers and mail programs grow slow beyond."""
 
 
 def require_own(folder: Path) -> None:
-    """Refuse to write a page into a folder that holds other things.
-
-    Raises:
-        UsageError: it does.
-    """
+    """Refuse, with a `UsageError`, to write a page into a folder that holds other things."""
     if folder.is_file() or (folder.exists() and any(folder.iterdir()) and not (folder / "index.html").exists()):
         raise UsageError(f"{folder} is not empty and holds no page of ours; name another folder")
 
@@ -100,3 +103,52 @@ class Page:
         for path in set(old) - used:  # of an earlier page: one without images must not stand beside them
             path.unlink(missing_ok=True)
         return folder / "index.html"
+
+
+def explore(path: Path, folder: Path, *, images: bool = True, single_file: bool = False) -> Path:
+    """Write a page on which the clips of a cache can be sorted, filtered and seen moving; its path.
+
+    Args:
+        folder: where `index.html`, `data.js` and `clips/` go; a page that is there already is replaced.
+        images: whether the page may hold pixels.
+        single_file: put all into `index.html`.
+
+    Raises:
+        UsageError: the folder holds something else, or one file would be too large.
+        InvalidFile: the cache is damaged.
+    """
+    require_own(folder)
+    with CacheReader(path) as reader:
+        require_valid(reader, pixels=False)
+        described = describe(reader)
+        clips = entries(reader, folder, images=images, single_file=single_file)
+        page = Page(
+            title=f"{described['dataset']}: {described['clips']} clips",
+            lead=(
+                f"{described['subjects']} subjects, {described['frames']} frames of {described['size']} × "
+                f"{described['size']} pixels per clip. Choose a clip to see it move."
+            ),
+            notices=[described["licence_notice"]],
+            clips=clips,
+            strips=strips(described["recipe"]),
+        )
+    counts = [
+        Chart(_counts(Counter(clip[name] for clip in clips), name), f"Clips of each {word}.")
+        for name, word in (("label", "class"), ("subject", "subject"))
+    ]
+    page.sections = [
+        Section("counts", "Classes and subjects", charts=counts),
+        Section(
+            "recipe",
+            "Recipe and provenance",
+            [f"Content digest {described['content_digest']}", f"Recipe digest {described['recipe_digest']}"],
+            blocks=[json.dumps(described[name], indent=2, ensure_ascii=False) for name in ("recipe", "provenance")],
+        ),
+    ]
+    return page.write(folder, single_file=single_file)
+
+
+def _counts(counted: Counter[str], name: str) -> str:
+    most = max(counted.values(), default=1)
+    rows = sorted(counted.items(), key=lambda item: natural_key(item[0]))
+    return bars([Bar(key, [n / most], [str(n)], where(**{name: key})) for key, n in rows])

@@ -24,11 +24,6 @@ def write_sidecar(cache: Path, checksum: str) -> None:
     write_bytes(sidecar_path(cache), f"{checksum} *{cache.name}\n".encode())
 
 
-def remove_sidecar(cache: Path) -> None:
-    """Remove the checksum file of `cache`, if there is one."""
-    sidecar_path(cache).unlink(missing_ok=True)
-
-
 def read_sidecar(cache: Path) -> str | None:
     """The checksum noted beside `cache`; None where there is no note.
 

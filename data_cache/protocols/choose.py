@@ -22,6 +22,7 @@ DEFAULT_PROTOCOLS = {
     "casme-sq": "casme-sq-4",
     "dfme": "dfme",
     "demo": "demo-5",
+    "casme2+samm+smic": "megc2019",
 }
 SAME_PERSONS = ({"smic", "smic-vis", "smic-nir"},)
 """Data sets that show the same persons under the same names: together, a test subject would be trained on."""
@@ -44,10 +45,7 @@ def choose_protocol(name: str | None, datasets: Sequence[str], emotions: Sequenc
                 f"{' and '.join(both)} show the same persons, who would be trained and tested on; take one"
             )
     if name is None:
-        if distinct == ["casme2", "samm", "smic"]:
-            name = "megc2019"
-        else:
-            name = DEFAULT_PROTOCOLS.get(distinct[0], "as-labelled") if len(distinct) == 1 else "as-labelled"
+        name = DEFAULT_PROTOCOLS.get("+".join(distinct), "as-labelled")
     if name == "as-labelled":
         classes = tuple(sorted({emotion for emotion in emotions if emotion}))
         if {"other", "others"} <= set(classes):

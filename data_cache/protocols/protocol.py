@@ -139,8 +139,6 @@ def count_differences(
     """How `counts` differ from what the protocol's full data sets give; empty when they agree.
 
     Args:
-        protocol: the protocol.
-        counts: clips per class.
         clips: the clips that were counted; with them, only the data sets and parts that are there are compared,
             and extra clips that some copies have are allowed for.
     """

@@ -6,9 +6,8 @@ refused before anything is read, and sizes are compared with the file before mem
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -74,16 +73,21 @@ def open_cache(path: Path) -> tuple[h5py.File, CacheAttributes, ClipTable]:
     """
     file = open_hdf5(path)
     try:
-        with _refusing(path):
-            _check_is_cache(file, path)
-            attributes = _read_attributes(file, path)
-            present = fields_of(onset_frames=file.id.links.exists(b"onset_frame"))
-            fields = {field: _open_field(file, field) for field in present}
-            _check_sizes(fields, attributes, path.stat().st_size)
-            return file, attributes, _read_table(fields)
-    except BaseException:
+        _check_is_cache(file, path)
+        attributes = _read_attributes(file, path)
+        present = fields_of(onset_frames=file.id.links.exists(b"onset_frame"))
+        datasets = {field: _open_field(file, field) for field in present}
+        _check_sizes(datasets, attributes, path.stat().st_size)
+        return file, attributes, _read_table(datasets)
+    except BaseException as error:
         file.close()
-        raise
+        if isinstance(error, MptError) or not isinstance(error, Exception):
+            raise
+        # MemoryError, OverflowError, RecursionError, UnicodeDecodeError, … : whatever a hostile file makes of reading
+        what = " ".join(str(error).split()) or type(error).__name__
+        raise InvalidFile(
+            f"{path} is damaged: {what[:_MOST_SHOWN]}; copy it again, or make it anew with mpt-preprocess"
+        ) from error
 
 
 def open_hdf5(path: Path) -> h5py.File:
@@ -115,20 +119,6 @@ def read_attribute(file: h5py.File, name: str) -> Any:
         return value.decode() if isinstance(value, bytes) else value
     except (KeyError, OSError, RuntimeError, ValueError, TypeError):
         return None
-
-
-@contextmanager
-def _refusing(path: Path) -> Iterator[None]:
-    """Turn whatever a damaged or hostile file makes of the reading into one clear line."""
-    try:
-        yield
-    except MptError:
-        raise
-    except Exception as error:  # MemoryError, OverflowError, RecursionError, UnicodeDecodeError, … are among them
-        what = " ".join(str(error).split()) or type(error).__name__
-        raise InvalidFile(
-            f"{path} is damaged: {what[:_MOST_SHOWN]}; copy it again, or make it anew with mpt-preprocess"
-        ) from error
 
 
 def _why_unreadable(path: Path, message: str) -> str:
@@ -171,14 +161,8 @@ def _read_attributes(file: h5py.File, path: Path) -> CacheAttributes:
     for name, kind in _PROVENANCE.items():
         if not isinstance(provenance.get(name, kind()), kind):
             raise ValueError(f"its provenance has {name} that are no {kind.__name__}")
-    return CacheAttributes(
-        dataset=texts["dataset"],
-        recipe=recipe,
-        recipe_digest=texts["recipe_digest"],
-        source_digest=texts["source_digest"],
-        provenance=provenance,
-        licence_notice=texts["licence_notice"],
-    )
+    values = texts | {"recipe": recipe, "provenance": provenance}
+    return CacheAttributes(**{field.name: values[field.name] for field in fields(CacheAttributes)})
 
 
 def _json_object(name: str, text: str) -> dict[str, Any]:

@@ -15,8 +15,6 @@ from data_cache.read.reader import CacheReader
 
 _SHOWN = 3
 _SUPERBLOCK = struct.Struct("<8s4B3Q")  # signature; version, two sizes, flags; base, extension, end of file
-_SUPERBLOCK_VERSIONS = (2, 3)
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 
 
 @dataclass(frozen=True)
@@ -118,7 +116,7 @@ def stated_size(path: Path) -> int | None:
     if len(superblock) < _SUPERBLOCK.size:
         return None
     signature, version, *_, end = _SUPERBLOCK.unpack(superblock)
-    return end if signature == _SIGNATURE and version in _SUPERBLOCK_VERSIONS else None
+    return end if signature == b"\x89HDF\r\n\x1a\n" and version in (2, 3) else None
 
 
 def _tail(path: Path) -> Iterator[Problem]:

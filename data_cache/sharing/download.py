@@ -20,7 +20,7 @@ from data_cache.console.commandline import progress
 from data_cache.digest import digest
 from data_cache.errors import InvalidFile, Locked, NoSpace, UsageError
 from data_cache.files.atomic import is_plain, sync, write_json
-from data_cache.files.checksum import file_sha256, remove_sidecar, write_sidecar
+from data_cache.files.checksum import file_sha256, sidecar_path, write_sidecar
 from data_cache.files.lock import lock_path, read_holder, writer_lock
 from data_cache.files.space import readable, require_space
 from data_cache.read.validate import require_valid, stated_size
@@ -59,12 +59,12 @@ def local_copy(cache: str | os.PathLike[str]) -> Path:
         remote = Remote(url)
         state = remote.state()
     except UsageError as error:
-        if not _is_finished(target):
+        if not (known := _note(target)):
             raise
-        log.info(f"{error}. Using the copy from {_note(target).get('date', 'earlier')}")
+        log.info(f"{error}. Using the copy from {known.get('date', 'earlier')}")
         return target
     seen: tuple[int, float] | None = None  # bytes that another process had copied, and since when it had
-    while not (_is_finished(target) and _note(target).get("state") == state):
+    while _note(target).get("state") != state:
         try:
             with writer_lock(target):
                 _download(remote, state, target)
@@ -108,12 +108,13 @@ def _download(remote: Remote, state: dict[str, Any], target: Path) -> None:
             pause = _PAUSES[max(failed - 1, 0)]
             log.info(f"{error}. The rest is asked for in {pause:g} s")
             time.sleep(pause)
-        except (InvalidFile, OSError) as error:
+        except InvalidFile:
             part.unlink(missing_ok=True)
-            if isinstance(error, InvalidFile):
-                raise
+            raise
+        except OSError as error:
+            part.unlink(missing_ok=True)
             raise NoSpace(f"disk full while copying {remote.shown}; free some space and try again") from error
-    remove_sidecar(target)  # it speaks of the file that is replaced now
+    sidecar_path(target).unlink(missing_ok=True)  # it speaks of the file that is replaced now
     part.replace(target)
     sync(target.parent)
     write_sidecar(target, arrived)
@@ -130,7 +131,9 @@ def _copy(remote: Remote, state: Mapping[str, Any], part: Path) -> None:
 
         def on_bytes(so_far: int) -> None:
             nonlocal shown
-            if so_far > (most := _most_bytes(part, size)):
+            # by what was announced, and by the first bytes of the file, which are there already
+            limits = [limit for limit in (size, stated_size(part)) if limit is not None]
+            if so_far > (most := min(limits, default=_MOST_OTHERWISE)):
                 raise InvalidFile(
                     f"{remote.shown} goes on after the {most} bytes that it should have; ask who shares it"
                 )
@@ -142,11 +145,7 @@ def _copy(remote: Remote, state: Mapping[str, Any], part: Path) -> None:
 
 
 def _check(remote: Remote, state: Mapping[str, Any], part: Path) -> tuple[str, str]:
-    """The SHA-256 of what arrived, and by what it was checked.
-
-    Raises:
-        InvalidFile: it is incomplete, or not what was sent.
-    """
+    """The SHA-256 of what arrived, and by what it was checked."""
     size, copied = state.get("size"), part.stat().st_size
     if size is not None and copied != size:
         raise InvalidFile(f"{remote.shown}: {copied} of {size} bytes arrived; try again")
@@ -163,12 +162,6 @@ def _check(remote: Remote, state: Mapping[str, Any], part: Path) -> tuple[str, s
     return arrived, "checksum file" if expected else "hash of every clip"
 
 
-def _most_bytes(part: Path, size: int | None) -> int:
-    """How long a file may become by what was announced and by the first bytes of it, which are in `part`."""
-    limits = [limit for limit in (size, stated_size(part)) if limit is not None]
-    return min(limits, default=_MOST_OTHERWISE)
-
-
 def _copied_so_far(target: Path) -> int:
     total = 0
     for part in target.parent.glob(f"{glob.escape(target.name)}.part-*"):
@@ -177,22 +170,18 @@ def _copied_so_far(target: Path) -> int:
     return total
 
 
-def _is_finished(target: Path) -> bool:
-    return target.exists() and bool(_note(target))
-
-
 def _note_path(target: Path) -> Path:
     return target.with_name(target.name + ".origin.json")
 
 
 def _note(target: Path) -> dict[str, Any]:
+    """What was noted of a finished copy; empty where there is none."""
     try:
         note = json.loads(_note_path(target).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return note if isinstance(note, dict) else {}
+    return note if isinstance(note, dict) and target.exists() else {}
 
 
 def _name_of(url: str) -> str:
-    name = re.split(r"[?#]", url)[0].rstrip("/\\.").rpartition("/")[2]
-    return name.rpartition("\\")[2]
+    return re.split(r"[/\\]", re.split(r"[?#]", url)[0].rstrip("/\\."))[-1]

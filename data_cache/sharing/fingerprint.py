@@ -75,11 +75,6 @@ def read_fingerprint(path: Path) -> dict[str, Any]:
     return values
 
 
-def changed_recipe(reader: CacheReader, fingerprint: dict[str, Any]) -> list[str]:
-    """The options in which a cache and a fingerprint differ, as `alpha 10 → 20`."""
-    return changes(fingerprint["recipe"], reader.attributes.recipe)
-
-
 def compare(reader: CacheReader, fingerprint: dict[str, Any]) -> Iterator[Problem]:
     """Differences between a cache and a fingerprint of the same recipe; none if they hold the same."""
     ours_is, theirs_is = reader.attributes.dataset, fingerprint["dataset"]

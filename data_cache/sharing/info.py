@@ -5,8 +5,8 @@ from typing import Any
 
 from data_cache.files.checksum import read_sidecar
 from data_cache.files.space import readable
+from data_cache.filters import recipe_notes
 from data_cache.names import visible
-from data_cache.quality import recipe_notes
 from data_cache.read.open import read_attribute
 from data_cache.read.reader import CacheReader
 

@@ -17,13 +17,11 @@ _INCHES = 1.15  # side of one picture on the sheet
 
 
 def choose_clips(keys: Sequence[str], patterns: Sequence[str], most: int) -> list[int]:
-    """Rows of the clips to show.
+    """Rows of the clips to show, at most so many, of those with these keys.
 
     Args:
-        keys: of all clips.
         patterns: keys such as sub01/EP02_01f, or with wildcards, sub01/*; without any, clips spread
             evenly over the cache.
-        most: how many to show at most.
 
     Raises:
         UsageError: a pattern fits no clip.
@@ -61,10 +59,7 @@ def contact_sheet(reader: CacheReader, rows: Sequence[int], frames: int, output:
         pictures = [*([] if face is None else [face]), reader.dynamic_image(row), *reader.motion(row)[chosen]]
         for axes, picture in zip(grid[line], pictures, strict=True):
             axes.imshow(picture)
-            axes.set_xticks([])
-            axes.set_yticks([])
-            for spine in axes.spines.values():
-                spine.set_visible(False)
+            axes.set(xticks=[], yticks=[], frame_on=False)
         label = f"{reader.clips.key(row)}\n{reader.clips.emotion[row] or '(no label)'}"
         grid[line, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7)
     for axes, title in zip(grid[0], titles, strict=True):

@@ -32,7 +32,6 @@ class Remote:
     def __init__(self, url: str) -> None:
         scheme, _, rest = url.partition("://")
         self.shown = without_secrets(url)
-        options: dict[str, Any] = {}
         if scheme.lower() not in ("http", "https", "s3", "file"):
             raise UsageError(f"{self.shown}: {scheme}:// is not supported; use http(s):// or s3://")
         try:
@@ -40,9 +39,8 @@ class Remote:
             import fsspec
 
             self.is_http = scheme.lower() in ("http", "https")
-            if self.is_http:
-                limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
-                options["client_kwargs"] = {"timeout": limits}
+            limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS, sock_read=SILENT_SECONDS)
+            options = {"client_kwargs": {"timeout": limits}} if self.is_http else {}
             self.files, self.path = fsspec.core.url_to_fs(f"{scheme.lower()}://{rest}", **options)
         except ImportError as error:
             raise UsageError(
@@ -56,9 +54,8 @@ class Remote:
         info = self._ask(lambda: self.files.info(self.path))
         if info.get("type") == "directory":
             raise UsageError(f"{self.shown} is a folder; give the URL of a cache")
-        return {
-            name: str(info[name]) if name != "size" else info[name] for name in _VERSION if info.get(name) is not None
-        }
+        found = {name: info[name] for name in _VERSION if info.get(name) is not None}
+        return {name: value if name == "size" else str(value) for name, value in found.items()}
 
     def checksum(self) -> str | None:
         """The SHA-256 in the checksum file beside it; None where there is none."""

@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_cache.console.commandline import progress
+from data_cache.digest import changes
 from data_cache.errors import InvalidFile
 from data_cache.files.checksum import file_sha256, read_sidecar
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import Problem, errors_in, validate
-from data_cache.sharing.fingerprint import changed_recipe, compare, read_fingerprint, version_differences
+from data_cache.sharing.fingerprint import compare, read_fingerprint, version_differences
 
 
 @dataclass
@@ -59,8 +60,7 @@ def verify(path: Path, *, quick: bool = False, against: Path | None = None) -> V
 
 def _compare(reader: CacheReader, path: Path, verdict: Verdict) -> None:
     fingerprint = read_fingerprint(path)
-    changed = changed_recipe(reader, fingerprint)
-    if changed:
+    if changed := changes(fingerprint["recipe"], reader.attributes.recipe):
         verdict.stale = True
         verdict.problems.append(Problem("error", "recipe", f"differs: {'; '.join(changed)}"))
         return

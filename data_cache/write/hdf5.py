@@ -17,7 +17,7 @@ import numpy as np
 from h5py import h5d, h5p, h5s, h5t
 
 from data_cache.files.atomic import replacing
-from data_cache.schema import FORMAT, FORMAT_VERSION, CacheAttributes, Field, encode_text
+from data_cache.schema import FORMAT, FORMAT_VERSION, CacheAttributes, Field
 
 LIBVER = ("v110", "v110")
 """Metadata with checksums, readable by any HDF5 since 1.10."""
@@ -34,11 +34,7 @@ class Sink(io.FileIO):
     failure: OSError | None = None
 
     def check(self) -> None:
-        """Raise the failure, if there was one.
-
-        Raises:
-            OSError: as the operating system gave it.
-        """
+        """Raise the failure as the operating system gave it, if there was one."""
         if self.failure is not None:
             raise self.failure
 
@@ -64,13 +60,10 @@ class Sink(io.FileIO):
 
 @contextmanager
 def new_hdf5(path: Path, *, durable: bool = True) -> Iterator[tuple[h5py.File, Sink, Path]]:
-    """Yield a new HDF5 file; it takes the place of `path` when the block succeeds.
+    """Yield a new HDF5 file; it takes the place of `path` when the block succeeds, as `replacing` does it.
 
     The second value tells of failures as they happen, so that a long block can stop early; the third
     is where the file lies for now.
-
-    Args:
-        durable: whether it must survive a power cut once the block has ended.
 
     Raises:
         NoSpace: the disk is full; nothing is left behind.
@@ -106,9 +99,15 @@ def write_column(dataset: h5d.DatasetID, field: Field, values: Iterable[Any]) ->
     """Fill a column of `/clips`; `values` are text or numbers, one per row.
 
     Raises:
-        ValueError: a text is too long for its field.
+        ValueError: a text does not fit, or holds a NUL, which fixed-length text cannot store.
     """
-    stored = [encode_text(field, value) for value in values] if field.is_text else list(values)
+    stored = [value.encode() if field.is_text else value for value in values]
+    for data in stored if field.is_text else ():
+        if len(data) > field.dtype.itemsize or b"\0" in data:
+            raise ValueError(
+                f"{field.name} {data.decode()!r} has {len(data)} bytes of UTF-8; "
+                f"a cache stores up to {field.dtype.itemsize}, without NUL characters"
+            )
     dataset.write(h5s.ALL, h5s.ALL, np.array(stored, dtype=field.dtype))
 
 
@@ -127,18 +126,8 @@ def write_clip(dataset: h5d.DatasetID, row: int, pixels: np.ndarray, *, checksum
 
 def write_attributes(file: h5py.File, attributes: CacheAttributes) -> None:
     """Write the attributes of the root; `complete` comes last."""
-    texts = {
-        "format": FORMAT,
-        "format_version": FORMAT_VERSION,
-        "dataset": attributes.dataset,
-        "recipe": json.dumps(attributes.recipe),
-        "recipe_digest": attributes.recipe_digest,
-        "source_digest": attributes.source_digest,
-        "provenance": json.dumps(attributes.provenance),
-        "licence_notice": attributes.licence_notice,
-    }
-    for name, text in texts.items():
-        data = text.encode()
+    for name, value in {"format": FORMAT, "format_version": FORMAT_VERSION, **vars(attributes)}.items():
+        data = (value if isinstance(value, str) else json.dumps(value)).encode()
         # Fixed length, because HDF5 keeps variable-length text in a heap that has no checksum.
         file.attrs.create(name, data, dtype=h5py.string_dtype("utf-8", max(len(data), 1)))
     file.attrs["complete"] = True

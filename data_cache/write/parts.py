@@ -25,11 +25,7 @@ def parts_folder(cache: Path) -> Path:
 
 
 def require_own_parts(cache: Path) -> None:
-    """Refuse a folder of shards that leads elsewhere.
-
-    Raises:
-        UsageError: somebody planted a link, or a file, where the folder should be.
-    """
+    """Refuse, with a `UsageError`, a link or a file that somebody planted where the folder of shards should be."""
     folder = parts_folder(cache)
     if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
         raise UsageError(f"{folder} is a link or a file, expected a folder of ours; delete it")
@@ -70,7 +66,6 @@ def merge_parts(
         failures: clip key → why the clip could not be used; some have no shard.
         source_digest: identity of all sources together.
         provenance: for the attribute of that name; what is left out is added.
-        on_clip: called with each clip once it is copied.
 
     Raises:
         ClipsFailed: there are failures and `allow_missing` is off, or they are all there is; shards are kept.
@@ -79,7 +74,7 @@ def merge_parts(
     """
     wanted = [shard for key, shard in shards.items() if key not in failures]
     if failures and not (allow_missing and wanted):
-        raise ClipsFailed(failure_report(failures, len({*shards, *failures}), written=None))
+        raise ClipsFailed(failure_report(failures, len({*shards, *failures})))
     said = {"omitted": dict(sorted(failures.items())), **provenance}
     merge(wanted, cache, source_digest=source_digest, provenance=said, on_clip=on_clip)
     shutil.rmtree(parts_folder(cache), ignore_errors=True)
@@ -101,17 +96,13 @@ def is_unfinished(cache: Path) -> bool:
     return parts_folder(cache).exists() or lock_path(cache).exists() or not sidecar_path(cache).exists()
 
 
-def failure_report(failures: Mapping[str, str], clips: int, written: Sequence[Path] | None) -> str:
-    """The message that lists clips that cannot be used.
-
-    Args:
-        written: the caches that were written without them, if any were.
-    """
-    lines = [f"  {line}" for line in grouped(sorted(failures.items()))]
+def failure_report(failures: Mapping[str, str], clips: int, written: Sequence[Path] = ()) -> str:
+    """The message that lists clips that cannot be used, and the caches that were `written` without them, if any."""
     outcome = (
         f"{', '.join(map(str, written))} holds the others."
         if written
         else "No cache was written; finished clips are kept. Fix these, then run the same command again, or add "
         "--allow-missing to leave them out."
     )
-    return f"{len(failures)} of {clips} clips cannot be used:\n" + "\n".join(lines) + f"\n{outcome}"
+    lines = [f"  {line}" for line in grouped(sorted(failures.items()))]
+    return "\n".join([f"{len(failures)} of {clips} clips cannot be used:", *lines, outcome])

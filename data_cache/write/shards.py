@@ -7,6 +7,7 @@ merging shards and merging whole caches is the same function.
 import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from data_cache.console.interrupt import stop_request
 from data_cache.digest import digest
 from data_cache.errors import Interrupted, InvalidFile, MptError, UsageError
 from data_cache.files.atomic import remove_leftovers
-from data_cache.files.checksum import file_sha256, remove_sidecar, write_sidecar
+from data_cache.files.checksum import file_sha256, sidecar_path, write_sidecar
 from data_cache.names import natural_key
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import require_valid
@@ -79,20 +80,13 @@ def merge(
     if not parts:
         raise UsageError("nothing to merge: no parts were given")
     readers = [_checked(part) for part in parts]
-    first = readers[0].attributes
     _check_parts_agree(readers)
     rows = sorted(
         ((reader, index) for reader in readers for index in range(len(reader))),
         key=lambda row: natural_key(row[0].clips.key(row[1])),
     )
-    attributes = CacheAttributes(
-        dataset=first.dataset,
-        recipe=first.recipe,
-        recipe_digest=first.recipe_digest,
-        source_digest=source_digest or _joint_source(readers),
-        provenance=provenance or _joint_provenance(readers),
-        licence_notice=first.licence_notice,
-    )
+    source, made = source_digest or _joint_source(readers), provenance or _joint_provenance(readers)
+    attributes = replace(readers[0].attributes, source_digest=source, provenance=made)
     fields = fields_of(onset_frames=not (lacking := [each.path for each in readers if not each.has_onset_frames]))
     if 0 < len(lacking) < len(readers):
         log.warning(f"{output} gets no onset frames, because {lacking[0]} (format 1.0) has none; all else is as ever")
@@ -119,9 +113,11 @@ def merge(
         file.close()
         sink.check()
         os.fsync(sink.fileno())
-        _check_written(temporary, attributes, len(rows))
+        with CacheReader(temporary) as written:
+            if len(written) != len(rows) or written.attributes != attributes:
+                raise InvalidFile(f"{temporary} does not read back as it was written; is the disk failing?")
         checksum = file_sha256(temporary)
-        remove_sidecar(output)  # it speaks of the file that is replaced now
+        sidecar_path(output).unlink(missing_ok=True)  # it speaks of the file that is replaced now
     write_sidecar(output, checksum)
 
 
@@ -178,9 +174,3 @@ def _check_parts_agree(readers: Sequence[CacheReader]) -> None:
             if key in seen:
                 raise UsageError(f"clip {key} is in {seen[key]} and again in {reader.path}; merge only one of them")
             seen[key] = reader.path
-
-
-def _check_written(path: Path, attributes: CacheAttributes, clips: int) -> None:
-    with CacheReader(path) as written:
-        if len(written) != clips or written.attributes != attributes:
-            raise InvalidFile(f"{path} does not read back as it was written; is the disk failing?")

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from data_cache.errors import ClipsFailed
+from data_cache.filters import recipe_notes
 from data_cache.protocols import (
     OFFICIAL_EMOTIONS,
     Composition,
@@ -15,7 +16,6 @@ from data_cache.protocols import (
     count_differences,
     part_of,
 )
-from data_cache.quality import recipe_notes
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Anomaly, Discovery
 from preprocess.datasets.corrections import KNOWN_ANOMALIES

@@ -116,7 +116,7 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
     if not job.recipes:
         return
     if options.fail_fast and found.failures:
-        raise ClipsFailed(failure_report(found.failures, job.total, written=None))
+        raise ClipsFailed(failure_report(found.failures, job.total))
     with ExitStack() as locks:
         for path in sorted(job.recipes):
             locks.enter_context(writer_lock(path))
@@ -257,7 +257,7 @@ def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
             if result.failure is not None:
                 failures[result.clip] = result.failure
                 if job.options.fail_fast:
-                    raise ClipsFailed(failure_report(failures, clips, written=None))
+                    raise ClipsFailed(failure_report(failures, clips))
             advance(1, f"{len(failures)} failed" if failures else "")
         if stop.is_set():
             raise Interrupted(

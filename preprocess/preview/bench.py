@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from data_cache.explore.charts import Line, lines
+from data_cache.explore.clips import encode, picture_format, strip, strip_shape
 from data_cache.explore.page import require_own
-from data_cache.explore.pictures import encode, picture_format, strip, strip_shape
 from data_cache.files.atomic import write_bytes
-from data_cache.quality import apex_gain, recipe_notes
+from data_cache.filters import apex_gain, recipe_notes
 from preprocess.clip import Clip
 from preprocess.datasets.base import Discovery
 from preprocess.faces.crop import crop_for

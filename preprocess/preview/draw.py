@@ -9,7 +9,7 @@ from PIL import features
 from data_cache.console.commandline import progress
 from data_cache.errors import ClipsFailed, UsageError
 from data_cache.files.atomic import replacing
-from data_cache.quality import recipe_notes
+from data_cache.filters import recipe_notes
 from preprocess.clip import Clip, ClipError
 from preprocess.datasets.base import Discovery
 from preprocess.frames.blocks import block_notes

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from data_cache.explore.charts import matrix, where
+from data_cache.explore.clips import picture_format, strip
 from data_cache.explore.page import Chart, Page, Section
-from data_cache.explore.pictures import picture_format, strip
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 CLASSES = ["anger", "joy", "<b>fear"]

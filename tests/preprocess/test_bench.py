@@ -14,7 +14,7 @@ from commands import Command
 from typer.testing import CliRunner
 
 from data_cache.console.options import with_options
-from data_cache.quality import CLIPPED, GAIN, apex_gain, recipe_notes
+from data_cache.filters import CLIPPED, GAIN, apex_gain, recipe_notes
 from preprocess.frames.blocks import BLOCKS, blockiness
 from preprocess.motion.temporal import temporal_plan
 from preprocess.preview.bench import noise_gain, options
