@@ -64,7 +64,6 @@ def shrinking(attempt: Callable[[int], Result], size: int, unit: str, device: to
 
     Args:
         unit: what `size` counts, such as "fold".
-        device: where the attempt computes.
         advice: what to try if not even a size of 1 fits.
 
     Raises:

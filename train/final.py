@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from data_cache.files.atomic import write_bytes
-from train.data.folds import fold_seed
+from train.data.folds import fold_seed, used_clips
 from train.data.task import Task
 from train.loop import FoldData
 from train.results.summary import interval_name, split_title
@@ -17,8 +17,8 @@ NAME = "final"
 
 def all_clips(task: Task, base_seed: int) -> FoldData:
     """Every labelled clip to train on, as a fold that leaves nobody out."""
-    clips = np.array(sorted({clip for fold in task.folds for clip in (*fold.train, *fold.test)}))
-    return FoldData(clips, task.labels(clips.tolist()), fold_seed(base_seed, "all__nobody"))
+    clips = used_clips(task.folds)
+    return FoldData(np.array(clips), task.labels(clips), fold_seed(base_seed, "all__nobody"))
 
 
 def write_model_card(path: Path, config: dict[str, Any], summary: dict[str, Any]) -> None:

@@ -18,7 +18,6 @@ class FoldAdam:
 
     Args:
         parameters: of shape (F, …); for a single fold, of any shape.
-        folds: F.
     """
 
     def __init__(

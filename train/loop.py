@@ -28,7 +28,6 @@ class FoldData:
     """What one fold trains on.
 
     Attributes:
-        clips: indices of its training clips.
         seed: decides the order of its batches and its augmentation.
     """
 
@@ -117,7 +116,6 @@ def fit(
     Nothing leaves the device before an epoch ends, so that the CPU runs ahead of it.
 
     Args:
-        on_epoch: called after every epoch.
         on_step: called after every step; it may stop the training with an exception.
         start: `Progress.arrays` of an earlier call, to go on from there.
     """

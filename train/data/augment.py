@@ -17,8 +17,6 @@ class Change:
     """What happens to each clip of a batch; all arrays (F, B).
 
     Attributes:
-        mirror: left and right are swapped.
-        gain: factor on the pixels.
         offset: added to the pixels, in grey levels.
         left: left edge of the crop, as a share of the image.
         top: top edge of the crop.

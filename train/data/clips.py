@@ -22,10 +22,8 @@ class ClipSet:
     """The clips of all caches of a run, in the order of the caches.
 
     Attributes:
-        readers: the caches.
         rows: for each clip, which reader and which row of it.
         keys: (data set, subject, clip) of each clip.
-        emotions: raw emotion of each clip.
     """
 
     readers: tuple[CacheReader, ...]
@@ -60,6 +58,15 @@ class ClipSet:
         """Image field `field` of a clip: (S, S, 3) or (T, S, S, 3) uint8."""
         reader, row = self.rows[clip]
         return self.readers[reader].read(field, row)
+
+    def require_unchanged(self) -> None:
+        """Make sure that the caches are still the files that were opened.
+
+        Raises:
+            StaleFile: one was replaced or written over.
+        """
+        for reader in self.readers:
+            reader.require_unchanged()
 
     def onset_frame(self, clip: int) -> np.ndarray | None:
         """The onset frame of a clip, (S, S, 3) uint8: as stored, or the first motion frame if it is that; else None."""

@@ -45,14 +45,6 @@ class GroupAdapter(nn.Module):
 
     The paper's text also defines the average of each group. `mean="cross"` is the reading in which
     every branch sees the averages of the other groups, added before Down; both have the same weights.
-
-    Args:
-        folds: F.
-        dim: D.
-        depth: number of transformer blocks.
-        groups: names of the token groups that exist.
-        reduction: r.
-        mean: "none" or "cross".
     """
 
     def __init__(self, folds: int, dim: int, depth: int, groups: tuple[str, ...], reduction: int, mean: str) -> None:

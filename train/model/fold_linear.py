@@ -23,10 +23,6 @@ class FoldLinear(FoldModule):
     """F independent linear maps: x (F, N, in) → (F, N, out).
 
     Args:
-        folds: F.
-        inputs: features in.
-        outputs: features out.
-        bias: whether each map has a bias.
         zero: start with weights of zero instead of the usual uniform ±1/√in.
         bias_start: what the bias starts as, (out,), instead of uniform ±1/√in.
     """

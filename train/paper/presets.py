@@ -19,7 +19,6 @@ class PaperRow:
     """A model as a table prints it.
 
     Attributes:
-        label: the row's name.
         settings: what it changes against the paper's model.
         accuracy: in percent, on SMIC with three classes; None where no number is printed.
         f1: likewise.

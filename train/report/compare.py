@@ -34,9 +34,6 @@ class Comparison:
     """How side A fares against side B, paired by clip; a side is a run, or one for each of several seeds.
 
     Attributes:
-        runs: names of A and B.
-        clips: number of clips.
-        subjects: number of subjects.
         only_a: clips that A alone predicts correctly; with several seeds, that more of its seeds do.
         only_b: likewise for B.
         p_value: of McNemar's exact test, two-sided: the chance of so uneven a split of those clips if

@@ -27,7 +27,6 @@ class FoldResult:
     Attributes:
         name: `dataset__subject`, or what else was tested (`train.data.folds`).
         keys: data set, subject and clip of the tested clips.
-        true: their classes.
         logits: (clips, classes), after the final epoch.
         epoch_predictions: (epochs, clips) predicted classes after every epoch.
         loss: training loss of every epoch.

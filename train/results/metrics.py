@@ -57,9 +57,6 @@ class Scores:
         accuracy: share of clips that are predicted correctly.
         macro_f1: mean F1 over the classes (UF1 in the MEGC).
         uar: unweighted average recall, the mean recall over the classes.
-        precision: per class.
-        recall: per class.
-        f1: per class.
         support: clips per class.
     """
 
@@ -101,9 +98,11 @@ def pooled(matrix: np.ndarray) -> dict[str, float]:
     return {metric: float(getattr(found, metric)) for metric in METRICS}
 
 
-def mean_pooled(matrices: np.ndarray) -> dict[str, float]:
-    """Means of the `METRICS` of several confusion matrices, (runs, classes, classes)."""
-    each = [pooled(matrix) for matrix in matrices]
+def mean_pooled(
+    matrices: np.ndarray, measure: Callable[[np.ndarray], Mapping[str, float]] = pooled
+) -> dict[str, float]:
+    """Means of the `METRICS`, as `measure` finds them, of several confusion matrices, (runs, classes, classes)."""
+    each = [measure(matrix) for matrix in matrices]
     return {metric: float(np.mean([values[metric] for values in each])) for metric in METRICS}
 
 
@@ -182,8 +181,7 @@ def null_test(observed: np.ndarray, copies: np.ndarray) -> dict[str, Any]:
     """
     found, each = pooled(observed), [pooled(copy) for copy in copies]
     p = {m: (1 + sum(copy[m] >= found[m] - 1e-12 for copy in each)) / (1 + len(each)) for m in METRICS}
-    chance = {m: float(np.mean([copy[m] for copy in each])) for m in METRICS}
-    return {"copies": len(each), "p": p, "chance": chance}
+    return {"copies": len(each), "p": p, "chance": mean_pooled(copies)}
 
 
 def sign_flip_p(differences: np.ndarray, exact: int = 12, draws: int = 9999) -> float:

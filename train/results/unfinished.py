@@ -58,7 +58,6 @@ class Groups:
     """Which folds are trained together: noted, so that a run that goes on groups them as it did when it began.
 
     Args:
-        path: of the note.
         given: the number of folds at once that was asked for, or 0; a note with another is not used.
 
     Attributes:

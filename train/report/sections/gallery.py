@@ -61,9 +61,6 @@ def clip_entries(
     Args:
         runs: the run, then others; probabilities and kernels are those of the first.
         caches: of the run; without them only predictions are known.
-        folder: of the page.
-        images: whether the page may show pixels.
-        single_file: embed the pictures.
     """
     run, found = runs[0], []
     if not caches:

@@ -164,11 +164,8 @@ def confusion_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
     section = Section("confusion", "Confusion matrix")
     for number, each in enumerate([run, *others]):
         counts = np.array(each.summary["final_epoch"]["confusion"])
-        name = save(
-            confusion_figure(counts, each.classes, each.name),
-            folder,
-            f"confusion-{each.name}" if number else "confusion",
-        )
+        file = f"confusion-{each.name}" if number else "confusion"
+        name = save(confusion_figure(counts, each.classes, each.name), folder, file)
         html = matrix(counts, each.classes, lambda true, predicted: where(label=true, predicted=predicted))
         caption = f"{each.name}: rows are true classes; shares of the row, and counts."
         if number == 0:
@@ -180,30 +177,18 @@ def confusion_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
 def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> Any:
     """A matrix of counts (rows true, columns predicted) as a figure; colour and percentages are row shares."""
     made, axes = figure(min(0.9 + 0.45 * len(classes), 5.5), most=1.7 + 0.5 * len(classes))
-    picture = draw_matrix(axes, counts, classes)
-    axes.set(title=title)
-    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046, format=lambda v, _: f"{v:.0%}")
-    return made
-
-
-def draw_matrix(axes: Any, counts: np.ndarray, classes: Sequence[str]) -> Any:
-    """The same on matplotlib axes that are there already; the image that was drawn."""
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     picture = axes.imshow(shares, cmap="Blues", vmin=0)
     for row, column in np.ndindex(counts.shape):
-        axes.text(
-            column,
-            row,
-            f"{shares[row, column]:.0%}\n({counts[row, column]})",
-            ha="center",
-            va="center",
-            color="white" if shares[row, column] > 0.6 * shares.max() else "black",
-        )
+        words = f"{shares[row, column]:.0%}\n({counts[row, column]})"
+        colour = "white" if shares[row, column] > 0.6 * shares.max() else "black"
+        axes.text(column, row, words, ha="center", va="center", color=colour)
     axes.set_xticks(range(len(classes)), labels=classes)
     axes.set_yticks(range(len(classes)), labels=classes)
     axes.tick_params(axis="x", rotation=30)
-    axes.set(xlabel="predicted class", ylabel="true class")
-    return picture
+    axes.set(title=title, xlabel="predicted class", ylabel="true class")
+    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046, format=lambda v, _: f"{v:.0%}")
+    return made
 
 
 def subjects_section(run: Run, folder: Path) -> Section:
