@@ -22,7 +22,6 @@ from train.model.build import Shape, assemble_model
 from train.model.mpt import Inputs
 from train.model.weights import weights_place
 
-PLACES = {"device": "all on the device", "stream": "read from the file while training"}
 _LONG = 2 * 3600.0  # seconds of training on a CPU from which on it is worth a warning
 _PATIENCE = 3.0  # seconds: where one step takes longer, it is timed once
 
@@ -62,6 +61,7 @@ class RunPlan:
     def lines(self) -> list[tuple[str, str]]:
         """The plan as (name, value) pairs for people."""
         classes = ", ".join(f"{name} {count}" for name, count in self.classes.items())
+        place = "all on the device" if self.pixels == "device" else "read from the file while training"
         return [
             ("protocol", f"{self.protocol}: {classes}"),
             ("split", f"{self.split}, {self.folds} folds, {self.clips} tested clips"),
@@ -71,7 +71,7 @@ class RunPlan:
             ("weights", self.weights),
             ("folder", self.folder),
             ("memory", f"about {self.fold_bytes / 1e9:.2f} GB per fold; {self.free_bytes / 1e9:.1f} GB are free"),
-            ("pixels", f"{self.pixel_bytes / 1e9:.2f} GB, {PLACES[self.pixels]}"),
+            ("pixels", f"{self.pixel_bytes / 1e9:.2f} GB, {place}"),
             *account_lines(self.account),
         ]
 

@@ -41,17 +41,12 @@ class Fold:
 
     def seed(self, base: int) -> int:
         """A seed from the base seed and the name: neither the order nor the company of folds matters."""
-        return fold_seed(base, self.name)
+        return int.from_bytes(hashlib.sha256(f"{base}/{self.name}".encode()).digest()[:6], "big")
 
 
 def subject_of(name: str) -> str:
     """The subject in a fold's name; the name itself where it holds none."""
     return name.partition("__")[2] or name
-
-
-def fold_seed(base: int, name: str) -> int:
-    """The seed of the fold called `name`."""
-    return int.from_bytes(hashlib.sha256(f"{base}/{name}".encode()).digest()[:6], "big")
 
 
 def dataset_of(key: ClipKey) -> str:

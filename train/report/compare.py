@@ -56,7 +56,7 @@ class Comparison:
     only_seed_differs: bool
 
 
-def compare_runs(a: Sequence[Run], b: Sequence[Run], draws: int = 2000) -> Comparison:
+def compare_runs(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
     """Compare the final epochs of two sides, of a run or several seeds each.
 
     Raises:
@@ -91,7 +91,7 @@ def compare_runs(a: Sequence[Run], b: Sequence[Run], draws: int = 2000) -> Compa
         p_value=float(binomtest(only_a, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0,
         sign_flip_p=sign_flip_p(np.bincount(rows, gain)),
         difference=differences(matrices.sum(0)),
-        interval_95=bootstrap_interval(matrices, differences, draws),
+        interval_95=bootstrap_interval(matrices, differences),
         only_seed_differs=not _differing(a[0], b[0]),
     )
 

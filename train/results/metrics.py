@@ -95,7 +95,7 @@ def scores(matrix: np.ndarray) -> Scores:
 def pooled(matrix: np.ndarray) -> dict[str, float]:
     """The `METRICS` of a confusion matrix."""
     found = scores(matrix)
-    return {metric: float(getattr(found, metric)) for metric in METRICS}
+    return {metric: getattr(found, metric) for metric in METRICS}
 
 
 def mean_pooled(
@@ -109,8 +109,8 @@ def mean_pooled(
 def of_part(matrix: np.ndarray) -> dict[str, float]:
     """The `METRICS` of one data set or subject of several, with means over the classes that it shows, not over all."""
     each, shown = scores(matrix), matrix.sum(1) > 0
-    means = {"macro_f1": np.array(each.f1)[shown].mean(), "uar": np.array(each.recall)[shown].mean()}
-    return {"accuracy": each.accuracy, **{name: float(value) for name, value in means.items()}}
+    f1, uar = (float(np.array(values)[shown].mean()) for values in (each.f1, each.recall))
+    return {"accuracy": each.accuracy, "macro_f1": f1, "uar": uar}
 
 
 def majority_baseline(true: Sequence[int], classes: int) -> Scores:
@@ -130,7 +130,7 @@ def subject_matrices(
 
 
 def bootstrap_interval(
-    matrices: np.ndarray, measure: Callable[[np.ndarray], Mapping[str, float]] = pooled, draws: int = 2000
+    matrices: np.ndarray, measure: Callable[[np.ndarray], Mapping[str, float]] = pooled
 ) -> dict[str, tuple[float, float]]:
     """95 % intervals of what `measure` finds in the sum over subjects, by drawing subjects with replacement.
 
@@ -141,7 +141,7 @@ def bootstrap_interval(
         measure: the sum (…) → values by name.
     """
     rng = np.random.default_rng(0)
-    drawn = [measure(matrices[rng.integers(len(matrices), size=len(matrices))].sum(0)) for _ in range(draws)]
+    drawn = [measure(matrices[rng.integers(len(matrices), size=len(matrices))].sum(0)) for _ in range(2000)]
     bounds = {name: np.percentile([values[name] for values in drawn], [2.5, 97.5]) for name in drawn[0]}
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
