@@ -57,11 +57,9 @@ def print_study(table: "Table", missing: list[str]) -> None:
 
 def print_predictions(result: dict[str, Any], folder: Path) -> None:
     """The probabilities of each new clip."""
-    from rich.table import Table
-
     models = result["models"]
     used = models[0] if len(models) == 1 else f"mean of {len(models)} models"
-    table = Table(title=f"{result['run']}: {used}")
+    table = _table(f"{result['run']}: {used}", ())
     table.add_column("clip", no_wrap=True)
     table.add_column("prediction", style="bold", no_wrap=True)
     for name in result["classes"]:

@@ -61,12 +61,9 @@ class GroupAdapter(nn.Module):
 
     def forward(self, x: Tensor, layer: int, groups: Groups) -> Tensor:
         """What to add to x (F, B, N, D), all of it or the groups that are given."""
-        changes = []
-        means = (
-            {name: x[:, :, place].mean(2, keepdim=True) for name, place in groups.items()}
-            if self.mean == "cross"
-            else {}
-        )
+        changes, means = [], {}
+        if self.mean == "cross":
+            means = {name: x[:, :, place].mean(2, keepdim=True) for name, place in groups.items()}
         for name, place in groups.items():
             tokens = x[:, :, place]
             for other, mean in means.items():

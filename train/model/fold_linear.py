@@ -95,14 +95,8 @@ class _ByteLinear(torch.autograd.Function):
 def byte_linear(pixels: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Linear map of normalised pixels: (F, N, in) uint8 → (F, N, out).
 
-    Normalising, (pixel − 128)·scale + shift, is affine, so it is done to the weights instead.
-
-    Args:
-        pixels: (F, N, in) uint8.
-        weight: (F, in, out), for normalised pixels.
-        bias: (F, 1, out).
-        scale: (in, 1).
-        shift: (in, 1).
+    Weight (F, in, out) and bias (F, 1, out) are for normalised pixels. Normalising, (pixel − 128)·scale + shift, each
+    (in, 1), is affine, so it is done to the weights instead.
     """
     device, dtype = pixels.device.type, weight.dtype
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):

@@ -24,11 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Study:
-    """A table of runs. Those of the paper were measured on SMIC, three classes; "variants" and "recipes" are ours.
-
-    Attributes:
-        rows: part of the run's folder → row.
-    """
+    """A table of runs, by part of their folders' names; of the paper (SMIC, three classes), or ours without scores."""
 
     table: str
     about: str
@@ -118,9 +114,6 @@ def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_ro
 
     Returns:
         The index: a JSON file with an entry per row.
-
-    Raises:
-        UsageError: no such study.
     """
     from train.device import leads  # torch, which a table does not need
 
@@ -198,11 +191,7 @@ def _entries(
 
 
 def find_study(name: str) -> Study:
-    """The study called `name`.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """The study called `name`; raises UsageError where there is none."""
     if name not in STUDIES:
         raise UsageError(f"no study {name!r}; choose one of {', '.join(STUDIES)}")
     return STUDIES[name]

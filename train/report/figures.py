@@ -68,9 +68,7 @@ def save(made: Any, folder: Path, name: str) -> str:
 def panels_figure(titles: Sequence[str], most: int, height: float, more: float) -> tuple[Any, dict[str, Any]]:
     """A figure with a panel for each title, at most `most` beside each other, all of the same scales.
 
-    Args:
-        height: of a row of panels, in inches.
-        more: of what stands above and below them.
+    A row of panels is `height` inches high; `more` inches stand above and below them.
     """
     columns = min(len(titles), most)
     rows = -(-len(titles) // columns)

@@ -69,11 +69,7 @@ class CheckpointCard:
 
 @dataclass(frozen=True)
 class Trained:
-    """Trained models of a run, side by side as folds of one model.
-
-    Attributes:
-        names: folds of the run, or "final".
-    """
+    """Trained models of a run, side by side as folds of one model; their names are folds of the run, or "final"."""
 
     model: MPT
     names: tuple[str, ...]

@@ -136,9 +136,7 @@ def bootstrap_interval(
 
     Clips of one subject resemble each other, so subjects are drawn, not clips.
 
-    Args:
-        matrices: (subjects, …), from `subject_matrices`.
-        measure: the sum (…) → values by name.
+    `matrices` are (subjects, …), as from `subject_matrices`; `measure` turns their sum (…) into values by name.
     """
     rng = np.random.default_rng(0)
     drawn = [measure(matrices[rng.integers(len(matrices), size=len(matrices))].sum(0)) for _ in range(2000)]
@@ -172,9 +170,7 @@ def permutation_p(
 def null_test(observed: np.ndarray, copies: np.ndarray) -> dict[str, Any]:
     """A run against copies of it that were trained and tested on labels shuffled within subjects.
 
-    Args:
-        observed: the run's confusion matrix (classes, classes).
-        copies: those of K copies, (K, classes, classes).
+    Given are confusion matrices: the run's, (classes, classes), and those of K copies, (K, classes, classes).
 
     Returns:
         `copies`, K; by metric, the mean of the copies (`chance`) and `p`, (1 + copies at least as good) / (1 + K).

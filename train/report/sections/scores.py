@@ -87,8 +87,7 @@ def _comparison(a: Run, b: Run) -> tuple[str, Table]:
         f"filter “Prediction” above lists them): p = {found.p_value:.4f}. "
         f"Accuracy of {a.name} minus {b.name}: {100 * found.difference['accuracy']:+.1f} percentage points "
         f"({interval_name(found.subjects)} over subjects {100 * low:+.1f} to {100 * high:+.1f})."
-        + f" {ONLY_THE_SEED}"
-        * found.only_seed_differs
+        f"{f' {ONLY_THE_SEED}' * found.only_seed_differs}"
     )
     counts = {
         f"only {a.name} correct": found.only_a,
@@ -209,7 +208,7 @@ def subjects_section(run: Run, folder: Path) -> Section:
     chart = Chart(
         bars(shown),
         "Accuracy of each tested subject. In the figure the width of a bar is the subject's number of clips.",
-        save(subjects_figure(run), folder, "subjects"),
+        save(subjects_figure(run, list(subjects.values())), folder, "subjects"),
     )
     caption = "Each subject; UF1 and UAR over the classes that it shows"
     return Section("subjects", "Subjects", [], [chart], [Table("subjects", caption, headings, tuple(rows))])
@@ -223,17 +222,17 @@ def tested_subjects(run: Run) -> dict[str, list[Prediction]]:
     return found
 
 
-def subjects_figure(run: Run) -> Any:
+def subjects_figure(run: Run, subjects: Sequence[Sequence[Prediction]]) -> Any:
     """Bars as wide as the subject's number of clips, so that area is what counts in the pooled score."""
-    ordered = sorted(tested_subjects(run).items(), key=lambda pair: -_share(pair[1]))
-    widths = np.array([len(clips) for _, clips in ordered], float)
+    ordered = sorted(subjects, key=_share, reverse=True)
+    widths = np.array([len(clips) for clips in ordered], float)
     centres = np.cumsum(widths) - widths / 2
     made, axes = figure(2.4)
-    heights = [_share(clips) for _, clips in ordered]
+    heights = [_share(clips) for clips in ordered]
     axes.bar(centres, heights, widths * 0.94, color=CYCLE[4], edgecolor="white")
     axes.axhline(run.summary["final_epoch"]["accuracy"], color=CYCLE[5], label="pooled")
     axes.axhline(run.summary["majority_baseline"]["accuracy"], color="#666666", linestyle=":", label="majority class")
-    names = [clips[0].key[1] for _, clips in ordered] if len(ordered) <= 70 else []  # more are not legible
+    names = [clips[0].key[1] for clips in ordered] if len(ordered) <= 70 else []  # more are not legible
     axes.set_xticks(centres[: len(names)], names, rotation=90 if len(names) * (1 + narrow()) > 10 else 0)
     axes.set(ylabel="accuracy", ylim=(0, 1.05), xlabel="tested subject")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
