@@ -198,8 +198,7 @@ def _load_strictly(vit: Any, stored: dict[str, torch.Tensor], name: str, path: P
         if weights[key].shape != expected[key].shape
     ]
     if missing or surplus or shapes:
-        faults = [f"lacks {', '.join(missing[:3])}"] if missing else []
-        faults += [f"also holds {', '.join(surplus[:3])}"] if surplus else []
-        faults += shapes[:1]
+        lists = (("lacks", missing), ("also holds", surplus))
+        faults = [f"{words} {', '.join(names[:3])}" for words, names in lists if names] + shapes[:1]
         raise InvalidFile(f"{path} does not hold the weights of {name}: it {'; '.join(faults)}. Check --backbone")
     vit.load_state_dict(weights)

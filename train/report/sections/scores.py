@@ -61,7 +61,7 @@ def pooled_table(run: Run) -> Table:
         *(Row(_cells(name, scores), "headline" * (n == 0)) for n, (name, scores) in enumerate(headline_rows(summary))),
         Row(_cells("majority class", summary["majority_baseline"])),
         Row(_cells(f"mean over {units}, over the classes that each shows", fold_average(run.folds, len(run.classes)))),
-        *([leak][: summary.get("epochs") != 1]),
+        *([leak] if summary.get("epochs") != 1 else []),
     )
     return Table("scores", f"Pooled scores, {interval_name(summary['subjects'])}", _HEADINGS, rows)
 
