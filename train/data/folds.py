@@ -7,7 +7,6 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol as Interface
 
 from data_cache.errors import UsageError
 from data_cache.names import natural_key
@@ -52,28 +51,6 @@ def subject_of(name: str) -> str:
 def dataset_of(key: ClipKey) -> str:
     """The data set of a clip."""
     return key[0]
-
-
-class Split(Interface):
-    """A way to divide clips into folds."""
-
-    @property
-    def title(self) -> str:
-        """What it is, for tables and reports."""
-        ...
-
-    @property
-    def part(self) -> Callable[[ClipKey], str]:
-        """The part that a tested clip is scored with, beside the pooled scores: its data set, or testA."""
-        ...
-
-    def divide(self, keys: Mapping[int, ClipKey], labels: Mapping[int, int]) -> tuple[Fold, ...]:
-        """Folds of the labelled clips, given by their indices.
-
-        Raises:
-            UsageError: these clips cannot be divided so.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -160,6 +137,14 @@ class Apart:
         if both := sorted("/".join(person) for person in persons[0] & persons[1]):
             raise UsageError(f"{self.title}: {', '.join(both[:5])} would be both trained and tested on")
         return (Fold("+".join(self.tested), tuple(sides[0]), tuple(sides[1])),)
+
+
+Split = LeaveOneOut | KFold | Apart
+"""A way to divide labelled clips into folds.
+
+It has a `title` for tables and reports; `part`, which a tested clip is scored with beside the pooled scores: its data
+set, or testA; and `divide`, which raises a UsageError where the clips cannot be divided so.
+"""
 
 
 def _each_left_out(names: Mapping[int, str]) -> tuple[Fold, ...]:
