@@ -155,7 +155,8 @@ def study_table(name: str, runs: Path, prefix: str | None) -> tuple[Table, list[
             place = "" if study.is_papers else f"{data}, "
             missing.append(f"{place}{row.label}: {entry['missing'] or 'its run is not finished'}")
         protocols |= {f"{folder.config['protocol']}, {folder.summary['clips']} clips" for folder in folders}
-        seeds |= {len(folders)} - {0}
+        if folders:
+            seeds.add(len(folders))
         found = [folder.summary["final_epoch"] for folder in folders]
         if study.is_papers:
             rows.append(Row(_cells(row, [100 * f["accuracy"] for f in found], [100 * f["macro_f1"] for f in found])))
