@@ -114,6 +114,9 @@ def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_ro
 
     Returns:
         The index: a JSON file with an entry per row.
+
+    Raises:
+        UsageError: no such study.
     """
     from train.device import leads  # torch, which a table does not need
 
