@@ -35,9 +35,8 @@ def choose_device(name: str, rank: int = 0) -> torch.device:
     if name.partition(":")[0] == "mps":
         raise UsageError(f"device {name!r}: constants are kept in float64, which mps has not; try --device cpu")
     if name == "auto":
-        return (
-            torch.device("cuda", rank % torch.cuda.device_count()) if torch.cuda.is_available() else torch.device("cpu")
-        )
+        gpu = torch.cuda.is_available()
+        return torch.device("cuda", rank % torch.cuda.device_count()) if gpu else torch.device("cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -64,7 +63,6 @@ def shrinking(attempt: Callable[[int], Result], size: int, unit: str, device: to
 
     Args:
         unit: what `size` counts, such as "fold".
-        device: where the attempt computes.
         advice: what to try if not even a size of 1 fits.
 
     Raises:
@@ -123,13 +121,7 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which process this is.
-
-    Attributes:
-        rank: 0 to count − 1.
-        count: processes in all.
-        local: number of this process on its machine, which chooses its GPU.
-    """
+    """Which process this is: from 0 to count − 1, and `local` on its machine, which chooses its GPU."""
 
     rank: int = 0
     count: int = 1

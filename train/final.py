@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from data_cache.files.atomic import write_bytes
-from train.data.folds import fold_seed
+from train.data.folds import Fold, used_clips
 from train.data.task import Task
 from train.loop import FoldData
 from train.results.summary import interval_name, split_title
@@ -17,8 +17,8 @@ NAME = "final"
 
 def all_clips(task: Task, base_seed: int) -> FoldData:
     """Every labelled clip to train on, as a fold that leaves nobody out."""
-    clips = np.array(sorted({clip for fold in task.folds for clip in (*fold.train, *fold.test)}))
-    return FoldData(clips, task.labels(clips.tolist()), fold_seed(base_seed, "all__nobody"))
+    clips = used_clips(task.folds)
+    return FoldData(np.array(clips), task.labels(clips), Fold("all__nobody", tuple(clips), ()).seed(base_seed))
 
 
 def write_model_card(path: Path, config: dict[str, Any], summary: dict[str, Any]) -> None:
@@ -29,15 +29,11 @@ def write_model_card(path: Path, config: dict[str, Any], summary: dict[str, Any]
         f"- {_plain(cache['dataset'])}: content {cache['content_digest']}. {_plain(cache['licence_notice'])}"
         for cache in config["caches"]
     )
-    warning = (
-        "\n**Its backbone has random weights: it is for trying out the software only.**\n"
-        if settings["random_weights"]
-        else ""
-    )
+    random = "\n**Its backbone has random weights: it is for trying out the software only.**\n"
     text = f"""# Model card: {_plain(path.parent.name)}
 
 One Motion Prompt Tuning model, trained on all {sum(config["clips"].values())} labelled clips.
-{warning}
+{random * settings["random_weights"]}
 ## What to expect of it
 
 No clip was left to test this very model. Trained in the same way on a part of them ({split_title(summary)}), it reached

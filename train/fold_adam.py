@@ -18,19 +18,12 @@ class FoldAdam:
 
     Args:
         parameters: of shape (F, …); for a single fold, of any shape.
-        folds: F.
     """
 
-    def __init__(
-        self,
-        parameters: Sequence[nn.Parameter],
-        folds: int,
-        lr: float,
-        betas: tuple[float, float] = (0.9, 0.999),
-        eps: float = 1e-8,
-    ) -> None:
-        self.parameters = list(parameters)
-        self.lr, self.betas, self.eps = lr, betas, eps
+    beta1, beta2, eps = 0.9, 0.999, 1e-8
+
+    def __init__(self, parameters: Sequence[nn.Parameter], folds: int, lr: float) -> None:
+        self.parameters, self.lr = list(parameters), lr
         self.values = torch.cat([parameter.detach().reshape(folds, -1) for parameter in parameters], 1)  # (F, P)
         self.first = torch.zeros_like(self.values)
         self.second = torch.zeros_like(self.values)
@@ -56,9 +49,8 @@ class FoldAdam:
         Returns:
             (S, 3, F), on the CPU.
         """
-        beta1, beta2 = self.betas
         taken = np.maximum(self.steps + active.cumsum(0), 1)
-        rows = self.lr * lr_scale / (1 - beta1**taken), np.sqrt(1 - beta2**taken), active
+        rows = self.lr * lr_scale / (1 - self.beta1**taken), np.sqrt(1 - self.beta2**taken), active
         return torch.from_numpy(np.stack(rows, 1)).to(self.values.dtype)
 
     @torch.no_grad()
@@ -67,11 +59,10 @@ class FoldAdam:
         if rates is None:
             rates = self.rates(active[None])[0].to(self.values.device)
         rate, correction, moving = rates[..., None]  # (F, 1) each
-        beta1, beta2 = self.betas
         self.steps += active
         gradient = torch.cat([self._gradient(parameter) for parameter in self.parameters], 1)  # (F, P)
-        first = torch.lerp(self.first, gradient, 1 - beta1)
-        second = torch.addcmul(self.second * beta2, gradient, gradient, value=1 - beta2)
+        first = torch.lerp(self.first, gradient, 1 - self.beta1)
+        second = torch.addcmul(self.second * self.beta2, gradient, gradient, value=1 - self.beta2)
         change = (second.sqrt() / correction).add_(self.eps).reciprocal_().mul_(first).mul_(rate)
         if active.all():
             self.first, self.second = first, second

@@ -28,7 +28,6 @@ class Keeper:
     """Keeps the state of a group on disk: every few minutes, and when it shall stop; then it interrupts.
 
     Args:
-        path: the file.
         about: what the state is of: `folds`, `epochs`, and whatever else it must not be mixed up in.
         minutes: between two writes.
         stop: set when the work shall stop.
@@ -91,8 +90,6 @@ def train_group(
     Test clips are predicted after every epoch, which feeds nothing back: `fit` gets training clips only.
 
     Args:
-        model: as many folds, on the stream's device.
-        stream: serves pixels.
         on_epoch: called with the report of each epoch and the clips per second so far.
         keeper: keeps the state, and has that of an earlier attempt to go on from.
     """
@@ -148,11 +145,7 @@ def train_group(
 
 
 class Scalars:
-    """Writes loss and accuracy of every epoch for TensorBoard; does nothing where it is not installed.
-
-    Args:
-        rank: number of this process, to keep their files apart.
-    """
+    """Writes loss and accuracy of every epoch for TensorBoard; does nothing where it is not installed."""
 
     def __init__(self, folder: Path, rank: int) -> None:
         self.writer: Any = None

@@ -18,12 +18,12 @@ from data_cache.console.interrupt import stop_request
 from data_cache.digest import digest
 from data_cache.errors import Interrupted, UsageError, typed_command
 from data_cache.files.checksum import file_sha256
-from train import final, null
+from train import final
 from train.config import Execution, TrainConfig
 from train.cost.accounting import bytes_per_fold, folds_at_once
 from train.data.augment import AUGMENTATIONS
 from train.data.clips import ClipPixels
-from train.data.folds import Fold
+from train.data.folds import Fold, choose_folds, used_clips
 from train.data.stream import Stream, open_stream
 from train.data.task import Task
 from train.device import (
@@ -42,13 +42,13 @@ from train.loop import EpochReport, fit, require_finite
 from train.model.backbone import Backbone
 from train.model.build import build_model
 from train.model.mpt import trained_parameters
-from train.model.weights import build_backbone, weights_digest
+from train.model.weights import build_backbone
 from train.plan import estimate_seconds, time_line
 from train.probe import probe_folds
 from train.results.checkpoint import CheckpointCard, save_fold
 from train.results.fold_record import FoldResult, write_record
 from train.results.run_folder import RunFolder
-from train.results.summary import summarise
+from train.results.summary import add_null, keep_copy, summarise
 from train.results.unfinished import Groups
 from train.trace import shown_fold, write_overview
 
@@ -94,14 +94,7 @@ def train_run(
     if (folder.path / "config.json").exists() and not overwrite:
         config = _with_earlier_amp(config, folder, device)
     backbone = build_backbone(config, task.clips.size)
-    card = CheckpointCard(
-        settings=config.as_json(),
-        classes=task.labelling.classes,
-        frames=task.clips.frames,
-        size=task.clips.size,
-        recipe=task.clips.readers[0].attributes.stored_recipe,
-        backbone_digest=weights_digest(backbone),
-    )
+    card = CheckpointCard.of(task, config, backbone)
     job = _Job(task, config, execution, folder, backbone, card, device, ranks)
     with folder.locked() if leads() else nullcontext():  # other ranks of torchrun belong to the leader
         return _run(job, chosen, overwrite)
@@ -141,7 +134,7 @@ def _run(job: _Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] |
     if leads() and not folder.is_finished:
         folder.write_summary(summarise(folder.read_folds(), task.labelling.classes, task.split))
     if leads() and execution.null > folder.summary.get("null", {}).get("copies", 0):
-        null.sum_up(folder, task.folds, execution.null)
+        add_null(folder, task.folds, execution.null)
     ranks.barrier()
     if leads() and execution.final and not (folder.path / "MODEL_CARD.md").exists():
         _train_final_model(job)
@@ -149,42 +142,23 @@ def _run(job: _Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] |
     return folder.summary
 
 
-def choose_folds(folds: Sequence[Fold], execution: Execution) -> list[Fold]:
-    """The folds that `--subjects` and `--folds` name; all by default.
-
-    Raises:
-        UsageError: a subject does not exist, or nothing is left.
-    """
-    wanted = execution.subject_names
-    unknown = wanted - {fold.subject for fold in folds} - {fold.name for fold in folds}
-    if unknown:
-        known = ", ".join(fold.subject for fold in folds)
-        raise UsageError(f"no subject {', '.join(sorted(unknown))}; there are {known}")
-    chosen = [fold for fold in folds[execution.fold_range] if not wanted or {fold.subject, fold.name} & wanted]
-    if not chosen:
-        raise UsageError("no fold is left to train; check --folds and --subjects")
-    return chosen
-
-
 def _train_folds(job: _Job, mine: Sequence[Fold], waiting: Sequence[Fold]) -> None:
-    config, task, ranks = job.config, job.task, job.ranks
+    config, task, ranks, folder = job.config, job.task, job.ranks, job.folder
     trained = sum(p.numel() for p in trained_parameters(build_model(config, job.backbone, task.shape, [0])).values())
-    used = sorted({clip for fold in mine for clip in (*fold.train, *fold.test)})  # a group may hold finished folds
-    stream = open_stream(_pixels(job), used, job.device, job.execution)
+    stream = _open_stream(job, used_clips(mine))  # a group may hold finished folds
     if config.tuning == "prompt":
         job.backbone.to(job.device)  # like the clips, in its place before the rest of the memory is divided
     per_fold = bytes_per_fold(config, job.backbone, task.shape, trained, job.device)
-    groups = Groups(
-        job.folder.unfinished(f"groups-{ranks.rank}of{ranks.count}").with_suffix(".json"), job.execution.folds_at_once
-    )
+    note = folder.place("unfinished", f"groups-{ranks.rank}of{ranks.count}", ".json")
+    groups = Groups(note, job.execution.folds_at_once)
     at_once = groups.at_once or folds_at_once(config, job.execution, per_fold, free_memory(job.device), len(waiting))
     log.info(
-        f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}, into "
-        f"{job.folder.path}"
+        f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}, "
+        f"into {folder.path}"
     )
     if leads() and (seconds := estimate_seconds(task, waiting, config, at_once, job.device)):
         log.info(time_line(seconds / ranks.count, str(job.device)))
-    scalars, by_name = Scalars(job.folder.path, ranks.rank), {fold.name: fold for fold in mine}
+    scalars, by_name = Scalars(folder.path, ranks.rank), {fold.name: fold for fold in mine}
     left = groups.plan([fold.name for fold in waiting], by_name, at_once)
     total, keeper = sum(map(len, left)) * config.epochs, None
     try:
@@ -193,7 +167,7 @@ def _train_folds(job: _Job, mine: Sequence[Fold], waiting: Sequence[Fold]) -> No
             def attempt(size: int) -> None:
                 nonlocal left, keeper
                 if size < len(left[0]):  # memory did not suffice for more
-                    names = [name for group in left for name in group if not job.folder.finished(name)]
+                    names = [name for group in left for name in group if not folder.finished(name)]
                     left = groups.plan(names, (), size)
                 keeper = _keeper(job, left[0], stop)
                 try:
@@ -214,11 +188,10 @@ def _train_folds(job: _Job, mine: Sequence[Fold], waiting: Sequence[Fold]) -> No
                 if stop.is_set():
                     raise KeyboardInterrupt
     except KeyboardInterrupt:
-        folds = job.task.folds
-        finished = sum(job.folder.finished(fold.name) for fold in folds)
+        finished = sum(folder.finished(fold.name) for fold in task.folds)
         more = f", and so is {keeper.kept}" if keeper and keeper.kept else "; those in training start anew"
         raise Interrupted(
-            f"interrupted; {finished} of {len(folds)} folds are kept{more}. Start again with: {typed_command()}"
+            f"interrupted; {finished} of {len(task.folds)} folds are kept{more}. Start again with: {typed_command()}"
         ) from None
     finally:
         stream.close()
@@ -226,8 +199,12 @@ def _train_folds(job: _Job, mine: Sequence[Fold], waiting: Sequence[Fold]) -> No
 
 def _keeper(job: _Job, names: Sequence[str], stop: Event) -> Keeper:
     """What keeps the group of the folds called `names`."""
-    about = {"folds": list(names), "epochs": job.config.epochs, "config": digest(job.folder.config)}
-    about["version"] = __version__  # another may order the weights in another way
+    about = {
+        "folds": list(names),
+        "epochs": job.config.epochs,
+        "config": digest(job.folder.config),
+        "version": __version__,  # another may order the weights in another way
+    }
     return Keeper(job.folder.unfinished(names[0]), about, job.execution.save_every, stop)
 
 
@@ -263,21 +240,21 @@ def _train_group(
 
 def _store(job: _Job, fold: Fold, result: FoldResult, group: Sequence[Fold], beside: Sequence[Path] = ()) -> None:
     if fold.shuffle:
-        null.store(job.folder, result)
+        keep_copy(job.folder, result)
     else:
         job.folder.write_fold(result, job.task.labelling.classes, [each.name for each in group], beside)
 
 
-def _pixels(job: _Job) -> ClipPixels:
-    config = job.config
-    changed = AUGMENTATIONS[config.augment] is not None
-    return ClipPixels.of(job.task.clips, config, whole_frames=changed)
+def _open_stream(job: _Job, used: Sequence[int]) -> Stream:
+    changed = AUGMENTATIONS[job.config.augment] is not None
+    pixels = ClipPixels.of(job.task.clips, job.config, whole_frames=changed)
+    return open_stream(pixels, used, job.device, job.execution)
 
 
 def _train_final_model(job: _Job) -> None:
     config, task = job.config, job.task
     data = final.all_clips(task, config.seed)
-    stream = open_stream(_pixels(job), data.clips.tolist(), job.device, job.execution)
+    stream = _open_stream(job, data.clips.tolist())
     model = build_model(config, job.backbone, task.shape, [data.seed]).to(job.device)
     with stop_request() as stop, progress("training the final model", config.epochs, "epochs") as advance:
         keeper = _keeper(job, [final.NAME], stop)

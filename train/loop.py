@@ -25,12 +25,7 @@ from train.model.mpt import MPT, Inputs, trained_parameters
 
 @dataclass(frozen=True)
 class FoldData:
-    """What one fold trains on.
-
-    Attributes:
-        clips: indices of its training clips.
-        seed: decides the order of its batches and its augmentation.
-    """
+    """What one fold trains on; the seed decides the order of its batches and its augmentation."""
 
     clips: np.ndarray
     labels: np.ndarray
@@ -39,13 +34,7 @@ class FoldData:
 
 @dataclass(frozen=True)
 class Step:
-    """One step of all folds.
-
-    Attributes:
-        request: the clips, (F, B).
-        labels: (F, B) classes.
-        present: (F, B), 1 for a clip and 0 for a stand-in where the fold has no clip left.
-    """
+    """One step of all folds: clips, their classes, and 1 for a clip or 0 for a stand-in where none is left; (F, B)."""
 
     request: Request
     labels: np.ndarray
@@ -54,14 +43,7 @@ class Step:
 
 @dataclass(frozen=True)
 class EpochReport:
-    """How an epoch went; arrays have one entry per fold.
-
-    Attributes:
-        epoch: counted from 1.
-        loss: mean training loss.
-        accuracy: training accuracy, measured while training.
-        clips: training clips seen, all folds together.
-    """
+    """How an epoch, counted from 1, went: mean loss and accuracy while training, (F,); clips seen by all folds."""
 
     epoch: int
     loss: np.ndarray
@@ -117,7 +99,6 @@ def fit(
     Nothing leaves the device before an epoch ends, so that the CPU runs ahead of it.
 
     Args:
-        on_epoch: called after every epoch.
         on_step: called after every step; it may stop the training with an exception.
         start: `Progress.arrays` of an earlier call, to go on from there.
     """

@@ -9,22 +9,19 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from train.config import Execution, TrainConfig
-from train.cost.accounting import Account, account, account_lines, bytes_per_fold, folds_at_once, meta_backbone
+from train.cost.accounting import Account, account, account_lines, bytes_per_fold, folds_at_once, meta_backbone, noise
 from train.data.clips import ClipPixels
-from train.data.folds import Fold
+from train.data.folds import Fold, used_clips
 from train.data.stream import Request, Stream, on_device
 from train.data.task import Task
 from train.device import choose_device, free_memory
 from train.loop import FoldData, fit, predict
 from train.model.build import Shape, assemble_model
 from train.model.mpt import Inputs
-from train.model.tokenizer import PATCH
 from train.model.weights import weights_place
 
-PLACES = {"device": "all on the device", "stream": "read from the file while training"}
 _LONG = 2 * 3600.0  # seconds of training on a CPU from which on it is worth a warning
 _PATIENCE = 3.0  # seconds: where one step takes longer, it is timed once
 
@@ -36,11 +33,7 @@ class RunPlan:
     Attributes:
         steps: optimiser steps of the longest fold.
         fold_bytes: estimated memory of one fold.
-        free_bytes: free memory of the device.
-        pixel_bytes: of all clips.
         pixels: where they are kept, "device" or "stream".
-        weights: where the backbone's come from.
-        folder: of the run.
         seconds: estimated time of training; None where no step was timed.
     """
 
@@ -68,6 +61,7 @@ class RunPlan:
     def lines(self) -> list[tuple[str, str]]:
         """The plan as (name, value) pairs for people."""
         classes = ", ".join(f"{name} {count}" for name, count in self.classes.items())
+        place = "all on the device" if self.pixels == "device" else "read from the file while training"
         return [
             ("protocol", f"{self.protocol}: {classes}"),
             ("split", f"{self.split}, {self.folds} folds, {self.clips} tested clips"),
@@ -77,7 +71,7 @@ class RunPlan:
             ("weights", self.weights),
             ("folder", self.folder),
             ("memory", f"about {self.fold_bytes / 1e9:.2f} GB per fold; {self.free_bytes / 1e9:.1f} GB are free"),
-            ("pixels", f"{self.pixel_bytes / 1e9:.2f} GB, {PLACES[self.pixels]}"),
+            ("pixels", f"{self.pixel_bytes / 1e9:.2f} GB, {place}"),
             *account_lines(self.account),
         ]
 
@@ -86,12 +80,10 @@ def plan_run(task: Task, config: TrainConfig, execution: Execution, folder: Path
     """Plan a run; loads no weights, and computes nothing but the steps to be `timed`."""
     counted = account(config, task.shape)
     device = choose_device(execution.device)
-    with torch.device("meta"):
-        backbone = meta_backbone(config, task.clips.size)
+    backbone = meta_backbone(config, task.clips.size)
     per_fold = bytes_per_fold(config, backbone, task.shape, counted.trained_total, device)
-    folds = task.folds
-    used = {clip for fold in folds for clip in (*fold.train, *fold.test)}
-    pixels, free = len(used) * ClipPixels.of(task.clips, config).bytes_per_clip, free_memory(device)
+    folds, free = task.folds, free_memory(device)
+    pixels = len(used_clips(folds)) * ClipPixels.of(task.clips, config).bytes_per_clip
     kept = on_device(pixels, free, execution)
     longest = max(len(fold.train) for fold in folds)
     at_once = folds_at_once(config, execution, per_fold, free - kept * pixels, len(folds))
@@ -154,9 +146,7 @@ def estimate_seconds(
 
 def _time_steps(config: TrainConfig, shape: Shape, folds: int, device: torch.device) -> tuple[float, float]:
     """Seconds of a training step and of a step of prediction, per fold, where `folds` go together."""
-    with torch.device("meta"):
-        backbone = meta_backbone(config, shape.size)
-    backbone = backbone.to_empty(device=device)
+    backbone = meta_backbone(config, shape.size).to_empty(device=device)
     model = assemble_model(config, backbone, shape, folds).to(device)
     for tensor in (*model.parameters(), *backbone.buffers()):
         tensor.data.uniform_(0.01, 0.03)  # noise: a GPU is quicker with numbers that are all the same
@@ -171,20 +161,6 @@ def _time_steps(config: TrainConfig, shape: Shape, folds: int, device: torch.dev
     training = first if first > _PATIENCE else _seconds(lambda: train(3), device) / 3
     testing = _seconds(lambda: predict(model, stream, [clips] * folds, config), device)
     return training / folds, testing / folds
-
-
-def noise(shape: Shape, folds: int, config: TrainConfig, device: torch.device) -> Inputs:
-    """One step's inputs, no clip twice."""
-
-    def pixels(*sizes: int) -> Tensor:
-        return torch.randint(0, 256, sizes, dtype=torch.uint8, device=device)
-
-    batch, patches = config.batch_size, (shape.size // PATCH) ** 2
-    return Inputs(
-        images=pixels(folds * batch, shape.size, shape.size, 3),
-        index=torch.arange(folds * batch, device=device).view(folds, batch),
-        patches=pixels(folds, batch, shape.frames, patches, 3 * PATCH * PATCH) if config.prompt == "motion" else None,
-    )
 
 
 class MadeUp(Stream):

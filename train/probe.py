@@ -18,7 +18,7 @@ from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
 from train.config import TrainConfig
 from train.data.clips import ClipPixels, ClipSet
-from train.data.folds import Fold
+from train.data.folds import Fold, used_clips
 from train.data.task import Task
 from train.loop import precision
 from train.model.backbone import Backbone
@@ -41,7 +41,7 @@ def probe_folds(
 
     Traces are `alone_<image>` (classes), `recipe` (its number) and `penalty` that were chosen, and `features`.
     """
-    used = sorted({clip for fold in folds for clip in (*fold.train, *fold.test)})
+    used = used_clips(folds)
     features = [_features(task, clips, used, config, backbone, device) for clips in (task.clips, *task.recipes)]
     recipes = [{name: values @ values.T for name, values in each.items()} for each in features]
     stacked = np.concatenate(list(features[0].values()), 1, dtype=np.float32)
@@ -88,8 +88,7 @@ def best_ridge(
 
     Args:
         recipes: of each recipe, the products of features; each image counts alike.
-        labels: of the training clips.
-        subjects: of the training clips.
+        labels: of the training clips, as `subjects`.
 
     Returns:
         Scores of the test clips (clips, classes), fitted ones of the training clips, number of the recipe, penalty.
@@ -159,6 +158,5 @@ def _features(
             for name, token in zip(found, tokens, strict=True):
                 found[name][clip] = token
             advance(1, "")
-    for reader in clips.readers:
-        reader.require_unchanged()
+    clips.require_unchanged()
     return found

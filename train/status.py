@@ -9,6 +9,7 @@ from pathlib import Path
 from data_cache.errors import MptError
 from train.config import TrainConfig
 from train.results.run_folder import RUNS, RunFolder
+from train.results.tables import Share
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,8 @@ def _found(run: RunFolder) -> Found:
         command = re.sub(r" --(folds|subjects)[ =]\S+", "", str(run.environment["command"]))
         return Found(run.path, datasets, f"unfinished: {done} of {folds} folds", command)
     final = run.summary["final_epoch"]
-    scores = (
-        f"{name} {final[key]:.1%} ({'–'.join(f'{100 * value:.1f}' for value in final['interval_95'][key])})"
-        for name, key in (("Acc", "accuracy"), ("UF1", "macro_f1"))
-    )
+    named = (("Acc", "accuracy"), ("UF1", "macro_f1"))
+    scores = (f"{name} {Share(final[metric], final['interval_95'][metric])}" for name, metric in named)
     reported = (run.path / "report" / "index.html").is_file()
     state = f"{', '.join(scores)}, {'report made' if reported else 'no report'}"
     return Found(run.path, datasets, state, "" if reported else f"mpt report {run.path}")

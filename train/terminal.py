@@ -1,5 +1,6 @@
 """What the training commands print on stdout: tables for people, JSON for programs."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -7,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table as RichTable
 
     from train.results.tables import Table
 
@@ -16,6 +18,16 @@ def _console() -> "Console":
     from rich.console import Console
 
     return Console(markup=False, highlight=False)
+
+
+def _table(title: str, headings: Sequence[str]) -> "RichTable":
+    """An empty table; only a column without a heading is no column of numbers."""
+    from rich.table import Table as RichTable
+
+    table = RichTable(title=title)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading else "left")
+    return table
 
 
 def print_seeds(summaries: list[dict[str, Any]], paths: list[Path], path: Path, json_output: bool) -> None:
@@ -35,11 +47,7 @@ def print_seeds(summaries: list[dict[str, Any]], paths: list[Path], path: Path, 
 
 def print_study(table: "Table", missing: list[str]) -> None:
     """The table of a study, and what is missing in it."""
-    from rich.table import Table as RichTable
-
-    shown = RichTable(title=table.caption)
-    for heading in table.headings:
-        shown.add_column(heading, justify="right" if heading else "left")
+    shown = _table(table.caption, table.headings)
     for row in table.rows:
         shown.add_row(*map(str, row.cells))
     _console().print(shown)
@@ -49,11 +57,9 @@ def print_study(table: "Table", missing: list[str]) -> None:
 
 def print_predictions(result: dict[str, Any], folder: Path) -> None:
     """The probabilities of each new clip."""
-    from rich.table import Table
-
     models = result["models"]
     used = models[0] if len(models) == 1 else f"mean of {len(models)} models"
-    table = Table(title=f"{result['run']}: {used}")
+    table = _table(f"{result['run']}: {used}", ())
     table.add_column("clip", no_wrap=True)
     table.add_column("prediction", style="bold", no_wrap=True)
     for name in result["classes"]:
@@ -82,8 +88,6 @@ def print_pairs(pairs: list[tuple[str, str]]) -> None:
 
 def print_summary(summary: dict[str, Any], folder: Path) -> None:
     """The table at the end of a run."""
-    from rich.table import Table
-
     from train.results.metrics import METRICS
     from train.results.summary import (
         PART_HEADINGS,
@@ -95,9 +99,8 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     )
 
     final, baseline = summary["final_epoch"], summary["majority_baseline"]
-    table = Table(title=f"{summary['clips']} clips, {summary['subjects']} subjects, {split_title(summary)}")
-    for heading in ("", "Acc", "macro-F1", "UAR"):
-        table.add_column(heading, justify="left" if not heading else "right")
+    title = f"{summary['clips']} clips, {summary['subjects']} subjects, {split_title(summary)}"
+    table = _table(title, ("", "Acc", "macro-F1", "UAR"))
     (headline, _), *alone = headline_rows(summary)
     intervals = ("–".join(f"{100 * v:.1f}" for v in final["interval_95"][m]) for m in METRICS)
     table.add_row(headline, *(f"{final[m]:.1%}" for m in METRICS), style="bold")
@@ -111,9 +114,7 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     console = _console()
     console.print(table)
     if rows := part_rows(summary):
-        parts = Table(title="by data set")
-        for heading in PART_HEADINGS:
-            parts.add_column(heading, justify="right" if heading else "left")
+        parts = _table("by data set", PART_HEADINGS)
         for row in rows:
             parts.add_row(*row)
         console.print(parts)

@@ -1,10 +1,11 @@
 """What a model costs: parameters by part, multiply–adds, memory, and how many folds fit into it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
+from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from train.config import Execution, TrainConfig
@@ -27,7 +28,6 @@ class Account:
 
     Attributes:
         trained: part of the model → trained parameters.
-        total: all parameters, the frozen ones included.
         multiply_adds: of one clip's forward pass, as the equations read. The paper's "FLOPs" are these.
         multiply_adds_shortcut: the same, with only the class token computed in the last block.
     """
@@ -46,15 +46,16 @@ class Account:
 @lru_cache(maxsize=64)  # half a second each, and the paper's rows repeat each other
 def account(config: TrainConfig, shape: Shape) -> Account:
     """Count everything; nothing is computed, and no weights are needed."""
+    backbone = meta_backbone(config, shape.size)
     with torch.device("meta"):
-        backbone = meta_backbone(config, shape.size)
         model = assemble_model(config, backbone, shape, 1)
     counted = {name: parameter.numel() for name, parameter in trained_parameters(model).items()}
     parts: dict[str, int] = {}
     for name, count in counted.items():
         part = name.partition(".")[0]
         parts[part] = parts.get(part, 0) + count
-    full, short = (_multiply_adds(model, shape, shortcut) for shortcut in (False, True))
+    inputs = noise(shape, 1, replace(config, batch_size=1), torch.device("meta"))
+    full, short = (_multiply_adds(model, inputs, shortcut) for shortcut in (False, True))
     return Account(parts, sum(parameter.numel() for parameter in model.parameters()), full, short)
 
 
@@ -62,21 +63,29 @@ def meta_backbone(config: TrainConfig, size: int) -> Backbone:
     """The backbone of `config` without values: shapes only."""
     from train.model.weights import create_vit
 
-    return Backbone(create_vit(config, size), trainable=config.tuning == "full")
+    with torch.device("meta"):
+        return Backbone(create_vit(config, size), trainable=config.tuning == "full")
 
 
-def _multiply_adds(model: MPT, shape: Shape, shortcut: bool) -> int:
+def noise(shape: Shape, folds: int, config: TrainConfig, device: torch.device) -> Inputs:
+    """One step's inputs, no clip twice."""
+
+    def pixels(*sizes: int) -> Tensor:
+        return torch.randint(0, 256, sizes, dtype=torch.uint8, device=device)
+
+    batch, patches = config.batch_size, (shape.size // PATCH) ** 2
+    return Inputs(
+        images=pixels(folds * batch, shape.size, shape.size, 3),
+        index=torch.arange(folds * batch, device=device).view(folds, batch),
+        patches=pixels(folds, batch, shape.frames, patches, 3 * PATCH * PATCH) if config.prompt == "motion" else None,
+    )
+
+
+def _multiply_adds(model: MPT, inputs: Inputs, shortcut: bool) -> int:
     usable = model.shortcut
     model.shortcut = shortcut and usable
-    patches = (shape.size // PATCH) ** 2
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(
-            Inputs(
-                images=torch.zeros(1, shape.size, shape.size, 3, dtype=torch.uint8),
-                index=torch.zeros(1, 1, dtype=torch.long),
-                patches=torch.zeros(1, 1, shape.frames, patches, 3 * PATCH * PATCH, dtype=torch.uint8),
-            )
-        )
+        model(inputs)
     model.shortcut = usable
     return int(counter.get_total_flops()) // 2  # PyTorch counts a multiply–add as two
 

@@ -16,13 +16,8 @@ from torch.nn import functional as F
 class Change:
     """What happens to each clip of a batch; all arrays (F, B).
 
-    Attributes:
-        mirror: left and right are swapped.
-        gain: factor on the pixels.
-        offset: added to the pixels, in grey levels.
-        left: left edge of the crop, as a share of the image.
-        top: top edge of the crop.
-        side: side of the crop; 1 keeps the image.
+    `mirror` swaps left and right; `gain` and `offset` (in grey levels) change the pixels; `left`, `top` and `side` are
+    those of the crop as shares of the image, and a side of 1 keeps it.
     """
 
     mirror: np.ndarray

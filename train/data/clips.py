@@ -22,10 +22,8 @@ class ClipSet:
     """The clips of all caches of a run, in the order of the caches.
 
     Attributes:
-        readers: the caches.
         rows: for each clip, which reader and which row of it.
         keys: (data set, subject, clip) of each clip.
-        emotions: raw emotion of each clip.
     """
 
     readers: tuple[CacheReader, ...]
@@ -60,6 +58,15 @@ class ClipSet:
         """Image field `field` of a clip: (S, S, 3) or (T, S, S, 3) uint8."""
         reader, row = self.rows[clip]
         return self.readers[reader].read(field, row)
+
+    def require_unchanged(self) -> None:
+        """Make sure that the caches are still the files that were opened.
+
+        Raises:
+            StaleFile: one was replaced or written over.
+        """
+        for reader in self.readers:
+            reader.require_unchanged()
 
     def onset_frame(self, clip: int) -> np.ndarray | None:
         """The onset frame of a clip, (S, S, 3) uint8: as stored, or the first motion frame if it is that; else None."""
@@ -134,10 +141,12 @@ class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
         return len(self.clips)
 
     def __getitem__(self, clip: int) -> tuple[Tensor, Tensor | None]:
-        motion = self._read("motion", clip) if self.needs_motion else None
         onset = self.clips.onset_frame(clip) if self.image == "onset" else None
-        image = self._read("dynamic_image", clip) if onset is None else torch.from_numpy(onset)
-        return image, motion if motion is None or self.whole_frames else patchify(motion)
+        image = torch.from_numpy(self.clips.read("dynamic_image", clip) if onset is None else onset)
+        if not self.needs_motion:
+            return image, None
+        motion = torch.from_numpy(self.clips.read("motion", clip))
+        return image, motion if self.whole_frames else patchify(motion)
 
     def read(self, clips: Iterable[int]) -> tuple[Tensor, Tensor | None]:
         """Several clips: images (U, H, W, 3) and motion (U, T, …) or None."""
@@ -149,6 +158,3 @@ class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
     def bytes_per_clip(self) -> int:
         """Bytes that a clip takes in memory: the image, and the motion if it is needed."""
         return 3 * self.clips.size**2 * (1 + self.clips.frames * self.needs_motion)
-
-    def _read(self, field: str, clip: int) -> Tensor:
-        return torch.from_numpy(self.clips.read(field, clip))

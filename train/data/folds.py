@@ -7,12 +7,11 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol as Interface
 
 from data_cache.errors import UsageError
 from data_cache.names import natural_key
 from data_cache.protocols.protocol import ClipKey, Protocol, part_of
-from train.config import TrainConfig
+from train.config import Execution, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,6 @@ class Fold:
 
     Attributes:
         name: what it is tested on, and the name of its files: `dataset__subject`, `casme2`, `fold-1`, `testA+testB`.
-        train: indices of the training clips.
         test: indices of the tested clips; no person has clips in both.
         shuffle: number of the shuffled labels that it is trained and tested on, in a copy for `--null`; 0 for the real.
     """
@@ -42,7 +40,7 @@ class Fold:
 
     def seed(self, base: int) -> int:
         """A seed from the base seed and the name: neither the order nor the company of folds matters."""
-        return fold_seed(base, self.name)
+        return int.from_bytes(hashlib.sha256(f"{base}/{self.name}".encode()).digest()[:6], "big")
 
 
 def subject_of(name: str) -> str:
@@ -50,36 +48,9 @@ def subject_of(name: str) -> str:
     return name.partition("__")[2] or name
 
 
-def fold_seed(base: int, name: str) -> int:
-    """The seed of the fold called `name`."""
-    return int.from_bytes(hashlib.sha256(f"{base}/{name}".encode()).digest()[:6], "big")
-
-
 def dataset_of(key: ClipKey) -> str:
     """The data set of a clip."""
     return key[0]
-
-
-class Split(Interface):
-    """A way to divide clips into folds."""
-
-    @property
-    def title(self) -> str:
-        """What it is, for tables and reports."""
-        ...
-
-    @property
-    def part(self) -> Callable[[ClipKey], str]:
-        """The part that a tested clip is scored with, beside the pooled scores: its data set, or testA."""
-        ...
-
-    def divide(self, keys: Mapping[int, ClipKey], labels: Mapping[int, int]) -> tuple[Fold, ...]:
-        """Folds of the labelled clips, given by their indices.
-
-        Raises:
-            UsageError: these clips cannot be divided so.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -111,7 +82,6 @@ class KFold:
     """Subjects are dealt into k folds with much the same classes, each of which is tested once.
 
     Attributes:
-        k: number of folds.
         seed: decides who is in which; it is not that of training, so that runs with other seeds share the folds.
     """
 
@@ -147,12 +117,7 @@ class KFold:
 
 @dataclass(frozen=True)
 class Apart:
-    """One fold: a model trained on some parts and tested on others, each of which is scored by itself.
-
-    Attributes:
-        trained: names of parts.
-        tested: names of parts.
-    """
+    """One fold: a model trained on some parts and tested on others, each of which is scored by itself."""
 
     title: str
     trained: tuple[str, ...]
@@ -174,6 +139,14 @@ class Apart:
         return (Fold("+".join(self.tested), tuple(sides[0]), tuple(sides[1])),)
 
 
+Split = LeaveOneOut | KFold | Apart
+"""A way to divide labelled clips into folds.
+
+It has a `title` for tables and reports; `part`, which a tested clip is scored with beside the pooled scores: its data
+set, or testA; and `divide`, which raises a UsageError where the clips cannot be divided so.
+"""
+
+
 def _each_left_out(names: Mapping[int, str]) -> tuple[Fold, ...]:
     """A fold for each name, in their order; `names` holds all labelled clips."""
     clips = sorted(names)
@@ -186,46 +159,33 @@ def _each_left_out(names: Mapping[int, str]) -> tuple[Fold, ...]:
 LOSO = LeaveOneOut("leave-one-subject-out", "subjects", lambda key: f"{key[0]}__{key[1]}")
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What a split is made from: the numbers after its name's colon, the protocol, and the labelled clips."""
-
-    numbers: str
-    protocol: Protocol
-    keys: Sequence[ClipKey]
-
-
-def _kfold(asked: Wanted) -> Split:
-    k, _, seed = asked.numbers.partition(":")
+def _kfold(numbers: str, *others: object) -> Split:  # noqa: ARG001
+    k, _, seed = numbers.partition(":")
     if not (k.isdigit() and int(k) >= 2 and (seed or "0").isdigit()):
-        raise UsageError(f"--split kfold:{asked.numbers}; expected kfold:5, or kfold:5:7 for five other folds")
+        raise UsageError(f"--split kfold:{numbers}; expected kfold:5, or kfold:5:7 for five other folds")
     return KFold(int(k), int(seed or 0))
 
 
-def _fixed(asked: Wanted) -> Split:
-    name, parts = asked.protocol.name, asked.protocol.split
-    if not parts:
-        raise UsageError(f"protocol {name} has no fixed split; choose another --split")
-    there = {part_of(key) for key in asked.keys}
-    return Apart(f"the fixed split of {name}", parts[:1], tuple(part for part in parts[1:] if part in there), part_of)
+def _fixed(_: str, protocol: Protocol, keys: Sequence[ClipKey]) -> Split:
+    if not protocol.split:
+        raise UsageError(f"protocol {protocol.name} has no fixed split; choose another --split")
+    trained, *tested = protocol.split
+    there = {part_of(key) for key in keys}
+    tested = [part for part in tested if part in there]
+    return Apart(f"the fixed split of {protocol.name}", (trained,), tuple(tested), part_of)
 
 
-SPLITS: Mapping[str, Callable[[Wanted], Split]] = {
-    "loso": lambda _: LOSO,
-    "lodo": lambda _: LeaveOneOut("leave-one-data-set-out", "data sets", dataset_of),
+SPLITS: Mapping[str, Callable[[str, Protocol, Sequence[ClipKey]], Split]] = {
+    "loso": lambda *_: LOSO,
+    "lodo": lambda *_: LeaveOneOut("leave-one-data-set-out", "data sets", dataset_of),
     "kfold": _kfold,
     "fixed": _fixed,
 }
-"""The values of `--split`."""
+"""The values of `--split`: from the numbers after its colon, the protocol and the labelled clips to the split."""
 
 
 def choose_split(config: TrainConfig, protocol: Protocol, keys: Sequence[ClipKey]) -> Split:
     """The split that the settings name; without one, the protocol's own.
-
-    Args:
-        config: its `split`, or `train_on` and `test_on`.
-        protocol: of the run.
-        keys: of the labelled clips.
 
     Raises:
         UsageError: there is no such split, or the protocol has none.
@@ -238,7 +198,29 @@ def choose_split(config: TrainConfig, protocol: Protocol, keys: Sequence[ClipKey
     name, _, numbers = (config.split or ("fixed" if protocol.split else "loso")).partition(":")
     if name not in SPLITS or (numbers and name != "kfold"):
         raise UsageError(f"no split {config.split!r}; choose one of {', '.join(SPLITS)} (kfold:5)")
-    return SPLITS[name](Wanted(numbers, protocol, keys))
+    return SPLITS[name](numbers, protocol, keys)
+
+
+def choose_folds(folds: Sequence[Fold], execution: Execution) -> list[Fold]:
+    """The folds that `--subjects` and `--folds` name; all by default.
+
+    Raises:
+        UsageError: a subject does not exist, or nothing is left.
+    """
+    wanted = execution.subject_names
+    unknown = wanted - {fold.subject for fold in folds} - {fold.name for fold in folds}
+    if unknown:
+        known = ", ".join(fold.subject for fold in folds)
+        raise UsageError(f"no subject {', '.join(sorted(unknown))}; there are {known}")
+    chosen = [fold for fold in folds[execution.fold_range] if not wanted or {fold.subject, fold.name} & wanted]
+    if not chosen:
+        raise UsageError("no fold is left to train; check --folds and --subjects")
+    return chosen
+
+
+def used_clips(folds: Sequence[Fold]) -> list[int]:
+    """The clips that any of `folds` trains or tests on, in order."""
+    return sorted({clip for fold in folds for clip in (*fold.train, *fold.test)})
 
 
 def unused_subjects(keys: Sequence[ClipKey], labels: Sequence[int]) -> list[str]:

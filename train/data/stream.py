@@ -51,13 +51,8 @@ class Stream:
         return (self.inputs(request) for request in requests)
 
     def require_unchanged(self) -> None:
-        """Make sure that the caches are still the files that were opened.
-
-        Raises:
-            StaleFile: one was replaced or written over.
-        """
-        for reader in self.pixels.clips.readers:
-            reader.require_unchanged()
+        """Make sure that the caches are still the files that were opened, as `ClipSet.require_unchanged`."""
+        self.pixels.clips.require_unchanged()
 
     def inputs(self, request: Request) -> Inputs:
         """The inputs of one step."""

@@ -45,14 +45,6 @@ class GroupAdapter(nn.Module):
 
     The paper's text also defines the average of each group. `mean="cross"` is the reading in which
     every branch sees the averages of the other groups, added before Down; both have the same weights.
-
-    Args:
-        folds: F.
-        dim: D.
-        depth: number of transformer blocks.
-        groups: names of the token groups that exist.
-        reduction: r.
-        mean: "none" or "cross".
     """
 
     def __init__(self, folds: int, dim: int, depth: int, groups: tuple[str, ...], reduction: int, mean: str) -> None:
@@ -69,12 +61,9 @@ class GroupAdapter(nn.Module):
 
     def forward(self, x: Tensor, layer: int, groups: Groups) -> Tensor:
         """What to add to x (F, B, N, D), all of it or the groups that are given."""
-        changes = []
-        means = (
-            {name: x[:, :, place].mean(2, keepdim=True) for name, place in groups.items()}
-            if self.mean == "cross"
-            else {}
-        )
+        changes, means = [], {}
+        if self.mean == "cross":
+            means = {name: x[:, :, place].mean(2, keepdim=True) for name, place in groups.items()}
         for name, place in groups.items():
             tokens = x[:, :, place]
             for other, mean in means.items():

@@ -23,10 +23,6 @@ class FoldLinear(FoldModule):
     """F independent linear maps: x (F, N, in) → (F, N, out).
 
     Args:
-        folds: F.
-        inputs: features in.
-        outputs: features out.
-        bias: whether each map has a bias.
         zero: start with weights of zero instead of the usual uniform ±1/√in.
         bias_start: what the bias starts as, (out,), instead of uniform ±1/√in.
     """
@@ -99,14 +95,8 @@ class _ByteLinear(torch.autograd.Function):
 def byte_linear(pixels: Tensor, weight: Tensor, bias: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
     """Linear map of normalised pixels: (F, N, in) uint8 → (F, N, out).
 
-    Normalising, (pixel − 128)·scale + shift, is affine, so it is done to the weights instead.
-
-    Args:
-        pixels: (F, N, in) uint8.
-        weight: (F, in, out), for normalised pixels.
-        bias: (F, 1, out).
-        scale: (in, 1).
-        shift: (in, 1).
+    Weight (F, in, out) and bias (F, 1, out) are for normalised pixels. Normalising, (pixel − 128)·scale + shift, each
+    (in, 1), is affine, so it is done to the weights instead.
     """
     device, dtype = pixels.device.type, weight.dtype
     if torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device):

@@ -32,9 +32,6 @@ class MPT(nn.Module):
     """The whole model for F folds: logits (F, B, classes).
 
     Args:
-        prompts: a module such as MotionPrompt.
-        adapter: a module such as GroupAdapter.
-        folds: F.
         adapter_position: "block" adapts a block's output (eq. 13 to 16), "ffn" that of its feed-forward
             layer before it is added (Houlsby et al.).
         shortcut: compute only the class token in the last block where that is exact.

@@ -51,9 +51,6 @@ class LearnedPrompt(FoldModule):
     Shallow puts them in before the first block; deep replaces them before every block.
 
     Args:
-        folds: F.
-        dim: D.
-        count: tokens per layer.
         layers: 1 for shallow, the number of blocks for deep.
     """
 

@@ -58,7 +58,14 @@ def create_vit(config: TrainConfig, size: int, load: Callable[[str], Any] | None
         raise UsageError(f"timm has no model {config.backbone!r}{hint}")
     options = {} if config.width is None else {"embed_dim": config.width}
     vit = _create(config.backbone, size, **options) if load is None else load(config.backbone)
-    _require_whole_patches(config, vit.patch_embed.patch_size[0], size)
+    if size % (patch := vit.patch_embed.patch_size[0]):
+        step = lcm(patch, PATCH if config.prompt == "motion" else 1)
+        first = max(1, size // step)
+        raise UsageError(
+            f"{config.backbone} cuts images into patches of {patch} pixels, and {size} pixels cannot be divided so; "
+            f"make the cache with --size {step * first}, {step * (first + 1)} or {step * (first + 2)}, "
+            "or choose another --backbone"
+        )
     if config.depth is not None:
         if config.depth > len(vit.blocks):
             raise UsageError(f"--depth is {config.depth}, but {config.backbone} has {len(vit.blocks)} blocks")
@@ -84,22 +91,9 @@ def _create(name: str, size: int, **options: Any) -> Any:
         raise UsageError(f"{name} cannot be built for images of {size} pixels: {error}") from error
 
 
-def _require_whole_patches(config: TrainConfig, patch: int, size: int) -> None:
-    if size % patch:
-        step = lcm(patch, PATCH if config.prompt == "motion" else 1)
-        first = max(1, size // step)
-        raise UsageError(
-            f"{config.backbone} cuts images into patches of {patch} pixels, and {size} pixels cannot be divided so; "
-            f"make the cache with --size {step * first}, {step * (first + 1)} or {step * (first + 2)}, "
-            "or choose another --backbone"
-        )
-
-
 def weights_place(config: TrainConfig) -> str:
     """Where the backbone's weights come from, for people."""
-    if config.random_weights:
-        return "random"
-    return config.weights or _hub_place(config.backbone)
+    return "random" if config.random_weights else config.weights or _hub_place(config.backbone)
 
 
 def _hub_place(name: str) -> str:
@@ -149,9 +143,9 @@ def _from_hub(name: str, size: int) -> Any:
     try:
         _require_hub(place)
         return _create(name, size, pretrained=True)
+    except UsageError:
+        raise
     except Exception as error:  # the hub's client has no common base for 'offline', 'not found' and 'refused'
-        if isinstance(error, UsageError):
-            raise
         raise UsageError(
             f"the weights of {name} could not be fetched ({type(error).__name__}). On a machine with internet access, "
             f"download model.safetensors from huggingface.co/{place}, copy it here, and pass "
@@ -204,8 +198,7 @@ def _load_strictly(vit: Any, stored: dict[str, torch.Tensor], name: str, path: P
         if weights[key].shape != expected[key].shape
     ]
     if missing or surplus or shapes:
-        faults = [f"lacks {', '.join(missing[:3])}"] if missing else []
-        faults += [f"also holds {', '.join(surplus[:3])}"] if surplus else []
-        faults += shapes[:1]
+        lists = (("lacks", missing), ("also holds", surplus))
+        faults = [f"{words} {', '.join(names[:3])}" for words, names in lists if names] + shapes[:1]
         raise InvalidFile(f"{path} does not hold the weights of {name}: it {'; '.join(faults)}. Check --backbone")
     vit.load_state_dict(weights)

@@ -19,7 +19,6 @@ class PaperRow:
     """A model as a table prints it.
 
     Attributes:
-        label: the row's name.
         settings: what it changes against the paper's model.
         accuracy: in percent, on SMIC with three classes; None where no number is printed.
         f1: likewise.
@@ -120,11 +119,7 @@ PRESETS = {name: row for name, row in ROWS.items() if row.about} | {
 
 
 def find_preset(name: str) -> PaperRow:
-    """The preset called `name`.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """The preset called `name`; raises UsageError where there is none."""
     if name not in PRESETS:
         raise UsageError(f"no preset {name!r}; choose one of {', '.join(PRESETS)}")
     return PRESETS[name]

@@ -24,13 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Study:
-    """A table of runs. Those of the paper were measured on SMIC, three classes; "variants" and "recipes" are ours.
-
-    Attributes:
-        table: its number.
-        about: what it varies.
-        rows: part of the run's folder → row.
-    """
+    """A table of runs, by part of their folders' names; of the paper (SMIC, three classes), or ours without scores."""
 
     table: str
     about: str
@@ -164,15 +158,15 @@ def study_table(name: str, runs: Path, prefix: str | None) -> tuple[Table, list[
             place = "" if study.is_papers else f"{data}, "
             missing.append(f"{place}{row.label}: {entry['missing'] or 'its run is not finished'}")
         protocols |= {f"{folder.config['protocol']}, {folder.summary['clips']} clips" for folder in folders}
-        seeds.add(len(folders))
+        if folders:
+            seeds.add(len(folders))
         found = [folder.summary["final_epoch"] for folder in folders]
         if study.is_papers:
             rows.append(Row(_cells(row, [100 * f["accuracy"] for f in found], [100 * f["macro_f1"] for f in found])))
         elif folders:
             rows.append(Row(_own_cells(data, row, folders)))
             subjects.add(folders[0].summary["subjects"])
-    seeds.discard(0)
-    counts = " to ".join(str(count) for count in sorted({min(seeds), max(seeds)})) if seeds else "0"
+    counts = " to ".join(map(str, sorted({min(seeds), max(seeds)}))) if seeds else "0"
     ours = f"{'; '.join(sorted(protocols)) or 'nothing yet'}, final epoch, pooled; runs per row: {counts}."
     if study.is_papers:
         headings: tuple[str, ...] = ("", "paper Acc", "our Acc", "difference", "paper F1", "our F1", "difference")
@@ -201,11 +195,7 @@ def _entries(
 
 
 def find_study(name: str) -> Study:
-    """The study called `name`.
-
-    Raises:
-        UsageError: there is none.
-    """
+    """The study called `name`; raises UsageError where there is none."""
     if name not in STUDIES:
         raise UsageError(f"no study {name!r}; choose one of {', '.join(STUDIES)}")
     return STUDIES[name]

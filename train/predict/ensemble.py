@@ -90,7 +90,8 @@ def trained_on(run: RunFolder, trained: Trained, clips: ClipSet) -> dict[ClipKey
     for key, (number, row) in zip(clips.keys, clips.rows, strict=True):
         same = key if key in known else pixels.get(clips.readers[number].clips.sha256[row])
         models = [name for name in trained.names if same in known and tested.get(same) != name]
-        found.update({key: models} if models else {})
+        if models:
+            found[key] = models
     return found
 
 

@@ -31,12 +31,7 @@ def build_report(
     """Write a page to explore, figures and tables into a run's folder: `report`, or `report-vs-<others>`.
 
     Args:
-        path: folder of the run.
-        others: runs to compare it with.
         caches: where the run's caches are, if not where it was trained.
-        images: whether the report may hold pictures of clips.
-        single_file: put the page into one file.
-        paper: the width of the figures.
 
     Returns:
         The path of the page.

@@ -62,8 +62,7 @@ def report(
 def report_study(study: str, name: str | None, paper: Literal["column", "page"] = "page") -> None:
     """Print a study's table and write it as CSV and LaTeX; draw a figure of ours."""
     from train.paper.studies import find_study, study_table
-    from train.report.figures import paper_style, save
-    from train.report.study import study_figure
+    from train.report.figures import paper_style, save, study_figure
     from train.results.run_folder import RUNS
     from train.terminal import print_study
 

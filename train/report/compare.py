@@ -34,9 +34,6 @@ class Comparison:
     """How side A fares against side B, paired by clip; a side is a run, or one for each of several seeds.
 
     Attributes:
-        runs: names of A and B.
-        clips: number of clips.
-        subjects: number of subjects.
         only_a: clips that A alone predicts correctly; with several seeds, that more of its seeds do.
         only_b: likewise for B.
         p_value: of McNemar's exact test, two-sided: the chance of so uneven a split of those clips if
@@ -59,7 +56,7 @@ class Comparison:
     only_seed_differs: bool
 
 
-def compare_runs(a: Sequence[Run], b: Sequence[Run], draws: int = 2000) -> Comparison:
+def compare_runs(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
     """Compare the final epochs of two sides, of a run or several seeds each.
 
     Raises:
@@ -94,7 +91,7 @@ def compare_runs(a: Sequence[Run], b: Sequence[Run], draws: int = 2000) -> Compa
         p_value=float(binomtest(only_a, only_a + only_b, 0.5).pvalue) if only_a + only_b else 1.0,
         sign_flip_p=sign_flip_p(np.bincount(rows, gain)),
         difference=differences(matrices.sum(0)),
-        interval_95=bootstrap_interval(matrices, differences, draws),
+        interval_95=bootstrap_interval(matrices, differences),
         only_seed_differs=not _differing(a[0], b[0]),
     )
 

@@ -1,12 +1,15 @@
 """The figures of a report, for papers: exact widths, one size of text, embedded fonts, PDF and PNG."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+
 from data_cache.names import figure_fonts
+from train.results.tables import Share, Table
 
 CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
 """Okabe and Ito's palette: told apart with any colour vision."""
@@ -60,3 +63,43 @@ def save(made: Any, folder: Path, name: str) -> str:
     made.savefig(folder / f"{name}.pdf", metadata={"CreationDate": None})
     made.savefig(folder / f"{name}.png")
     return name
+
+
+def panels_figure(titles: Sequence[str], most: int, height: float, more: float) -> tuple[Any, dict[str, Any]]:
+    """A figure with a panel for each title, at most `most` beside each other, all of the same scales.
+
+    A row of panels is `height` inches high; `more` inches stand above and below them.
+    """
+    columns = min(len(titles), most)
+    rows = -(-len(titles) // columns)
+    made, axes = figure(rows * height + more, columns, rows, sharex=True, sharey=True, squeeze=False)
+    panels = dict(zip(titles, axes.flat, strict=False))
+    for title, panel in panels.items():
+        panel.set_title(title)
+    for panel in axes.flat[len(titles) :]:
+        panel.axis("off")
+    return made, panels
+
+
+def study_figure(table: Table) -> Any:
+    """A panel for each data, a row for each model: seeds as dots, their mean as a bar, its interval as a line.
+
+    The headings of `table` are those of a study of ours: data, row, runs, Acc, UF1, UAR, Acc of each in per cent.
+    """
+    names, labels = (list(dict.fromkeys(str(row.cells[place]) for row in table.rows)) for place in (0, 1))
+    made, panels = panels_figure(names, 1 if narrow() else 3, 0.22 * len(labels) + 0.35, 0.6)
+    for panel in panels.values():
+        panel.set_yticks(range(len(labels)), labels)
+    for data, label, _, share, *_, each in (row.cells for row in table.rows):
+        panel, place = panels[str(data)], labels.index(str(label))
+        seeds = np.array([float(value) for value in str(each).split(",")])
+        assert isinstance(share, Share) and share.interval is not None
+        panel.barh(place, 100 * share.value, 0.6, color=CYCLE[4], alpha=0.6)
+        panel.plot([100 * bound for bound in share.interval], [place, place], color="black", linewidth=0.9)
+        panel.plot(seeds, place + 0.12 * (np.arange(len(seeds)) - (len(seeds) - 1) / 2), "o", color=CYCLE[0], ms=3)
+    first = panels[names[0]]
+    first.invert_yaxis()
+    first.set(xlim=(0, 100), xticks=(0, 25, 50, 75))
+    text = "accuracy, %", "dots: seeds; bar: their mean; line: its interval over subjects"
+    made.supxlabel(("\n" if narrow() else "; ").join(text), fontsize="medium")
+    return made

@@ -51,7 +51,9 @@ def methods(run: Run) -> Iterator[str]:
     """The sentences of the paragraph; [paper] and [software] stand where they are cited."""
     settings, summary, caches = run.config["settings"], run.summary, run.config["caches"]
     recipe = {**RECIPE, **caches[0]["recipe"]}
-    classes = ", ".join(f"{name} ({count})" for name, count in zip(run.classes, _support(run), strict=True))
+    classes = ", ".join(
+        f"{name} ({count})" for name, count in zip(run.classes, summary["final_epoch"]["support"], strict=True)
+    )
     yield (
         f"We used Motion Prompt Tuning [paper] as implemented in motion-prompt-tuning {__version__} [software] on "
         f"{summary['clips']} clips of {summary['subjects']} subjects ({', '.join(each['dataset'] for each in caches)}; "
@@ -87,10 +89,6 @@ def departures(settings: Mapping[str, Any], recipes: list[dict[str, Any]]) -> It
     for recipe in recipes:
         found = ((name, value, RECIPE.get(name)) for name, value in recipe.items() if value != RECIPE.get(name))
         yield from (each for each in found if recipe == recipes[0] or each[1] != recipes[0].get(each[0]))
-
-
-def _support(run: Run) -> list[int]:
-    return list(map(sum, run.summary["final_epoch"]["confusion"]))
 
 
 def _said(value: Any) -> str:

@@ -95,13 +95,8 @@ def draw_panels(axes: Sequence[Any], picture: ClipPictures, titles: bool = True)
             axis.text(0.5, -0.02, f"α = {picture.eye_alpha:g}", transform=axis.transAxes, ha="center", va="top")
         if heat is not None:
             size = image.shape[0]
-            axis.imshow(
-                heat / max(float(heat.max()), 1e-12),
-                cmap="inferno",
-                alpha=0.55,
-                extent=(0, size, size, 0),
-                interpolation="bilinear",
-            )
+            scaled = heat / max(float(heat.max()), 1e-12)
+            axis.imshow(scaled, cmap="inferno", alpha=0.55, extent=(0, size, size, 0), interpolation="bilinear")
             axis.set(xlim=(0, size), ylim=(size, 0))
         axis.axis("off")
         if titles:

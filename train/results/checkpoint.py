@@ -14,6 +14,8 @@ from data_cache.errors import InvalidFile, UsageError
 from data_cache.files.atomic import write_bytes
 from data_cache.schema import StoredRecipe
 from train.config import TrainConfig
+from train.data.task import Task
+from train.model.backbone import Backbone
 from train.model.build import Shape, assemble_model
 from train.model.mpt import MPT, trained_parameters
 from train.model.weights import build_backbone, weights_digest
@@ -39,6 +41,13 @@ class CheckpointCard:
     recipe: StoredRecipe
     backbone_digest: str
 
+    @classmethod
+    def of(cls, task: Task, config: TrainConfig, backbone: Backbone) -> "CheckpointCard":
+        """The card of all checkpoints of a run."""
+        clips, recipe = task.clips, task.clips.readers[0].attributes.stored_recipe
+        classes = task.labelling.classes
+        return cls(config.as_json(), classes, clips.frames, clips.size, recipe, weights_digest(backbone))
+
     @property
     def as_json(self) -> str:
         """The card as it is stored."""
@@ -60,12 +69,7 @@ class CheckpointCard:
 
 @dataclass(frozen=True)
 class Trained:
-    """Trained models of a run, side by side as folds of one model.
-
-    Attributes:
-        model: one fold per name.
-        names: folds of the run, or "final".
-    """
+    """Trained models of a run, side by side as folds of one model; their names are folds of the run, or "final"."""
 
     model: MPT
     names: tuple[str, ...]

@@ -27,7 +27,6 @@ class FoldResult:
     Attributes:
         name: `dataset__subject`, or what else was tested (`train.data.folds`).
         keys: data set, subject and clip of the tested clips.
-        true: their classes.
         logits: (clips, classes), after the final epoch.
         epoch_predictions: (epochs, clips) predicted classes after every epoch.
         loss: training loss of every epoch.
@@ -154,12 +153,8 @@ def _check_fold(fold: FoldResult, classes: int) -> None:
         raise ValueError("its epochs do not fit")
     for trace, values in fold.traces.items():
         shape, kind = (2, "f") if trace in ("features", "mu", "sigma") else (1, "fi")
-        if (
-            values.ndim != shape
-            or len(values) != clips
-            or values.dtype.kind not in kind
-            or not np.isfinite(values).all()
-        ):
+        fits = values.ndim == shape and len(values) == clips and values.dtype.kind in kind
+        if not fits or not np.isfinite(values).all():
             raise ValueError("its traces are not finite numbers, a row for each clip")
     if not (fold.traces.get("sigma", np.ones(1)) > 0).all():
         raise ValueError("its kernels have no width")

@@ -57,9 +57,6 @@ class Scores:
         accuracy: share of clips that are predicted correctly.
         macro_f1: mean F1 over the classes (UF1 in the MEGC).
         uar: unweighted average recall, the mean recall over the classes.
-        precision: per class.
-        recall: per class.
-        f1: per class.
         support: clips per class.
     """
 
@@ -98,20 +95,22 @@ def scores(matrix: np.ndarray) -> Scores:
 def pooled(matrix: np.ndarray) -> dict[str, float]:
     """The `METRICS` of a confusion matrix."""
     found = scores(matrix)
-    return {metric: float(getattr(found, metric)) for metric in METRICS}
+    return {metric: getattr(found, metric) for metric in METRICS}
 
 
-def mean_pooled(matrices: np.ndarray) -> dict[str, float]:
-    """Means of the `METRICS` of several confusion matrices, (runs, classes, classes)."""
-    each = [pooled(matrix) for matrix in matrices]
+def mean_pooled(
+    matrices: np.ndarray, measure: Callable[[np.ndarray], Mapping[str, float]] = pooled
+) -> dict[str, float]:
+    """Means of the `METRICS`, as `measure` finds them, of several confusion matrices, (runs, classes, classes)."""
+    each = [measure(matrix) for matrix in matrices]
     return {metric: float(np.mean([values[metric] for values in each])) for metric in METRICS}
 
 
 def of_part(matrix: np.ndarray) -> dict[str, float]:
     """The `METRICS` of one data set or subject of several, with means over the classes that it shows, not over all."""
     each, shown = scores(matrix), matrix.sum(1) > 0
-    means = {"macro_f1": np.array(each.f1)[shown].mean(), "uar": np.array(each.recall)[shown].mean()}
-    return {"accuracy": each.accuracy, **{name: float(value) for name, value in means.items()}}
+    f1, uar = (float(np.array(values)[shown].mean()) for values in (each.f1, each.recall))
+    return {"accuracy": each.accuracy, "macro_f1": f1, "uar": uar}
 
 
 def majority_baseline(true: Sequence[int], classes: int) -> Scores:
@@ -131,18 +130,16 @@ def subject_matrices(
 
 
 def bootstrap_interval(
-    matrices: np.ndarray, measure: Callable[[np.ndarray], Mapping[str, float]] = pooled, draws: int = 2000
+    matrices: np.ndarray, measure: Callable[[np.ndarray], Mapping[str, float]] = pooled
 ) -> dict[str, tuple[float, float]]:
     """95 % intervals of what `measure` finds in the sum over subjects, by drawing subjects with replacement.
 
     Clips of one subject resemble each other, so subjects are drawn, not clips.
 
-    Args:
-        matrices: (subjects, …), from `subject_matrices`.
-        measure: the sum (…) → values by name.
+    `matrices` are (subjects, …), as from `subject_matrices`; `measure` turns their sum (…) into values by name.
     """
     rng = np.random.default_rng(0)
-    drawn = [measure(matrices[rng.integers(len(matrices), size=len(matrices))].sum(0)) for _ in range(draws)]
+    drawn = [measure(matrices[rng.integers(len(matrices), size=len(matrices))].sum(0)) for _ in range(2000)]
     bounds = {name: np.percentile([values[name] for values in drawn], [2.5, 97.5]) for name in drawn[0]}
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
@@ -173,17 +170,14 @@ def permutation_p(
 def null_test(observed: np.ndarray, copies: np.ndarray) -> dict[str, Any]:
     """A run against copies of it that were trained and tested on labels shuffled within subjects.
 
-    Args:
-        observed: the run's confusion matrix (classes, classes).
-        copies: those of K copies, (K, classes, classes).
+    Given are confusion matrices: the run's, (classes, classes), and those of K copies, (K, classes, classes).
 
     Returns:
         `copies`, K; by metric, the mean of the copies (`chance`) and `p`, (1 + copies at least as good) / (1 + K).
     """
     found, each = pooled(observed), [pooled(copy) for copy in copies]
     p = {m: (1 + sum(copy[m] >= found[m] - 1e-12 for copy in each)) / (1 + len(each)) for m in METRICS}
-    chance = {m: float(np.mean([copy[m] for copy in each])) for m in METRICS}
-    return {"copies": len(each), "p": p, "chance": chance}
+    return {"copies": len(each), "p": p, "chance": mean_pooled(copies)}
 
 
 def sign_flip_p(differences: np.ndarray, exact: int = 12, draws: int = 9999) -> float:

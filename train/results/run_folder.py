@@ -36,7 +36,7 @@ from train.results.fold_record import (
     write_fold,
     write_record,
 )
-from train.results.forms import CONFIG, ENVIRONMENT, HASHES, SUMMARY, misfit
+from train.results.forms import CONFIG, ENVIRONMENT, HASHES, SUMMARY, Form
 from train.results.metrics import Prediction, subject_matrices
 
 RUNS = Path("runs")
@@ -101,12 +101,12 @@ class RunFolder:
             UsageError: this is no run folder.
         """
         self._require_run()
-        return read_record(self.path / "config.json")
+        return self._read("config")
 
     @property
     def environment(self) -> dict[str, Any]:
         """Versions, host, device and command of the run."""
-        return read_record(self.path / "env.json")
+        return self._read("env")
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -115,12 +115,8 @@ class RunFolder:
         Raises:
             UsageError: the run is not finished.
         """
-        if not self.is_finished:
-            raise UsageError(
-                f"{self.path} is not finished (no summary.json); run its mpt-train command again, "
-                "without --subjects and --folds"
-            )
-        return read_record(self.path / "summary.json")
+        self._require_run(finished=True)
+        return self._read("summary")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -172,7 +168,7 @@ class RunFolder:
         return self.place("checkpoints", name, ".safetensors")
 
     def unfinished(self, name: str) -> Path:
-        """Where the state of a group is while it trains, called by its first fold."""
+        """Where the state of a group is while it trains; its name is that of the first fold."""
         return self.place("unfinished", name, ".safetensors")
 
     def check_checkpoint(self, name: str) -> None:
@@ -189,13 +185,9 @@ class RunFolder:
     def write_fold(
         self, result: FoldResult, classes: Sequence[str], group: Sequence[str], beside: Sequence[Path] = ()
     ) -> None:
-        """Store a fold: the predictions first, then the JSON that makes it count, with the hashes of its files.
+        """Store a fold that was trained with those of `group`, as `fold_record.write_fold`.
 
-        Args:
-            result: the fold.
-            classes: names of the classes.
-            group: the folds that it was trained with.
-            beside: other files that belong to it, such as the overview; its checkpoint is looked for.
+        Files that lie `beside` it, such as the overview, belong to it as does its checkpoint, if there is one.
         """
         write_fold(
             self.place("folds", result.name, ".json"),
@@ -226,16 +218,9 @@ class RunFolder:
             UsageError: this is no run folder, or the run is not finished.
             InvalidFile: a file of it is missing or damaged.
         """
-        for value, form, file in (
-            (self.config, CONFIG, "config"),
-            (self.summary, SUMMARY, "summary"),
-            (self.environment, ENVIRONMENT, "env"),
-        ):
-            if (where := misfit(value, form)) is not None:
-                raise InvalidFile(
-                    f"{self.path}/{file}.json: {where[:100]} is missing, or not what mpt-train writes there"
-                )
-        config, summary = self.config, self.summary
+        self._require_run(finished=True)
+        forms = {"config": CONFIG, "summary": SUMMARY, "env": ENVIRONMENT}
+        config, summary, environment = (self._read(name, form) for name, form in forms.items())
         classes, final = len(config["classes"]), summary["final_epoch"]
         if not classes or not config["caches"] or np.shape(final["confusion"]) != (classes, classes):
             raise InvalidFile(f"{self.path}: config.json and summary.json do not fit each other; it is no run")
@@ -254,7 +239,7 @@ class RunFolder:
             check_together(folds, overview, classes)
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise InvalidFile(f"{path} is damaged ({error}); delete it and run mpt-train again") from error
-        return Run(self.path, config, self.environment, summary, folds, overview)
+        return Run(self.path, config, environment, summary, folds, overview)
 
     def _delete(self) -> None:
         """Delete the run, and nothing else that lies in its folder; config.json last, so that it stays a run till then.
@@ -274,9 +259,17 @@ class RunFolder:
         if not any(self.path.iterdir()):
             self.path.rmdir()
 
-    def _require_run(self) -> None:
+    def _require_run(self, finished: bool = False) -> None:
         if not (self.path / "config.json").is_file():
             raise UsageError(f"{self.path} is no run folder (it has no config.json); runs of mpt-train lie in runs/")
+        if finished and not self.is_finished:
+            raise UsageError(
+                f"{self.path} is not finished (no summary.json); run its mpt-train command again, "
+                "without --subjects and --folds"
+            )
+
+    def _read(self, name: str, form: Form | None = None) -> dict[str, Any]:
+        return read_record(self.path / f"{name}.json", form)
 
     def place(self, folder: str, name: str, suffix: str) -> Path:
         """Where a file of the fold called `name` lies."""

@@ -7,19 +7,24 @@ from typing import Any
 
 import numpy as np
 
-from train.data.folds import LOSO, Split
-from train.results.fold_record import FoldResult
+from data_cache.digest import digest
+from data_cache.errors import InvalidFile
+from train.data.folds import LOSO, Fold, Split
+from train.results.fold_record import FoldResult, read_record, write_record
 from train.results.metrics import (
     METRICS,
     bootstrap_interval,
     confusion_matrix,
     majority_baseline,
+    mean_pooled,
+    null_test,
     of_part,
     permutation_p,
     pooled,
     scores,
     subject_matrices,
 )
+from train.results.run_folder import RunFolder
 
 
 def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split) -> dict[str, Any]:
@@ -67,8 +72,38 @@ def fold_average(folds: Sequence[FoldResult], classes: int) -> dict[str, float]:
 
     A fold is a subject in leave-one-subject-out. Summaries of earlier versions counted absent classes as 0.
     """
-    each = [of_part(confusion_matrix(fold.true.tolist(), fold.predicted.tolist(), classes)) for fold in folds]
-    return {metric: float(np.mean([score[metric] for score in each])) for metric in METRICS}
+    matrices = [confusion_matrix(fold.true.tolist(), fold.predicted.tolist(), classes) for fold in folds]
+    return mean_pooled(np.array(matrices), of_part)
+
+
+def keep_copy(folder: RunFolder, result: FoldResult) -> None:
+    """Keep what a copy of a fold came to, trained and tested on labels that were shuffled within subjects (`--null`).
+
+    All that is kept is its confusion matrix, `null/<fold>.json` in the folder of the run.
+    """
+    confusion = confusion_matrix(result.true.tolist(), result.predicted.tolist(), result.logits.shape[1])
+    values = {"config": digest(folder.config), "confusion": confusion.tolist()}
+    write_record(folder.place("null", result.name, ".json"), values)
+
+
+def add_null(folder: RunFolder, folds: Sequence[Fold], copies: int) -> None:
+    """Add `null` to the summary of a finished run, once `copies` copies of all `folds` are there.
+
+    Raises:
+        InvalidFile: a copy is damaged, or of a run with other settings.
+    """
+    summary, of_config = folder.summary, digest(folder.config)
+    observed = np.array(summary["final_epoch"]["confusion"])
+    found = np.zeros((copies, *observed.shape), np.int64)
+    for fold in (copy for each in folds for copy in each.copies(copies)):
+        path = folder.place("null", fold.name, ".json")
+        if not path.exists():
+            return
+        record = read_record(path)
+        if record.get("config") != of_config or np.shape(record.get("confusion", ())) != observed.shape:
+            raise InvalidFile(f"{path} belongs to another run; delete {path.parent} and run the same command again")
+        found[fold.shuffle - 1] += np.array(record["confusion"])
+    folder.write_summary({**summary, "null": null_test(observed, found)})
 
 
 def interval_name(subjects: int) -> str:

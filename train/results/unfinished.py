@@ -43,13 +43,13 @@ def read_state(path: Path, about: Mapping[str, Any]) -> dict[str, np.ndarray] | 
             card = file.metadata()
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         found = json.loads(card["about"])
-        problem = None if _digest(found, arrays) == card["digest"] else "is damaged"
-        if problem is None and found != about:
-            problem = "belongs to other settings or another group of folds"
+        if _digest(found, arrays) != card["digest"]:
+            raise ValueError("its digest differs")
+        if found == about:
+            return arrays
+        problem = "belongs to other settings or another group of folds"
     except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         problem = f"is damaged ({error})"
-    if problem is None:
-        return arrays
     log.info(f"{path} {problem}; its folds start again")
     return None
 
@@ -58,7 +58,6 @@ class Groups:
     """Which folds are trained together: noted, so that a run that goes on groups them as it did when it began.
 
     Args:
-        path: of the note.
         given: the number of folds at once that was asked for, or 0; a note with another is not used.
 
     Attributes:

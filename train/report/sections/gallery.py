@@ -61,9 +61,6 @@ def clip_entries(
     Args:
         runs: the run, then others; probabilities and kernels are those of the first.
         caches: of the run; without them only predictions are known.
-        folder: of the page.
-        images: whether the page may show pixels.
-        single_file: embed the pictures.
     """
     run, found = runs[0], []
     if not caches:
@@ -174,14 +171,14 @@ def grad_cam(run: Run, clips: ClipSet, predictions: Sequence[Prediction]) -> dic
     return found
 
 
-def choose_clips(run: Run, most: int = 12) -> list[Prediction]:
+def choose_clips(run: Run) -> list[Prediction]:
     """Per class, the most confident correct prediction and the most confident wrong one."""
     chosen: list[Prediction] = []
     for number in range(len(run.classes)):
         for correct in (True, False):
             fitting = [p for p in run.predictions if p.true == number and p.correct == correct]
             chosen += sorted(fitting, key=lambda p: -float(p.probabilities.max()))[:1]
-    return chosen[:most]
+    return chosen[:12]
 
 
 def predictions_table(run: Run) -> Table:

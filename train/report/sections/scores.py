@@ -61,7 +61,7 @@ def pooled_table(run: Run) -> Table:
         *(Row(_cells(name, scores), "headline" * (n == 0)) for n, (name, scores) in enumerate(headline_rows(summary))),
         Row(_cells("majority class", summary["majority_baseline"])),
         Row(_cells(f"mean over {units}, over the classes that each shows", fold_average(run.folds, len(run.classes)))),
-        *([leak][: summary.get("epochs") != 1]),
+        *([leak] if summary.get("epochs") != 1 else []),
     )
     return Table("scores", f"Pooled scores, {interval_name(summary['subjects'])}", _HEADINGS, rows)
 
@@ -87,8 +87,7 @@ def _comparison(a: Run, b: Run) -> tuple[str, Table]:
         f"filter “Prediction” above lists them): p = {found.p_value:.4f}. "
         f"Accuracy of {a.name} minus {b.name}: {100 * found.difference['accuracy']:+.1f} percentage points "
         f"({interval_name(found.subjects)} over subjects {100 * low:+.1f} to {100 * high:+.1f})."
-        + f" {ONLY_THE_SEED}"
-        * found.only_seed_differs
+        f"{f' {ONLY_THE_SEED}' * found.only_seed_differs}"
     )
     counts = {
         f"only {a.name} correct": found.only_a,
@@ -164,11 +163,8 @@ def confusion_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
     section = Section("confusion", "Confusion matrix")
     for number, each in enumerate([run, *others]):
         counts = np.array(each.summary["final_epoch"]["confusion"])
-        name = save(
-            confusion_figure(counts, each.classes, each.name),
-            folder,
-            f"confusion-{each.name}" if number else "confusion",
-        )
+        file = f"confusion-{each.name}" if number else "confusion"
+        name = save(confusion_figure(counts, each.classes, each.name), folder, file)
         html = matrix(counts, each.classes, lambda true, predicted: where(label=true, predicted=predicted))
         caption = f"{each.name}: rows are true classes; shares of the row, and counts."
         if number == 0:
@@ -180,30 +176,18 @@ def confusion_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
 def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> Any:
     """A matrix of counts (rows true, columns predicted) as a figure; colour and percentages are row shares."""
     made, axes = figure(min(0.9 + 0.45 * len(classes), 5.5), most=1.7 + 0.5 * len(classes))
-    picture = draw_matrix(axes, counts, classes)
-    axes.set(title=title)
-    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046, format=lambda v, _: f"{v:.0%}")
-    return made
-
-
-def draw_matrix(axes: Any, counts: np.ndarray, classes: Sequence[str]) -> Any:
-    """The same on matplotlib axes that are there already; the image that was drawn."""
     shares = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     picture = axes.imshow(shares, cmap="Blues", vmin=0)
     for row, column in np.ndindex(counts.shape):
-        axes.text(
-            column,
-            row,
-            f"{shares[row, column]:.0%}\n({counts[row, column]})",
-            ha="center",
-            va="center",
-            color="white" if shares[row, column] > 0.6 * shares.max() else "black",
-        )
+        words = f"{shares[row, column]:.0%}\n({counts[row, column]})"
+        colour = "white" if shares[row, column] > 0.6 * shares.max() else "black"
+        axes.text(column, row, words, ha="center", va="center", color=colour)
     axes.set_xticks(range(len(classes)), labels=classes)
     axes.set_yticks(range(len(classes)), labels=classes)
     axes.tick_params(axis="x", rotation=30)
-    axes.set(xlabel="predicted class", ylabel="true class")
-    return picture
+    axes.set(title=title, xlabel="predicted class", ylabel="true class")
+    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046, format=lambda v, _: f"{v:.0%}")
+    return made
 
 
 def subjects_section(run: Run, folder: Path) -> Section:
@@ -224,7 +208,7 @@ def subjects_section(run: Run, folder: Path) -> Section:
     chart = Chart(
         bars(shown),
         "Accuracy of each tested subject. In the figure the width of a bar is the subject's number of clips.",
-        save(subjects_figure(run), folder, "subjects"),
+        save(subjects_figure(run, list(subjects.values())), folder, "subjects"),
     )
     caption = "Each subject; UF1 and UAR over the classes that it shows"
     return Section("subjects", "Subjects", [], [chart], [Table("subjects", caption, headings, tuple(rows))])
@@ -238,17 +222,17 @@ def tested_subjects(run: Run) -> dict[str, list[Prediction]]:
     return found
 
 
-def subjects_figure(run: Run) -> Any:
+def subjects_figure(run: Run, subjects: Sequence[Sequence[Prediction]]) -> Any:
     """Bars as wide as the subject's number of clips, so that area is what counts in the pooled score."""
-    ordered = sorted(tested_subjects(run).items(), key=lambda pair: -_share(pair[1]))
-    widths = np.array([len(clips) for _, clips in ordered], float)
+    ordered = sorted(subjects, key=_share, reverse=True)
+    widths = np.array([len(clips) for clips in ordered], float)
     centres = np.cumsum(widths) - widths / 2
     made, axes = figure(2.4)
-    heights = [_share(clips) for _, clips in ordered]
+    heights = [_share(clips) for clips in ordered]
     axes.bar(centres, heights, widths * 0.94, color=CYCLE[4], edgecolor="white")
     axes.axhline(run.summary["final_epoch"]["accuracy"], color=CYCLE[5], label="pooled")
     axes.axhline(run.summary["majority_baseline"]["accuracy"], color="#666666", linestyle=":", label="majority class")
-    names = [clips[0].key[1] for _, clips in ordered] if len(ordered) <= 70 else []  # more are not legible
+    names = [clips[0].key[1] for clips in ordered] if len(ordered) <= 70 else []  # more are not legible
     axes.set_xticks(centres[: len(names)], names, rotation=90 if len(names) * (1 + narrow()) > 10 else 0)
     axes.set(ylabel="accuracy", ylim=(0, 1.05), xlabel="tested subject")
     axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")

@@ -10,7 +10,7 @@ from data_cache.explore.charts import Line, Point, lines, open_clip, scatter
 from data_cache.explore.page import Chart, Section
 from data_cache.schema import StoredRecipe
 from train.data.folds import subject_of
-from train.report.figures import CYCLE, MARKERS, figure, narrow, save
+from train.report.figures import CYCLE, MARKERS, figure, narrow, panels_figure, save
 from train.results.run_folder import Run
 
 
@@ -48,21 +48,16 @@ def _kernels(run: Run, frames: int) -> dict[str, list[Line]]:
 
 def kernels_figure(curves: dict[str, list[Line]]) -> Any:
     """One panel per class, one colour per prompt."""
-    columns = min(2 if narrow() else 3, len(curves))
-    rows = -(-len(curves) // columns)
-    made, axes = figure(1.7 * rows + 0.4, columns=columns, rows=rows, sharex=True, sharey=True, squeeze=False)
-    for panel, (title, each) in zip(axes.flat, curves.items(), strict=False):
-        panel.set_title(title)
-        for k, line in enumerate(each):
+    made, panels = panels_figure(list(curves), 2 if narrow() else 3, 1.7, 0.4)
+    for title, panel in panels.items():
+        for k, line in enumerate(curves[title]):
             frames = np.arange(len(line.values))
             panel.fill_between(frames, line.low, line.high, color=CYCLE[k % len(CYCLE)], alpha=0.15, linewidth=0)
             panel.plot(frames, line.values, color=CYCLE[k % len(CYCLE)], label=line.name)
         panel.set_ylim(0, None)
-    for panel in axes.flat[len(curves) :]:
-        panel.axis("off")
     made.supxlabel("frame (onset 0, offset last)", fontsize="medium")
     made.supylabel("weight", fontsize="medium")
-    made.legend(*axes.flat[0].get_legend_handles_labels(), loc="outside upper center", ncols=3 if narrow() else 7)
+    made.legend(*panel.get_legend_handles_labels(), loc="outside upper center", ncols=3 if narrow() else 7)
     return made
 
 
@@ -84,17 +79,10 @@ def features_section(run: Run, folder: Path, keys: Sequence[str]) -> Section | N
         "not that new people are recognised: look at the filled marks."
     )
     places, test, known = _map(overview), overview["test"].astype(bool), len(keys) == len(overview["features"])
-    points = [
-        Point(
-            x,
-            y,
-            keys[i] if known else run.classes[label],
-            int(label),
-            bool(test[i]),
-            open_clip(keys[i]) if known else "",
-        )
-        for i, ((x, y), label) in enumerate(zip(places.tolist(), overview["labels"], strict=True))
-    ]
+    points = []
+    for i, ((x, y), label) in enumerate(zip(places.tolist(), overview["labels"], strict=True)):
+        name, action = (keys[i], open_clip(keys[i])) if known else (run.classes[label], "")
+        points.append(Point(x, y, name, int(label), bool(test[i]), action))
     caption = f"t-SNE (scikit-learn), no units. Hollow: training clips. Filled: clips of {left_out}."
     name = save(features_figure(run, places), folder, "features")
     return Section("features", "Features", [text], [Chart(scatter(points, run.classes), caption, name)])
