@@ -97,6 +97,11 @@ class TrainConfig:
                 f"--tuning {self.tuning} goes with --prompt none --adapter none; see --preset {self.tuning}"
             )
 
+    @property
+    def needs_motion(self) -> bool:
+        """Whether the prompt looks at the motion sequence, which is then read; a new one that does is named here."""
+        return self.prompt in ("motion",)
+
     def as_json(self) -> dict[str, Any]:
         """The settings as a JSON object."""
         return asdict(self)

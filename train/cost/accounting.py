@@ -77,7 +77,7 @@ def noise(shape: Shape, folds: int, config: TrainConfig, device: torch.device) -
     return Inputs(
         images=pixels(folds * batch, shape.size, shape.size, 3),
         index=torch.arange(folds * batch, device=device).view(folds, batch),
-        patches=pixels(folds, batch, shape.frames, patches, 3 * PATCH * PATCH) if config.prompt == "motion" else None,
+        patches=pixels(folds, batch, shape.frames, patches, 3 * PATCH * PATCH) if config.needs_motion else None,
     )
 
 
@@ -112,7 +112,7 @@ def bytes_per_fold(config: TrainConfig, backbone: Backbone, shape: Shape, traine
     head_only = (config.prompt, config.adapter, config.tuning) == ("none", "none", "prompt")
     tokens = backbone.vit.patch_embed.num_patches + backbone.prefix + config.prompts * (config.prompt != "none")
     clip = tokens * backbone.dim * (passing if head_only else kept * max(1, backbone.depth - 1))
-    if config.prompt == "motion":  # bytes of pixels, and three values per feature
+    if config.needs_motion:  # bytes of pixels, and three values per feature
         values = 3 * config.token_channels * (2 if amp == "bf16" else 4)
         clip += shape.frames * (shape.size // PATCH) ** 2 * (3 * PATCH * PATCH + values)
     return max(config.batch_size * clip + _TRAINED_BYTES * trained, _ADAM_BYTES * trained)

@@ -135,7 +135,7 @@ class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
     @classmethod
     def of(cls, clips: ClipSet, config: TrainConfig, whole_frames: bool = False) -> "ClipPixels":
         """What a model with these settings looks at."""
-        return cls(clips, config.image, config.prompt == "motion", whole_frames)
+        return cls(clips, config.image, config.needs_motion, whole_frames)
 
     def __len__(self) -> int:
         return len(self.clips)

@@ -15,11 +15,9 @@ class Prompts(Protocol):
 
     Attributes:
         count: prompt tokens per layer, 0 for none.
-        needs_motion: whether `tokens` looks at the motion sequence.
     """
 
     count: int
-    needs_motion: bool
 
     def tokens(self, layer: int, batch: int, patches: Tensor | None) -> Tensor | None:
         """The tokens (F, B, P, D) to put in at `layer`, or None to keep those that are there."""
@@ -28,8 +26,6 @@ class Prompts(Protocol):
 
 class MotionPrompt(nn.Module):
     """MPT: Gaussian tokens of the magnified motion, put in before the first block."""
-
-    needs_motion = True
 
     def __init__(self, tokenizer: GaussianTokenizer) -> None:
         super().__init__()
@@ -54,8 +50,6 @@ class LearnedPrompt(FoldModule):
         layers: 1 for shallow, the number of blocks for deep.
     """
 
-    needs_motion = False
-
     def __init__(self, folds: int, dim: int, count: int, layers: int) -> None:
         super().__init__()
         self.count = count
@@ -78,7 +72,6 @@ class NoPrompt(nn.Module):
     """Nothing beside the image."""
 
     count = 0
-    needs_motion = False
 
     def tokens(self, layer: int, batch: int, patches: Tensor | None) -> Tensor | None:  # noqa: ARG002
         """None, always."""

@@ -59,7 +59,7 @@ def create_vit(config: TrainConfig, size: int, load: Callable[[str], Any] | None
     options = {} if config.width is None else {"embed_dim": config.width}
     vit = _create(config.backbone, size, **options) if load is None else load(config.backbone)
     if size % (patch := vit.patch_embed.patch_size[0]):
-        step = lcm(patch, PATCH if config.prompt == "motion" else 1)
+        step = lcm(patch, PATCH if config.needs_motion else 1)
         first = max(1, size // step)
         raise UsageError(
             f"{config.backbone} cuts images into patches of {patch} pixels, and {size} pixels cannot be divided so; "
