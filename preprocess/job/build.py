@@ -2,12 +2,13 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import typer
@@ -42,15 +43,13 @@ from preprocess.job.provenance import (
     source_digest,
     state_of,
 )
-from preprocess.job.work import ResultLog, Task, make_shards
+from preprocess.job.work import ClipResult, Task, make_shards, result_log
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
 from preprocess.workers.cluster import DaskCluster
-from preprocess.workers.fanout import Executor, available_jobs, local
+from preprocess.workers.fanout import available_jobs, run_here
 
 log = logging.getLogger(__name__)
-
-__all__ = ["BuildOptions", "build"]
 
 
 @dataclass(frozen=True)
@@ -242,17 +241,17 @@ def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
     tasks = [task.absolute() for task in tasks]  # workers may have been started in other folders
     done, clips = len(job.sources) - len(tasks), len(job.sources)
     with (
-        ResultLog(job.options.log_file) as log,
+        result_log(job.options.log_file) as write,
         progress(f"preprocessing {job.found.dataset}", clips, "clips") as advance,
         stop_request() as stop,
-        closing(_executor(job, tasks).run(make_shards, tasks, stop)) as results,
+        closing(_results(job, tasks, stop)) as results,
     ):
         for key in job.sources:
             if key not in waiting:
-                log.write({"status": "reused", "clip": key})
+                write({"status": "reused", "clip": key})
         advance(done, "")
         for result in results:
-            log.write(result.as_json())
+            write(result.as_json())
             done += 1
             if result.failure is not None:
                 failures[result.clip] = result.failure
@@ -266,9 +265,10 @@ def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
     return failures
 
 
-def _executor(job: _Job, tasks: Sequence[Task]) -> Executor:
+def _results(job: _Job, tasks: Sequence[Task], stop: Event) -> Generator[ClipResult, None, None]:
     if job.options.scheduler is None or not tasks:
-        return local(job.options.jobs, len(tasks))
+        return run_here(make_shards, tasks, stop, job.options.jobs)
     frames = tasks[0].clip.frames
     source = frames.path if isinstance(frames, VideoSpan) else frames[0]
-    return DaskCluster(job.options.scheduler, [parts_folder(path) for path in job.recipes], source)
+    cluster = DaskCluster(job.options.scheduler, [parts_folder(path) for path in job.recipes], source)
+    return cluster.run(make_shards, tasks, stop)

@@ -26,7 +26,7 @@ WORKER_SECONDS = 30.0
 
 
 class DaskCluster:
-    """An `Executor` on the cluster of a dask scheduler.
+    """The cluster of a dask scheduler.
 
     Args:
         address: of the scheduler, such as tcp://node1:8786.
@@ -38,9 +38,7 @@ class DaskCluster:
         self.address, self.folders, self.source = address, folders, source
 
     def run(self, work: Callable[[Task], Result], tasks: Sequence[Task], stop: Event) -> Generator[Result, None, None]:
-        """See `fanout.Executor`.
-
-        A task whose worker dies runs again on another one.
+        """As `fanout.run_here` does, on the cluster; a task whose worker dies runs again on another one.
 
         Raises:
             UsageError: there is no scheduler or no worker, a worker cannot see the folders, or the
