@@ -109,7 +109,8 @@ class Adapter(Protocol):
             corrected: whether to apply the known corrections of the annotation.
 
         Raises:
-            UsageError: the folder or the sheet is missing or is not that data set's.
+            UsageError: the folder, its frames or its sheet are missing or are not that data set's, or a choice that
+                it does not offer.
         """
         ...
 

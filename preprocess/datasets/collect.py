@@ -65,14 +65,7 @@ class Facts:
 
 
 def collect(found: Discovery, listed: Iterable[Listed], facts: Facts, corrected: bool) -> None:
-    """Turn what is listed into clips of `found`, or into failures that say why not.
-
-    Args:
-        found: where clips, failures, corrections and anomalies go.
-        listed: the micro-expressions.
-        facts: what holds for all of them.
-        corrected: whether known corrections are applied.
-    """
+    """Turn what is listed into clips of `found`, `corrected` where an error is known, or failures that say why not."""
     respelled: Counter[str] = Counter()
     seen: dict[str, tuple[int, Annotation]] = {}
     for each in listed:
@@ -103,7 +96,8 @@ def check_name(what: str, name: str) -> None:
     Raises:
         ClipError: the name is empty, too long, a path, a formula, or holds characters that cannot be printed.
     """
-    _refuse(name_problem(what, name))
+    if problem := name_problem(what, name):
+        raise ClipError(problem)
 
 
 def check_text(what: str, text: str) -> None:
@@ -112,11 +106,7 @@ def check_text(what: str, text: str) -> None:
     Raises:
         ClipError: it is too long, a formula, or holds characters that cannot be printed.
     """
-    _refuse(text_problem(what, text))
-
-
-def _refuse(problem: str | None) -> None:
-    if problem:
+    if problem := text_problem(what, text):
         raise ClipError(problem)
 
 

@@ -34,19 +34,17 @@ _CLIP_NAME = re.compile(r"s(\d+)_(ne|po|sur)_\d+", re.IGNORECASE)
 
 
 def smic(root: Path, *, corrected: bool = True, camera: str = "hs", sheet: Path | None = None) -> Discovery:
-    """Find the clips of one camera of SMIC below `root`.
+    """An `Adapter` for one camera of SMIC.
 
     The data set is called smic for the HS camera, which protocols mean, and smic-vis or smic-nir
     for the others.
 
     Args:
-        root: the folder as delivered.
-        corrected: whether to apply the known corrections of the annotation.
         camera: which recordings: hs, vis or nir.
         sheet: of long videos, the sheet to read.
 
     Raises:
-        UsageError: the folder, its frames or its sheet are missing, or the folder is another camera's.
+        UsageError: also where the folder is another camera's.
     """
     if camera not in FPS:
         raise UsageError(f"no camera {camera!r}; SMIC has {', '.join(FPS)}")
