@@ -24,10 +24,8 @@ class Listed:
     Attributes:
         line: line of the sheet, or count of the folder, from 1.
         subject: subject in the form that the data set's folders use.
-        clip: clip name.
         folder: where its frames are.
-        emotion: the label as written.
-        onset: the cell with the frame number of the onset; likewise `apex` and `offset`.
+        onset: the cell with the frame number; likewise `apex` and `offset`.
         action_units: the AU cell, whatever its notation (`4+L10`, `(R6 or R12)+R15`).
         whole: whether the clip is all of its folder, so that onset and offset are its first and last frame.
         fault: why it cannot be used, where the adapter knows already.
@@ -115,7 +113,7 @@ def _annotation(found: Discovery, key: str, each: Listed) -> Annotation:
     if each.fault:
         raise ClipError(each.fault)
     if each.apex.startswith("-") and each.apex[1:].removesuffix(".0").isdecimal():
-        found.anomalies.append(Anomaly(key, "apex below 0", f"apex {each.apex}", "taken as unknown", unexpected=False))
+        found.anomalies.append(Anomaly(key, "apex below 0", f"apex {each.apex}", "taken as unknown"))
         each = replace(each, apex="")
     try:
         check_text("emotion", each.emotion)
@@ -156,9 +154,8 @@ def _clip(found: Discovery, each: Listed, annotation: Annotation, facts: Facts, 
     if not gaps or not between:
         between, gaps = frames_between(frames, onset, offset, each.folder), ()
     if gaps:
-        what = describe_gaps(gaps, offset - onset + 1)
-        action = "the frames that are there are used"
-        found.anomalies.append(Anomaly(f"{each.subject}/{each.clip}", "frames missing", what, action, unexpected=False))
+        key, what = f"{each.subject}/{each.clip}", describe_gaps(gaps, offset - onset + 1)
+        found.anomalies.append(Anomaly(key, "frames missing", what, "the frames that are there are used"))
     found.corrections += repairs
     rate = parse_rate(each.fps, facts.fps)
     emotion, units = annotation.emotion, annotation.action_units

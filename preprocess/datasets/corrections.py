@@ -20,8 +20,7 @@ class Correction:
     """One repair.
 
     Attributes:
-        field: which frame number is wrong.
-        value: what it becomes; None for unknown.
+        field: which frame number is wrong; `value` is what it becomes, None for unknown.
         only_if: what must hold of the annotation and the numbers of the frames that are there.
         reason: why nothing else is possible.
     """

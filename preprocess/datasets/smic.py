@@ -103,9 +103,7 @@ def _from_sheet(found: Discovery, layout: Layout, camera: str, chosen: Path | No
         by_sheet = row.text("Emotion").lower()
         if not fault and by_sheet and by_sheet[:2] != emotion[:2]:
             what = f"the sheet says {by_sheet!r}, the clip's name {emotion}"
-            found.anomalies.append(
-                Anomaly(f"{subject}/{video}", "label differs", what, "the name counts", unexpected=False)
-            )
+            found.anomalies.append(Anomaly(f"{subject}/{video}", "label differs", what, "the name counts"))
         folder = folders.get((subject, video), layout.folder / subject / video)
         for part in ("", "2", "3"):
             onset, offset = row.text(f"Onset{part}F"), row.text(f"Offset{part}F")

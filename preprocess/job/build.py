@@ -5,9 +5,10 @@ import time
 from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
 from threading import Event
 from typing import Any
 
@@ -221,17 +222,17 @@ def _print_forecast(job: _Job, states: Mapping[Path, str], tasks: Sequence[Task]
         typer.echo(f"time: about {seconds * len(tasks) / workers:.2g} s with {workers} workers here")
 
 
-def _seconds_per_clip(tasks: Sequence[Task], tries: int = 3) -> float | None:
-    """Seconds of work per clip, measured on a few of them; the first one, which warms up, does not count."""
+def _seconds_per_clip(tasks: Sequence[Task]) -> float | None:
+    """Seconds of work per clip, measured on three of them after another one, which warms up."""
     times = []
-    for task in [tasks[0], *tasks[:: max(1, len(tasks) // tries)][:tries]]:
+    for task in [tasks[0], *tasks[:: max(1, len(tasks) // 3)][:3]]:
         started = time.perf_counter()
         try:
             process_clip(task.clip, task.recipes)
         except (ClipError, ValueError):
             continue
         times.append(time.perf_counter() - started)
-    return sum(times[1:]) / len(times[1:]) if len(times) > 1 else None
+    return fmean(times[1:]) if len(times) > 1 else None
 
 
 def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
@@ -251,7 +252,7 @@ def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
                 write({"status": "reused", "clip": key})
         advance(done, "")
         for result in results:
-            write(result.as_json())
+            write({"status": "done" if result.failure is None else "failed", **asdict(result)})
             done += 1
             if result.failure is not None:
                 failures[result.clip] = result.failure

@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,6 @@ class ClipResult:
     host: str = ""
     pid: int = 0
     seconds: float = 0.0
-
-    def as_json(self) -> dict[str, Any]:
-        """One line of the log."""
-        return {"status": "done" if self.failure is None else "failed", **asdict(self)}
 
 
 def make_shards(task: Task) -> ClipResult:

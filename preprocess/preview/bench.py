@@ -1,7 +1,7 @@
 """A bench for recipes: one page on which clips move, each rendered by several recipes, with what the numbers say."""
 
 from collections.abc import Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -78,11 +78,10 @@ def bench(found: Discovery, wanted: Sequence[str], recipes: Sequence[tuple[str, 
 
 def options(recipe: Recipe) -> str:
     """What to type for this recipe."""
-    usual, words = recipe.as_json(), []
-    for field in fields(Recipe):
-        value = usual.get(field.name, field.default)
-        if value != field.default and field.name not in ("faces", "algorithm"):
-            flag = f"--{field.name.replace('_', '-')}"
+    usual, words = Recipe().as_json(), []
+    for name, value in recipe.as_json().items():
+        if value != usual.get(name) and name not in ("faces", "algorithm"):
+            flag = f"--{name.replace('_', '-')}"
             words.append(flag if value is True else f"{flag} {value}")
     return " ".join(words)
 

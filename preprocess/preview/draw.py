@@ -146,10 +146,6 @@ class Scene:
     eye: np.ndarray
     eye_alpha: float
 
-    def times(self) -> np.ndarray:
-        """Time of each of the T samples, in milliseconds from the onset."""
-        return np.asarray(self.plan.sampling @ np.arange(len(self.clip.frames))) / self.clip.fps * 1e3
-
     def title(self) -> str:
         """Three lines: which clip this is, how it was rendered, and what the pictures for the eye are."""
         clip = self.clip
@@ -203,7 +199,8 @@ def write_sheet(scene: Scene, path: Path) -> None:
     """Write the contact sheet as PNG: onset, apex, offset and dynamic image; frames for the eye; for the network."""
     from matplotlib.figure import Figure
 
-    T, times = len(scene.original), scene.times()
+    T, clip = len(scene.original), scene.clip
+    times = scene.plan.sampling @ np.arange(len(clip.frames)) / clip.fps * 1e3  # milliseconds from the onset
     few, more = (np.unique(np.linspace(0, T - 1, min(T, n)).round().astype(int)) for n in (COLUMNS, 2 * COLUMNS))
     eye = [(f"for the eye, sample {t + 1} ({times[t]:.0f} ms)", scene.eye[t]) for t in few]
     magnified = [(f"for the network, sample {t + 1} ({times[t]:.0f} ms)", scene.rendered.motion[t]) for t in more]
@@ -218,7 +215,7 @@ def write_sheet(scene: Scene, path: Path) -> None:
         for axis, (label, image) in zip(line, row, strict=False):
             axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
             axis.set_title(label, fontsize=8.5, pad=3)
-    figure.savefig(path, format="png", metadata={"Title": f"{scene.clip.dataset} {scene.clip.key}"})
+    figure.savefig(path, format="png", metadata={"Title": f"{clip.dataset} {clip.key}"})
 
 
 def write_movie(scene: Scene, path: Path, kind: str) -> None:
