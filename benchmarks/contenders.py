@@ -14,7 +14,7 @@ from scipy import signal
 from data_cache.schema import CacheAttributes
 from data_cache.write.shards import write_shard
 from preprocess.clip import Clip
-from preprocess.demo.identity import draw_identity
+from preprocess.demo.face import Identity
 from preprocess.demo.motion import Camera, film
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
@@ -29,7 +29,7 @@ ATTRIBUTES = CacheAttributes("benchmark", DEFAULT.as_json(), DEFAULT.digest, "0"
 def draw_clip(folder: Path, number: int, frames: int = FRAMES) -> Clip:
     """Draw one clip as JPEG files; longer ones repeat frames."""
     rng = np.random.default_rng(number)
-    filmed = film(draw_identity(rng), ("1", "2"), Camera(size=HEIGHT, fps=450), rng).frames
+    filmed = film(Identity(rng), ("1", "2"), Camera(size=HEIGHT, fps=450), rng).frames
     paths = []
     folder.mkdir(parents=True)
     for index in range(frames):

@@ -51,13 +51,10 @@ class Clip:
     """One annotated micro-expression.
 
     Attributes:
-        dataset: name of the data set.
         subject: subject as the data set writes it; unique within the data set.
         clip: clip name; unique within the subject only.
         frames: the native frames from onset to offset, in order: image files, or a span of a video.
-        onset: annotated frame number of the onset.
-        apex: annotated frame number of the apex, None where unknown.
-        offset: annotated frame number of the offset.
+        onset: annotated frame number; likewise `apex`, None where unknown, and `offset`.
         fps: native frame rate in Hz.
         emotion: raw emotion label in lower case, "" where unknown.
         action_units: the AU annotation as text; for people, nothing is computed from it.

@@ -148,15 +148,6 @@ class Recipe:
         """The recipe as a JSON object; an option that came later is left out at its default, so digests stay."""
         return {name: value for name, value in asdict(self).items() if _LATER.get(name, ...) != value}
 
-    @classmethod
-    def from_json(cls, values: dict[str, Any], where: str = "recipe") -> "Recipe":
-        """The recipe stored as `values`.
-
-        Raises:
-            UsageError: unknown settings or bad values.
-        """
-        return from_mapping(cls, values, where)
-
     def with_alpha(self, alpha: float) -> "Recipe":
         """The same recipe at another magnification factor."""
         return replace(self, alpha=alpha)
@@ -203,7 +194,7 @@ def read_recipe(source: str | Path | None) -> dict[str, Any]:
             values = values.get("recipe", values)
     if not isinstance(values, dict):
         raise UsageError(f'--recipe {path} holds no JSON object; expected one such as {{"alpha": 20.0}}')
-    recipe = Recipe.from_json(values, str(path))
+    recipe = from_mapping(Recipe, values, str(path))
     if recipe.algorithm != ALGORITHM_VERSION:
         raise UsageError(
             f"--recipe {path} is of version {recipe.algorithm} of the arithmetic, and this program computes version "

@@ -14,7 +14,7 @@ from data_cache.filters import filter_matrix
 from preprocess.datasets.find import find
 from preprocess.motion.pyramid import laplacian_pyramid
 from preprocess.motion.temporal import temporal_plan
-from preprocess.preview.scene import make_scene
+from preprocess.preview.draw import make_scene
 from preprocess.recipe import Recipe
 from train.report.figures import CYCLE
 from train.results.run_folder import RunFolder

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from preprocess.datasets.find import find
-from preprocess.preview.scene import make_scene
+from preprocess.preview.draw import make_scene
 from preprocess.recipe import Recipe
 from train.report.figures import CYCLE
 from train.results.run_folder import RunFolder

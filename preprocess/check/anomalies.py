@@ -20,7 +20,7 @@ from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Anomaly, Discovery
 from preprocess.datasets.corrections import KNOWN_ANOMALIES
 from preprocess.frames.blocks import block_notes
-from preprocess.frames.image_header import ImageHeader, check_image_file
+from preprocess.frames.image_header import check_image_file
 from preprocess.recipe import Recipe
 
 LONG = 1.0
@@ -38,8 +38,6 @@ class Report:
     """What `check` found.
 
     Attributes:
-        dataset: name of the data set.
-        root: its folder.
         layout: what was found and chosen.
         cropped: whether the frames are cropped faces.
         protocol: by which classes were counted.
@@ -73,11 +71,7 @@ class Report:
         return json.dumps({**asdict(self), "as_expected": not self.unexpected}, indent=2, ensure_ascii=False)
 
     def raise_unexpected(self) -> None:
-        """End with exit code 3 if anything is not as it should be.
-
-        Raises:
-            ClipsFailed: something is unexpected.
-        """
+        """Raise `ClipsFailed`, exit code 3, if anything is not as it should be."""
         if self.unexpected:
             plural = "s" if self.unexpected > 1 else ""
             raise ClipsFailed(
@@ -95,7 +89,7 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
     protocol = protocol.only(found.dataset)
     clips = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in found.clips]
     labelling = apply_protocol(protocol, clips)
-    lost = [((found.dataset, *_split(key)), emotion) for key, emotion in found.lost.items()]
+    lost = [((found.dataset, *key.partition("/")[::2]), emotion) for key, emotion in found.lost.items()]
     counted = clips + [(key, emotion) for key, emotion in lost if KNOWN_ANOMALIES.get(key) == "unusable"]
     listed = apply_protocol(protocol, counted)
     whole = protocol.composition.get(found.dataset, Composition({}))
@@ -108,7 +102,7 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
         *_recording(found),
         *found.anomalies,
         *(
-            Anomaly(key, "wide frames", size, "whole scenes? --faces auto cuts the faces out", unexpected=False)
+            Anomaly(key, "wide frames", size, "whole scenes? --faces auto cuts the faces out")
             for key, size in found.wide.items()
         ),
         *(
@@ -117,7 +111,7 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
         ),
         *_subject_anomalies(subjects, whole, found.dataset),
         *(
-            Anomaly(f"{count} clips", "not in the protocol", reason, f"not used by {protocol.name}", unexpected=False)
+            Anomaly(f"{count} clips", "not in the protocol", reason, f"not used by {protocol.name}")
             for reason, count in labelling.left_out.items()
         ),
     ]
@@ -139,15 +133,9 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
     )
 
 
-def _split(key: str) -> tuple[str, str]:
-    """Subject and clip of `subject/clip`."""
-    subject, _, clip = key.partition("/")
-    return subject, clip
-
-
 def _failures(found: Discovery) -> Iterator[Anomaly]:
     for key, reason in found.failures.items():
-        known = KNOWN_ANOMALIES.get((found.dataset, *_split(key))) == "unusable"
+        known = KNOWN_ANOMALIES.get((found.dataset, *key.partition("/")[::2])) == "unusable"
         yield Anomaly(key, "unusable", reason, "left out; the build stops unless --allow-missing", unexpected=not known)
 
 
@@ -157,11 +145,11 @@ def _files(clips: Iterable[Clip]) -> Iterator[Anomaly]:
         if isinstance(clip.frames, VideoSpan):
             continue
         faults: list[str] = []
-        sizes: dict[tuple[int, int], ImageHeader] = {}
+        sizes: dict[str, None] = {}  # in the order in which they are met
         for path in clip.frames:
             try:
                 header = check_image_file(path)
-                sizes.setdefault((header.width, header.height), header)
+                sizes[f"{header.width}×{header.height}"] = None
             except ClipError as error:
                 faults.append(str(error))
         if faults:
@@ -169,8 +157,8 @@ def _files(clips: Iterable[Clip]) -> Iterator[Anomaly]:
             action = "the clip fails if such an image is sampled"
             yield Anomaly(clip.key, "unreadable image", faults[0] + more, action, unexpected=True)
         if len(sizes) > 1:
-            listed = ", ".join(f"{width}×{height}" for width, height in sizes)
-            yield Anomaly(clip.key, "sizes differ", f"frames of {listed} pixels", "the clip fails", unexpected=True)
+            found = f"frames of {', '.join(sizes)} pixels"
+            yield Anomaly(clip.key, "sizes differ", found, "the clip fails", unexpected=True)
 
 
 def _annotation(clips: Iterable[Clip]) -> Iterator[Anomaly]:
@@ -182,41 +170,38 @@ def _annotation(clips: Iterable[Clip]) -> Iterator[Anomaly]:
         emotions = OFFICIAL_EMOTIONS.get(clip.dataset)
         if not clip.emotion or (emotions and clip.emotion not in emotions):
             found = f"emotion {clip.emotion!r}" if clip.emotion else "no emotion"
-            yield Anomaly(
-                clip.key, "label unknown", found, "cached with that label, used by no protocol", unexpected=True
-            )
+            action = "cached with that label, used by no protocol"
+            yield Anomaly(clip.key, "label unknown", found, action, unexpected=True)
         if clip.apex is None and has_apexes:
-            yield Anomaly(clip.key, "apex unknown", "no apex is annotated", _APEX_UNUSED, unexpected=False)
+            yield Anomaly(clip.key, "apex unknown", "no apex is annotated", _APEX_UNUSED)
         elif clip.apex is not None and not clip.onset <= clip.apex <= clip.offset:
             found = f"apex {clip.apex} outside {clip.onset}–{clip.offset}"
             yield Anomaly(clip.key, "apex outside", found, _APEX_UNUSED, unexpected=known != "apex outside")
         elif clip.apex == clip.onset:
-            yield Anomaly(clip.key, "apex at onset", f"both are {clip.onset}", _APEX_UNUSED, unexpected=False)
+            yield Anomaly(clip.key, "apex at onset", f"both are {clip.onset}", _APEX_UNUSED)
         if len(clip.frames) == 1:
             found = f"onset and offset are both {clip.onset}"
             yield Anomaly(clip.key, "a single frame", found, "kept, though nothing can move in it", unexpected=True)
         elif len(clip.frames) < SHORT:
-            found = f"{len(clip.frames)} frames"
-            yield Anomaly(clip.key, "short", found, f"interpolated to {SHORT} frames", unexpected=False)
+            yield Anomaly(clip.key, "short", f"{len(clip.frames)} frames", f"interpolated to {SHORT} frames")
         elif (seconds := len(clip.frames) / clip.fps) > LONG:
             found = f"{len(clip.frames)} frames at {clip.fps:g} Hz are {seconds:.2g} s"
-            yield Anomaly(clip.key, "long", found, "kept; are onset, offset and fps right?", unexpected=False)
+            yield Anomaly(clip.key, "long", found, "kept; are onset, offset and fps right?")
 
 
 def _recording(found: Discovery) -> Iterator[Anomaly]:
     """What the frames and lengths will make of the default recipe."""
     lengths = [(len(clip.frames), clip.fps) for clip in found.clips]
     for note in [*block_notes(found.clips), *recipe_notes(Recipe().as_json(), lengths)]:
-        yield Anomaly(found.dataset, "as recorded", note, "cached as it is", unexpected=False)
+        yield Anomaly(found.dataset, "as recorded", note, "cached as it is")
 
 
 def _spans(clips: Sequence[Clip]) -> list[str]:
     """One line on frames, rates and lengths, where a wrong frame rate or an open interval shows."""
     if not clips:
         return []
-    frames, rates = [len(clip.frames) for clip in clips], [clip.fps for clip in clips]
-    seconds = [len(clip.frames) / clip.fps for clip in clips]
-    spans = ((frames, "frames"), (rates, "Hz"), (seconds, "s"))
+    rows = [(len(clip.frames), clip.fps, len(clip.frames) / clip.fps) for clip in clips]
+    spans = zip(zip(*rows, strict=True), ("frames", "Hz", "s"), strict=True)
     return ["clips of " + ", ".join(f"{min(values):.3g} to {max(values):.3g} {unit}" for values, unit in spans)]
 
 

@@ -27,7 +27,6 @@ class Annotation:
 
     Attributes:
         subject: subject in the form that the data set's folders use.
-        clip: clip name.
         onset: annotated frame number, None where the source leaves it open; likewise `apex`, `offset`.
         emotion: raw emotion label in lower case, "" where unknown.
         action_units: the AU cell as text, whatever its notation (`4+L10`, `(R6 or R12)+R15`).
@@ -48,9 +47,7 @@ class Anomaly:
 
     Attributes:
         key: the clip, subject or folder concerned.
-        kind: a few words that name the sort of anomaly.
-        found: what was found.
-        action: what is done about it.
+        kind: a few words that name the sort of anomaly; `action` says what is done about it.
         unexpected: whether it is absent from the official release as documented, so that `check` fails.
     """
 
@@ -58,7 +55,7 @@ class Anomaly:
     kind: str
     found: str
     action: str
-    unexpected: bool
+    unexpected: bool = False
 
 
 @dataclass
@@ -109,7 +106,8 @@ class Adapter(Protocol):
             corrected: whether to apply the known corrections of the annotation.
 
         Raises:
-            UsageError: the folder or the sheet is missing or is not that data set's.
+            UsageError: the folder, its frames or its sheet are missing or are not that data set's, or a choice that
+                it does not offer.
         """
         ...
 

@@ -39,16 +39,11 @@ SUPPLEMENT = Annotation(*CASME2_UNLISTED[1:], 61, 91, 106, "disgust")
 
 
 def casme2(root: Path, *, corrected: bool = True, sheet: Path | None = None, supplement: bool = False) -> Discovery:
-    """Find the clips of CASME II below `root`.
+    """An `Adapter`.
 
     Args:
-        root: the folder as delivered.
-        corrected: whether to apply the known corrections of the annotation.
         sheet: the sheet to read; by default that of 2019, else that of 2014.
         supplement: whether to add `SUPPLEMENT`, which makes the 247 clips of the paper.
-
-    Raises:
-        UsageError: the folder, its frames or its sheet are missing.
     """
     found = CASME2.find("casme2", root, corrected, sheet, [SUPPLEMENT] if supplement else [])
     labels = {clip.emotion for clip in found.clips if ("casme2", clip.subject, clip.clip) in CASME2_RELABELLED}

@@ -35,23 +35,18 @@ HIDDEN_AT_APEX = frozenset(f"spNO.{clip}" for clip in _HIDDEN.split())
 
 
 def casme3(root: Path, *, corrected: bool = True, sheet: Path | None = None, part: str = "a") -> Discovery:
-    """Find the clips of part A (data set casme3) or part C (casme3-c) below `root`.
+    """Find the clips of part A (data set casme3) or part C (casme3-c) below `root`: an `Adapter`.
 
     Args:
-        root: the folder as delivered.
-        corrected: whether to apply the known corrections of the annotation.
         sheet: the sheet to read; by default the newest that is found.
         part: a or c.
-
-    Raises:
-        UsageError: the folder, its frames or its sheet are missing, or there is no such part.
     """
     if part not in ("a", "c"):
         raise UsageError(f"no part {part!r}; micro-expressions are in part a and part c of CAS(ME)³")
     found = Discovery("casme3" if part == "a" else "casme3-c", find_root(root, "casme3"), cropped=False)
     collect(found, (_part_a if part == "a" else _part_c)(found, sheet), FACTS, corrected)
     found.anomalies += [
-        Anomaly(clip.key, "face hidden", "on the authors' exception list: hidden at the apex", "kept", unexpected=False)
+        Anomaly(clip.key, "face hidden", "on the authors' exception list: hidden at the apex", "kept")
         for clip in found.clips
         if part == "a" and clip.key in HIDDEN_AT_APEX
     ]

@@ -30,16 +30,7 @@ LAYOUTS = {
 
 
 def casme_sq(root: Path, *, corrected: bool = True, sheet: Path | None = None) -> Discovery:
-    """Find the micro-expressions of CAS(ME)² below `root`.
-
-    Args:
-        root: the folder as delivered.
-        corrected: whether to apply the known corrections of the annotation.
-        sheet: the sheet to read; by default the newest that is found.
-
-    Raises:
-        UsageError: the folder, its frames or its sheet are missing.
-    """
+    """An `Adapter`; `sheet` is the sheet to read, by default the newest that is found."""
     found = Discovery("casme-sq", find_root(root, "casme-sq"))
     for pattern, candidates in LAYOUTS.items():
         if layout := find_layout(root, candidates, pattern):

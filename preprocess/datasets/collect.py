@@ -24,10 +24,8 @@ class Listed:
     Attributes:
         line: line of the sheet, or count of the folder, from 1.
         subject: subject in the form that the data set's folders use.
-        clip: clip name.
         folder: where its frames are.
-        emotion: the label as written.
-        onset: the cell with the frame number of the onset; likewise `apex` and `offset`.
+        onset: the cell with the frame number; likewise `apex` and `offset`.
         action_units: the AU cell, whatever its notation (`4+L10`, `(R6 or R12)+R15`).
         whole: whether the clip is all of its folder, so that onset and offset are its first and last frame.
         fault: why it cannot be used, where the adapter knows already.
@@ -65,14 +63,7 @@ class Facts:
 
 
 def collect(found: Discovery, listed: Iterable[Listed], facts: Facts, corrected: bool) -> None:
-    """Turn what is listed into clips of `found`, or into failures that say why not.
-
-    Args:
-        found: where clips, failures, corrections and anomalies go.
-        listed: the micro-expressions.
-        facts: what holds for all of them.
-        corrected: whether known corrections are applied.
-    """
+    """Turn what is listed into clips of `found`, `corrected` where an error is known, or failures that say why not."""
     respelled: Counter[str] = Counter()
     seen: dict[str, tuple[int, Annotation]] = {}
     for each in listed:
@@ -103,7 +94,8 @@ def check_name(what: str, name: str) -> None:
     Raises:
         ClipError: the name is empty, too long, a path, a formula, or holds characters that cannot be printed.
     """
-    _refuse(name_problem(what, name))
+    if problem := name_problem(what, name):
+        raise ClipError(problem)
 
 
 def check_text(what: str, text: str) -> None:
@@ -112,11 +104,7 @@ def check_text(what: str, text: str) -> None:
     Raises:
         ClipError: it is too long, a formula, or holds characters that cannot be printed.
     """
-    _refuse(text_problem(what, text))
-
-
-def _refuse(problem: str | None) -> None:
-    if problem:
+    if problem := text_problem(what, text):
         raise ClipError(problem)
 
 
@@ -125,7 +113,7 @@ def _annotation(found: Discovery, key: str, each: Listed) -> Annotation:
     if each.fault:
         raise ClipError(each.fault)
     if each.apex.startswith("-") and each.apex[1:].removesuffix(".0").isdecimal():
-        found.anomalies.append(Anomaly(key, "apex below 0", f"apex {each.apex}", "taken as unknown", unexpected=False))
+        found.anomalies.append(Anomaly(key, "apex below 0", f"apex {each.apex}", "taken as unknown"))
         each = replace(each, apex="")
     try:
         check_text("emotion", each.emotion)
@@ -166,9 +154,8 @@ def _clip(found: Discovery, each: Listed, annotation: Annotation, facts: Facts, 
     if not gaps or not between:
         between, gaps = frames_between(frames, onset, offset, each.folder), ()
     if gaps:
-        what = describe_gaps(gaps, offset - onset + 1)
-        action = "the frames that are there are used"
-        found.anomalies.append(Anomaly(f"{each.subject}/{each.clip}", "frames missing", what, action, unexpected=False))
+        key, what = f"{each.subject}/{each.clip}", describe_gaps(gaps, offset - onset + 1)
+        found.anomalies.append(Anomaly(key, "frames missing", what, "the frames that are there are used"))
     found.corrections += repairs
     rate = parse_rate(each.fps, facts.fps)
     emotion, units = annotation.emotion, annotation.action_units

@@ -20,15 +20,14 @@ class Correction:
     """One repair.
 
     Attributes:
-        field: which frame number is wrong.
-        value: what it becomes; None for unknown.
-        only_if: a condition of `CONDITIONS` that must hold.
+        field: which frame number is wrong; `value` is what it becomes, None for unknown.
+        only_if: what must hold of the annotation and the numbers of the frames that are there.
         reason: why nothing else is possible.
     """
 
     field: Literal["onset", "apex", "offset"]
     value: int | None
-    only_if: str
+    only_if: Callable[[Annotation, Collection[int]], bool]
     reason: str
 
 
@@ -52,13 +51,6 @@ def _onset_is_zero(annotation: Annotation, frames: Collection[int]) -> bool:
     return annotation.onset == 0 and 0 not in frames
 
 
-CONDITIONS: dict[str, Callable[[Annotation, Collection[int]], bool]] = {
-    "frames are missing": _frames_are_missing,
-    "apex lies outside": _apex_lies_outside,
-    "onset lies after offset": _onset_lies_after,
-    "there is no frame 0": _onset_is_zero,
-}
-
 _APEX_OUTSIDE = (
     "the sheet's apex lies outside onset to offset, and public code bases put it in different places; the paper's "
     "recipe does not use it"
@@ -68,34 +60,31 @@ CORRECTIONS: dict[ClipKey, Correction] = {
     ("casme2", "sub16", "EP01_08"): Correction(
         "offset",
         96,
-        "frames are missing",
+        _frames_are_missing,
         "the sheet says 110, but the release holds the frames of this clip up to 96 only",
     ),
     ("samm", "013", "013_1_9"): Correction(
         "offset",
         5739,
-        "frames are missing",
+        _frames_are_missing,
         "the sheet's offset does not fit the frames, and every public table that was compared reads 5739",
     ),
-    ("samm", "028", "028_4_1"): Correction("apex", None, "apex lies outside", _APEX_OUTSIDE),
-    ("samm", "032", "032_3_1"): Correction("apex", None, "apex lies outside", _APEX_OUTSIDE),
+    ("samm", "028", "028_4_1"): Correction("apex", None, _apex_lies_outside, _APEX_OUTSIDE),
+    ("samm", "032", "032_3_1"): Correction("apex", None, _apex_lies_outside, _APEX_OUTSIDE),
     ("casme3", "spNO.216", "d_3647"): Correction(
         "onset",
         2647,
-        "onset lies after offset",
+        _onset_lies_after,
         "the sheet's onset lies after its apex and offset, and three public code bases read 2647",
     ),
     ("casme3", "spNO.149", "d_112"): Correction(
         "apex",
         None,
-        "apex lies outside",
+        _apex_lies_outside,
         "the sheet's apex lies before its onset, and public code bases put it in different places",
     ),
     ("casme3", "spNO.216", "e_0"): Correction(
-        "onset",
-        1,
-        "there is no frame 0",
-        "frames are counted from 1, and the authors' own exception list and code begin at 1",
+        "onset", 1, _onset_is_zero, "frames are counted from 1, and the authors' own exception list and code begin at 1"
     ),
 }
 
@@ -121,11 +110,10 @@ def correct(dataset: str, annotation: Annotation, frames: Collection[int]) -> tu
         frames: the frame numbers that the clip's folder holds.
     """
     correction = CORRECTIONS.get((dataset, annotation.subject, annotation.clip))
-    if correction is None or not CONDITIONS[correction.only_if](annotation, frames):
+    if correction is None or not correction.only_if(annotation, frames):
         return annotation, []
-    before, after = (
-        "unknown" if value is None else value for value in (getattr(annotation, correction.field), correction.value)
-    )
+    before = getattr(annotation, correction.field)
+    before, after = ("unknown" if value is None else value for value in (before, correction.value))
     line = f"{annotation.subject}/{annotation.clip}: {correction.field} {before} → {after}, because {correction.reason}"
     changed: dict[str, Any] = {correction.field: correction.value}
     return replace(annotation, **changed), [line]

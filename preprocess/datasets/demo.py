@@ -11,11 +11,7 @@ SYNTHETIC_NOTICE = (
 
 
 def demo(root: Path, *, corrected: bool = True) -> Discovery:
-    """Find the clips of a generated demo set below `root`.
-
-    Raises:
-        UsageError: the folder, its frames or its sheet are missing.
-    """
+    """An `Adapter` for a generated demo set."""
     found = CASME2.find("demo", root, corrected)
     found.licence_notice = SYNTHETIC_NOTICE
     return found

@@ -30,15 +30,7 @@ _CLIPS = "sub[0-9]*_[0-9]*"
 
 
 def dfme(root: Path, *, corrected: bool = True) -> Discovery:
-    """Find the clips of the parts that are below `root`: testA and testB may be missing.
-
-    Args:
-        root: the folder as delivered.
-        corrected: whether to apply the known corrections of the annotation.
-
-    Raises:
-        UsageError: the folder, the frames of every part, or the sheet of a part are missing.
-    """
+    """An `Adapter` for the parts that are below `root`: some may be missing, each that is there needs its sheet."""
     found = Discovery("dfme", find_root(root, "dfme"), cropped=False)
     layouts = {part: find_layout(root, folders, _CLIPS) for part, folders in PARTS.items()}
     folders = {part: layout.folder for part, layout in layouts.items() if layout is not None}

@@ -86,8 +86,10 @@ def frames_between(frames: Mapping[int, Path], onset: int, offset: int, folder: 
 
 
 def describe_gaps(gaps: Sequence[tuple[int, int]], frames: int) -> str:
-    """Which of so many `frames` are missing, in words."""
-    return f"{sum(last - first + 1 for first, last in gaps)} of {frames} frames are missing: {_in_short(gaps)}"
+    """Which of so many `frames` are missing, in words: 17 of 40 frames are missing: 1–3, 7, 9–21."""
+    parts = [str(first) if first == last else f"{first}–{last}" for first, last in gaps[:_MOST_LISTED]]
+    shown = ", ".join(parts) + (", …" if len(gaps) > _MOST_LISTED else "")
+    return f"{sum(last - first + 1 for first, last in gaps)} of {frames} frames are missing: {shown}"
 
 
 def check_span(onset: int, offset: int) -> None:
@@ -106,12 +108,6 @@ def missing_between(frames: Iterable[int], onset: int, offset: int) -> list[tupl
     """The frame numbers from `onset` to `offset` that are not in `frames`, as (first, last) of each gap."""
     present = sorted(number for number in frames if onset <= number <= offset)
     return [(a + 1, b - 1) for a, b in pairwise([onset - 1, *present, offset + 1]) if b - a > 1]
-
-
-def _in_short(gaps: Sequence[tuple[int, int]], most: int = 5) -> str:
-    """Gaps as 1–3, 7, 9–12."""
-    parts = [str(a) if a == b else f"{a}–{b}" for a, b in gaps]
-    return ", ".join(parts[:most]) + (", …" if len(parts) > most else "")
 
 
 @dataclass(frozen=True)
@@ -184,4 +180,4 @@ def unlisted_clips(found: Discovery, folder: Path, folders: Mapping[str, Path]) 
         return []
     shown = ", ".join(unlisted[:_MOST_LISTED]) + (", …" if len(unlisted) > _MOST_LISTED else "")
     what = f"{len(unlisted)} folders have no row in the sheet: {shown}"
-    return [Anomaly(folder.name, "not in the sheet", what, "ignored", unexpected=False)]
+    return [Anomaly(folder.name, "not in the sheet", what, "ignored")]

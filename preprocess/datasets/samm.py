@@ -25,14 +25,5 @@ SAMM = SheetSet(
 
 
 def samm(root: Path, *, corrected: bool = True, sheet: Path | None = None) -> Discovery:
-    """Find the clips of SAMM below `root`.
-
-    Args:
-        root: the folder as delivered.
-        corrected: whether to apply the known corrections of the annotation.
-        sheet: the sheet to read; by default the newest that is found.
-
-    Raises:
-        UsageError: the folder, its frames or its sheet are missing.
-    """
+    """An `Adapter`; `sheet` is the sheet to read, by default the newest that is found."""
     return SAMM.find("samm", root, corrected, sheet)

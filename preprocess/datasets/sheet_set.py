@@ -44,17 +44,11 @@ class SheetSet:
         sheet: Path | None = None,
         supplement: Sequence[Annotation] = (),
     ) -> Discovery:
-        """Find the clips below `root`.
+        """Find the clips of `dataset` below `root`, as an `Adapter` does.
 
         Args:
-            dataset: name of the data set.
-            root: the folder as delivered.
-            corrected: whether known corrections are applied.
             sheet: the sheet to read; by default the newest that is found.
             supplement: rows to add where the sheet lacks them.
-
-        Raises:
-            UsageError: the folder, its frames or its sheet are missing.
         """
         found = Discovery(dataset, find_root(root, dataset))
         layout = find_layout(root, self.frame_folders, self.clip_folders)

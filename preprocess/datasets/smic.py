@@ -34,19 +34,17 @@ _CLIP_NAME = re.compile(r"s(\d+)_(ne|po|sur)_\d+", re.IGNORECASE)
 
 
 def smic(root: Path, *, corrected: bool = True, camera: str = "hs", sheet: Path | None = None) -> Discovery:
-    """Find the clips of one camera of SMIC below `root`.
+    """An `Adapter` for one camera of SMIC.
 
     The data set is called smic for the HS camera, which protocols mean, and smic-vis or smic-nir
     for the others.
 
     Args:
-        root: the folder as delivered.
-        corrected: whether to apply the known corrections of the annotation.
         camera: which recordings: hs, vis or nir.
         sheet: of long videos, the sheet to read.
 
     Raises:
-        UsageError: the folder, its frames or its sheet are missing, or the folder is another camera's.
+        UsageError: also where the folder is another camera's.
     """
     if camera not in FPS:
         raise UsageError(f"no camera {camera!r}; SMIC has {', '.join(FPS)}")
@@ -105,9 +103,7 @@ def _from_sheet(found: Discovery, layout: Layout, camera: str, chosen: Path | No
         by_sheet = row.text("Emotion").lower()
         if not fault and by_sheet and by_sheet[:2] != emotion[:2]:
             what = f"the sheet says {by_sheet!r}, the clip's name {emotion}"
-            found.anomalies.append(
-                Anomaly(f"{subject}/{video}", "label differs", what, "the name counts", unexpected=False)
-            )
+            found.anomalies.append(Anomaly(f"{subject}/{video}", "label differs", what, "the name counts"))
         folder = folders.get((subject, video), layout.folder / subject / video)
         for part in ("", "2", "3"):
             onset, offset = row.text(f"Onset{part}F"), row.text(f"Offset{part}F")

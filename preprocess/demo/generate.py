@@ -6,7 +6,7 @@ import logging
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,7 @@ from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
 from data_cache.files.atomic import write_bytes, write_json
 from preprocess.datasets.base import BOX_FILE
-from preprocess.demo.face import Window
-from preprocess.demo.identity import draw_identity
+from preprocess.demo.face import Identity, Window
 from preprocess.demo.motion import TIERS, Camera, film
 from preprocess.workers.fanout import fan_out
 
@@ -58,11 +57,6 @@ class DemoSet:
         """Name of its folder and its cache when nobody says otherwise."""
         return "demo" + f"-{self.tier}" * (self.tier != "easy") + "-raw" * self.raw
 
-    def camera_of(self, subject: int) -> tuple[Camera, int]:
-        """The camera before which a subject sits, and its JPEG quality."""
-        camera, quality = TIERS[self.tier].filmed_by(self.camera, subject)
-        return camera, round(self.quality * quality)
-
 
 @dataclass(frozen=True)
 class _Task:
@@ -96,20 +90,15 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
         shutil.rmtree(folder / frames, ignore_errors=True)
     (folder / BOX_FILE).unlink(missing_ok=True)
     tasks = list(_tasks(folder, demo))
-    made: list[tuple[Row, Window]] = []
+    made: list[tuple[Row, str]] = []
     with progress("drawing the demo set", len(tasks), "clips") as advance:
         for clip in fan_out(_make_clip, tasks, jobs):
             made.append(clip)
             advance(1, "")
-    made.sort(key=lambda clip: clip[0][:2])
-    _write_sheet(folder / SHEET, [row for row, _ in made])
+    rows, boxes = zip(*sorted(made, key=lambda clip: clip[0][:2]), strict=True)
+    _write_sheet(folder / SHEET, rows)
     if demo.raw:  # the CSV for `--faces csv`: the square that the cropped variant shows
-        sizes = [demo.camera_of(int(row[0]) - 1)[0].size for row, _ in made]
-        lines = [
-            f"sub{row[0]},{row[1]},{-view.left},{-view.top},{size},{size}"
-            for (row, view), size in zip(made, sizes, strict=True)
-        ]
-        write_bytes(folder / BOX_FILE, "\n".join(["subject,clip,x,y,width,height", *lines, ""]).encode())
+        write_bytes(folder / BOX_FILE, "\n".join(["subject,clip,x,y,width,height", *boxes, ""]).encode())
     write_json(marker, settings)
 
 
@@ -129,29 +118,30 @@ def _tasks(folder: Path, demo: DemoSet) -> Iterator[_Task]:
             yield _Task(demo, folder, subject, episode, emotions[index])
 
 
-def _make_clip(task: _Task) -> tuple[Row, Window]:
-    """Film one clip and write its frames; its line of the sheet, and where the face is in its frames."""
+def _make_clip(task: _Task) -> tuple[Row, str]:
+    """Film one clip and write its frames; its line of the sheet, and its line of the CSV of boxes."""
     cv2.setNumThreads(1)
     demo = task.demo
-    person = draw_identity(np.random.default_rng([demo.seed, task.subject, 0]))
+    person = Identity(np.random.default_rng([demo.seed, task.subject, 0]))
     rng = np.random.default_rng([demo.seed, task.subject, 2, task.episode])
     choices = CLASSES[task.emotion]
     units = choices[np.random.default_rng([demo.seed, task.subject, 3, task.episode]).integers(len(choices))]
-    camera, quality = demo.camera_of(task.subject)
+    camera, quality = TIERS[demo.tier].filmed_by(demo.camera, task.subject)
     window = _window(demo.raw, camera.size, np.random.default_rng([demo.seed, task.subject, 4, task.episode]))
     filmed = film(person, units, camera, rng, window, TIERS[demo.tier])
     onset = int(rng.integers(1, 120))
     name = f"EP{task.episode // 4 + 1:02d}_{task.episode % 4 + 1:02d}f"
     frames, frame_name = FRAMES[demo.raw]
-    folder = task.folder / frames / f"sub{task.subject + 1:02d}" / name
+    number = f"{task.subject + 1:02d}"
+    folder = task.folder / frames / f"sub{number}" / name
     folder.mkdir(parents=True)
-    for number, frame in enumerate(filmed.frames, onset):
+    for moment, frame in enumerate(filmed.frames, onset):
         image = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
-        encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        (folder / frame_name.format(number)).write_bytes(encoded.tobytes())
+        encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, round(demo.quality * quality)])[1]
+        (folder / frame_name.format(moment)).write_bytes(encoded.tobytes())
     apex, offset = onset + filmed.apex, onset + len(filmed.frames) - 1
-    row = (f"{task.subject + 1:02d}", name, None, onset, apex, offset, None, "+".join(units), task.emotion)
-    return row, window
+    row = (number, name, None, onset, apex, offset, None, "+".join(units), task.emotion)
+    return row, f"sub{number},{name},{-window.left},{-window.top},{camera.size},{camera.size}"
 
 
 def _window(raw: bool, size: int, rng: np.random.Generator) -> Window:
@@ -163,7 +153,7 @@ def _window(raw: bool, size: int, rng: np.random.Generator) -> Window:
     return Window(-int(left), -int(top), width, height)
 
 
-def _write_sheet(path: Path, rows: list[Row]) -> None:
+def _write_sheet(path: Path, rows: Sequence[Row]) -> None:
     """The annotation sheet; the same bytes every time, which a spreadsheet library does not give by itself."""
     from openpyxl import Workbook
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from preprocess.demo.face import SUPERSAMPLING, Portrait, Window, draw_portrait
-from preprocess.demo.identity import Identity
+from preprocess.demo.face import SUPERSAMPLING, Identity, Portrait, Window, draw_portrait
 
 Pull = tuple[str, float, float, float, float]
 """Landmark, outwards, down, width, height: a bump of displacement there, as a share of an amplitude."""
@@ -66,15 +65,6 @@ class Sway:
 
 
 @dataclass(frozen=True)
-class Lens:
-    """How a camera differs from the usual one: factors of its lengths in pixels, its noise and its JPEG quality."""
-
-    scale: float = 1.0
-    noise: float = 1.0
-    quality: float = 1.0
-
-
-@dataclass(frozen=True)
 class Tier:
     """How hard it is to see the class.
 
@@ -83,27 +73,28 @@ class Tier:
         blinks: share of clips with a blink.
         sways: movements that disturb, in every clip.
         shades: strengths of the soft shades that pass over the face, as shares of the light.
-        lenses: the cameras; subjects sit before them in turn.
+        cameras: of each camera, by what its lengths in pixels, its noise and its JPEG quality are multiplied;
+            subjects sit before them in turn.
     """
 
     amplitude: float = 1.0
     blinks: float = 0.25
     sways: tuple[Sway, ...] = ()
     shades: tuple[float, ...] = ()
-    lenses: tuple[Lens, ...] = (Lens(),)
+    cameras: tuple[tuple[float, float, float], ...] = ((1.0, 1.0, 1.0),)
 
     def filmed_by(self, camera: Camera, subject: int) -> tuple[Camera, float]:
         """The camera before which a subject sits, and the factor of its JPEG quality."""
-        lens = self.lenses[subject % len(self.lenses)]
+        scale, noise, quality = self.cameras[subject % len(self.cameras)]
         changed = replace(
             camera,
-            size=round(camera.size * lens.scale),
-            amplitude=camera.amplitude * self.amplitude * lens.scale,
-            resting=camera.resting * lens.scale,
-            grey_noise=camera.grey_noise * lens.noise,
-            colour_noise=camera.colour_noise * lens.noise,
+            size=round(camera.size * scale),
+            amplitude=camera.amplitude * self.amplitude * scale,
+            resting=camera.resting * scale,
+            grey_noise=camera.grey_noise * noise,
+            colour_noise=camera.colour_noise * noise,
         )
-        return changed, lens.quality
+        return changed, quality
 
 
 TIERS: dict[str, Tier] = {
@@ -118,7 +109,7 @@ TIERS: dict[str, Tier] = {
             Sway((("mouth corner", -0.8, 0.1, 0.4, 0.4),), 0.35, (2.0, 6.0)),
         ),
         shades=(0.06,),
-        lenses=(Lens(), Lens(scale=0.75, noise=1.3, quality=0.9)),
+        cameras=((1.0, 1.0, 1.0), (0.75, 1.3, 0.9)),
     ),
 }
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from data_cache.errors import UsageError
-from preprocess.clip import ClipError, FaceBox, median_box
+from preprocess.clip import FaceBox, median_box
 from preprocess.datasets.base import Discovery
 from preprocess.datasets.manifest import read_csv
 
@@ -42,8 +42,7 @@ def read_boxes(path: Path) -> dict[str, FaceBox]:
 
 
 def _box(row: Mapping[str, str]) -> FaceBox:
-    eyes = _numbers(row, EYES)
-    given = _numbers(row, BOX)
+    eyes, given = _numbers(row, EYES), _numbers(row, BOX)
     if eyes is None and given is None:
         raise ValueError(f"no box; fill {', '.join(BOX)}, or {', '.join(EYES)}")
     roll = float(row["roll"] or 0)
@@ -67,7 +66,7 @@ def _numbers(row: Mapping[str, str], names: tuple[str, ...]) -> tuple[float, flo
     if not any(texts):
         return None
     try:
-        a, b, c, d = (float(text) for text in texts)
+        a, b, c, d = map(float, texts)
     except ValueError as error:
         raise ValueError(f"{', '.join(names)} read {texts}, expected four numbers") from error
     return a, b, c, d
@@ -80,11 +79,6 @@ def with_boxes(found: Discovery, path: Path) -> Discovery:
         UsageError: the file cannot be used.
     """
     boxes = read_boxes(path)
-    clips = []
-    for clip in found.clips:
-        if clip.key in boxes:
-            clips.append(replace(clip, face=boxes[clip.key]))
-        else:
-            found.failures[clip.key] = str(ClipError(f"{path} has no face box for it; add a row"))
-    note = f"faces from {path.name}"
-    return replace(found, clips=clips, notes=[*found.notes, note])
+    clips = [replace(clip, face=boxes[clip.key]) for clip in found.clips if clip.key in boxes]
+    lost = {clip.key: f"{path} has no face box for it; add a row" for clip in found.clips if clip.key not in boxes}
+    return replace(found, clips=clips, failures=found.failures | lost, notes=[*found.notes, f"faces from {path.name}"])

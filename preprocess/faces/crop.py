@@ -84,7 +84,6 @@ def square_around(box: FaceBox, margin: float) -> FaceCrop:
     """The square about the middle of a box.
 
     Args:
-        box: around the face.
         margin: share of the box's longer side that is added on every side.
 
     Raises:

@@ -2,12 +2,14 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from statistics import fmean
+from threading import Event
 from typing import Any
 
 import typer
@@ -42,15 +44,13 @@ from preprocess.job.provenance import (
     source_digest,
     state_of,
 )
-from preprocess.job.work import ResultLog, Task, make_shards
+from preprocess.job.work import ClipResult, Task, make_shards, result_log
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
 from preprocess.workers.cluster import DaskCluster
-from preprocess.workers.fanout import Executor, available_jobs, local
+from preprocess.workers.fanout import available_jobs, run_here
 
 log = logging.getLogger(__name__)
-
-__all__ = ["BuildOptions", "build"]
 
 
 @dataclass(frozen=True)
@@ -222,17 +222,17 @@ def _print_forecast(job: _Job, states: Mapping[Path, str], tasks: Sequence[Task]
         typer.echo(f"time: about {seconds * len(tasks) / workers:.2g} s with {workers} workers here")
 
 
-def _seconds_per_clip(tasks: Sequence[Task], tries: int = 3) -> float | None:
-    """Seconds of work per clip, measured on a few of them; the first one, which warms up, does not count."""
+def _seconds_per_clip(tasks: Sequence[Task]) -> float | None:
+    """Seconds of work per clip, measured on three of them after another one, which warms up."""
     times = []
-    for task in [tasks[0], *tasks[:: max(1, len(tasks) // tries)][:tries]]:
+    for task in [tasks[0], *tasks[:: max(1, len(tasks) // 3)][:3]]:
         started = time.perf_counter()
         try:
             process_clip(task.clip, task.recipes)
         except (ClipError, ValueError):
             continue
         times.append(time.perf_counter() - started)
-    return sum(times[1:]) / len(times[1:]) if len(times) > 1 else None
+    return fmean(times[1:]) if len(times) > 1 else None
 
 
 def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
@@ -242,17 +242,17 @@ def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
     tasks = [task.absolute() for task in tasks]  # workers may have been started in other folders
     done, clips = len(job.sources) - len(tasks), len(job.sources)
     with (
-        ResultLog(job.options.log_file) as log,
+        result_log(job.options.log_file) as write,
         progress(f"preprocessing {job.found.dataset}", clips, "clips") as advance,
         stop_request() as stop,
-        closing(_executor(job, tasks).run(make_shards, tasks, stop)) as results,
+        closing(_results(job, tasks, stop)) as results,
     ):
         for key in job.sources:
             if key not in waiting:
-                log.write({"status": "reused", "clip": key})
+                write({"status": "reused", "clip": key})
         advance(done, "")
         for result in results:
-            log.write(result.as_json())
+            write({"status": "done" if result.failure is None else "failed", **asdict(result)})
             done += 1
             if result.failure is not None:
                 failures[result.clip] = result.failure
@@ -266,9 +266,10 @@ def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
     return failures
 
 
-def _executor(job: _Job, tasks: Sequence[Task]) -> Executor:
+def _results(job: _Job, tasks: Sequence[Task], stop: Event) -> Generator[ClipResult, None, None]:
     if job.options.scheduler is None or not tasks:
-        return local(job.options.jobs, len(tasks))
+        return run_here(make_shards, tasks, stop, job.options.jobs)
     frames = tasks[0].clip.frames
     source = frames.path if isinstance(frames, VideoSpan) else frames[0]
-    return DaskCluster(job.options.scheduler, [parts_folder(path) for path in job.recipes], source)
+    cluster = DaskCluster(job.options.scheduler, [parts_folder(path) for path in job.recipes], source)
+    return cluster.run(make_shards, tasks, stop)

@@ -93,16 +93,8 @@ def source_digest(clip: Clip, root: Path, seen: Sequence[list[Any]]) -> str:
     When it changes, the shard is stale.
     """
     span = [clip.frames.first, clip.frames.last] if isinstance(clip.frames, VideoSpan) else []
-    annotation: list[Any] = [
-        clip.dataset,
-        clip.subject,
-        clip.clip,
-        clip.onset,
-        clip.apex,
-        clip.offset,
-        clip.fps,
-        clip.emotion,
-    ]
+    moments = [clip.onset, clip.apex, clip.offset, clip.fps]
+    annotation: list[Any] = [clip.dataset, clip.subject, clip.clip, *moments, clip.emotion]
     if clip.face is not None:
         annotation.append(list(astuple(clip.face)))
     names = [path.relative_to(root) if path.is_relative_to(root) else path for path in _files(clip)]
@@ -142,7 +134,7 @@ def lowered_bands(clips: Sequence[Clip], recipe: Recipe) -> list[str]:
             lowered.append(f"{clip.key}: {plan.rate:.3g} Hz allows {plan.band[0]:.3g}–{plan.band[1]:.3g} Hz")
     if not lowered:
         return []
-    shown = "; ".join(lowered[:3]) + ("; …" if len(lowered) > 3 else "")
+    shown = "; ".join(lowered[:_SHOWN]) + ("; …" if len(lowered) > _SHOWN else "")
     return [f"cut-offs lowered to fit the sampling rate in {len(lowered)} clips ({shown})"]
 
 

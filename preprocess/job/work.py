@@ -3,10 +3,11 @@
 import os
 import platform
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from data_cache.errors import UsageError
 from data_cache.files.atomic import json_bytes
@@ -61,10 +62,6 @@ class ClipResult:
     pid: int = 0
     seconds: float = 0.0
 
-    def as_json(self) -> dict[str, Any]:
-        """One line of the log."""
-        return {"status": "done" if self.failure is None else "failed", **asdict(self)}
-
 
 def make_shards(task: Task) -> ClipResult:
     """Process one clip and write its shards; runs in a worker.
@@ -91,28 +88,24 @@ def make_shards(task: Task) -> ClipResult:
     return ClipResult(task.clip.key, failure, tuple(hashes), platform.node(), os.getpid(), seconds)
 
 
-class ResultLog:
-    """Appends one line of JSON per clip to the file at `path`; without a path it does nothing."""
+@contextmanager
+def result_log(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+    """A function that appends a line of JSON, with the time, to the file at `path`; without a path it does nothing.
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
-        self._file: TextIO | None = None
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    if path is None:
+        yield lambda _result: None
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("a", encoding="utf-8", buffering=1)
+    except OSError as error:
+        raise UsageError(f"--log-file {path} cannot be written ({error.strerror})") from error
 
-    def __enter__(self) -> "ResultLog":
-        if self.path is not None:
-            try:
-                self.path.parent.mkdir(parents=True, exist_ok=True)
-                self._file = self.path.open("a", encoding="utf-8", buffering=1)
-            except OSError as error:
-                raise UsageError(f"--log-file {self.path} cannot be written ({error.strerror})") from error
-        return self
+    def write(result: Mapping[str, Any]) -> None:
+        file.write(json_bytes({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **result}).decode())
 
-    def __exit__(self, *_: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def write(self, result: Mapping[str, Any]) -> None:
-        """Append one result, with the time."""
-        if self._file is not None:
-            line = {"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **result}
-            self._file.write(json_bytes(line).decode())
+    with file:
+        yield write

@@ -1,9 +1,10 @@
 """A bench for recipes: one page on which clips move, each rendered by several recipes, with what the numbers say."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from data_cache.explore.charts import Line, lines
 from data_cache.explore.clips import encode, picture_format, strip, strip_shape
 from data_cache.explore.page import require_own
 from data_cache.files.atomic import write_bytes
-from data_cache.filters import apex_gain, recipe_notes
+from data_cache.filters import apex_gain
 from preprocess.clip import Clip
 from preprocess.datasets.base import Discovery
 from preprocess.faces.crop import crop_for
@@ -20,7 +21,7 @@ from preprocess.motion.magnify import BAND_OFFSET, magnified, quantise, render
 from preprocess.motion.pyramid import laplacian_pyramid
 from preprocess.motion.temporal import TemporalPlan
 from preprocess.pipeline import plan_for, standardise
-from preprocess.preview.draw import draw_each
+from preprocess.preview.draw import draw_each, notes_on
 from preprocess.recipe import Recipe
 
 SIDE = 224
@@ -28,18 +29,6 @@ SIDE = 224
 SLICE = 0.3
 """Where the slice is cut, as a share of the width: through brow, eye and corner of the mouth of a cropped face."""
 _STRETCH = 8  # columns per moment of a slice: codecs store colours at half the resolution
-
-
-@dataclass(frozen=True)
-class View:
-    """A clip rendered by a recipe; pictures are paths from the page."""
-
-    name: str
-    moving: str
-    slice: str
-    shape: tuple[int, int, int]  # frames, columns and rows of `moving`
-    facts: dict[str, str]
-    chart: str = ""
 
 
 def bench(found: Discovery, wanted: Sequence[str], recipes: Sequence[tuple[str, Recipe]], folder: Path) -> Path:
@@ -59,30 +48,25 @@ def bench(found: Discovery, wanted: Sequence[str], recipes: Sequence[tuple[str, 
     require_own(folder)
     for old in (folder / "clips").glob("????-*.*"):
         old.unlink()
-    shown: list[tuple[Clip, list[View]]] = []
-    clipped: list[list[float]] = []
+    shown: list[tuple[Clip, list[dict[str, Any]], list[float]]] = []
 
     def draw(clip: Clip) -> None:
-        stem = f"clips/{len(shown):04d}"
-        made = [_view(clip, name, recipe, folder, f"{stem}-{k}") for k, (name, recipe) in enumerate(recipes)]
-        clipped.append([share for _, share in made])
-        shown.append((clip, [_original(clip, recipes[0][1], folder, f"{stem}-o"), *(view for view, _ in made)]))
+        shown.append((clip, *_tiles(clip, recipes, folder, f"clips/{len(shown):04d}")))
 
     try:
         draw_each(found, wanted, folder, draw)
     finally:
         if shown:
-            lengths = [(len(clip.frames), clip.fps) for clip, _ in shown]
-            shares = np.mean(clipped, 0)
+            clips = [clip for clip, *_ in shown]
             notes = [
                 f"{name}: {note}"
-                for (name, recipe), share in zip(recipes, shares, strict=True)
-                for note in recipe_notes(recipe.as_json(), lengths, float(share))
+                for k, (name, recipe) in enumerate(recipes)
+                for note in notes_on(recipe, clips, [clipped[k] for *_, clipped in shown])
             ]
             environment = Environment(loader=PackageLoader("preprocess.preview", ""), autoescape=True, trim_blocks=True)
             html = environment.get_template("bench.html.j2").render(
                 title=f"{found.dataset}: {len(shown)} clips, {len(recipes)} recipes",
-                notices=[*filter(None, [found.licence_notice]), *block_notes([clip for clip, _ in shown]), *notes],
+                notices=[*filter(None, [found.licence_notice]), *block_notes(clips), *notes],
                 css=(files("data_cache.explore") / "page.css").read_text(encoding="utf-8"),
                 recipes=[(name, options(recipe)) for name, recipe in recipes],
                 clips=shown,
@@ -94,11 +78,10 @@ def bench(found: Discovery, wanted: Sequence[str], recipes: Sequence[tuple[str, 
 
 def options(recipe: Recipe) -> str:
     """What to type for this recipe."""
-    usual, words = recipe.as_json(), []
-    for field in fields(Recipe):
-        value = usual.get(field.name, field.default)
-        if value != field.default and field.name not in ("faces", "algorithm"):
-            flag = f"--{field.name.replace('_', '-')}"
+    usual, words = Recipe().as_json(), []
+    for name, value in recipe.as_json().items():
+        if value != usual.get(name) and name not in ("faces", "algorithm"):
+            flag = f"--{name.replace('_', '-')}"
             words.append(flag if value is True else f"{flag} {value}")
     return " ".join(words)
 
@@ -114,40 +97,48 @@ def noise_gain(plan: TemporalPlan, recipe: Recipe) -> float:
     return float(magnified(sampled, plan, replace(recipe, stabilise="none")).std())
 
 
-def _view(clip: Clip, name: str, recipe: Recipe, folder: Path, stem: str) -> tuple[View, float]:
-    """One rendering, and the share of its values that clip."""
-    plan = plan_for(clip, recipe)
-    standard = standardise(clip, plan, recipe.size, crop_for(clip, recipe))
-    rendered = render(standard, plan, recipe)
-    moved = magnified(standard, plan, recipe) - (standard if recipe.motion_form == "additive" else BAND_OFFSET)
-    levels = zip(*(laplacian_pyramid(frame, recipe.levels) for frame in moved), strict=True)
-    energy = [np.array([np.sqrt(np.mean(image**2)) for image in level]) for level in levels]
-    names = ["level 1 (fine)", *(f"level {k}" for k in range(2, recipe.levels)), "rest (coarse)"][: recipe.levels]
-    chart = lines(list(map(Line, names, energy)), "sample", "rms of the motion", first=1)
-    where = 0.5 if clip.apex_index is None else clip.apex_index / max(len(clip.frames) - 1, 1)
-    gain = apex_gain(plan.filter, where)
-    facts = {
-        "clipped": f"{rendered.clipped_fraction:.1%}",
-        "gain at the apex": f"{gain:.2f} × {recipe.gains if recipe.listed_gains else f'{recipe.alpha:g}'}",
-        "noise": f"× {noise_gain(plan, recipe):.1f}",
-    }
-    return View(name, *_pictures(rendered.motion, folder, stem), facts, chart), rendered.clipped_fraction
+def _tiles(
+    clip: Clip, recipes: Sequence[tuple[str, Recipe]], folder: Path, stem: str
+) -> tuple[list[dict[str, Any]], list[float]]:
+    """What the page shows of the clip, before magnification and by each recipe; the share of values clipped by each."""
+    tiles: list[dict[str, Any]] = []
+    shares: list[float] = []
+    for k, (name, recipe) in enumerate(recipes):
+        plan = plan_for(clip, recipe)
+        standard = standardise(clip, plan, recipe.size, crop_for(clip, recipe))
+        if not tiles:
+            length = f"{len(clip.frames) / clip.fps * 1e3:.0f} ms, {len(clip.frames)} frames"
+            facts = {"class": clip.emotion or "(no label)", "length": length}
+            tiles.append({"name": "original", "facts": facts, **_pictures(quantise(standard)[0], folder, f"{stem}-o")})
+        rendered = render(standard, plan, recipe)
+        where = 0.5 if clip.apex_index is None else clip.apex_index / max(len(clip.frames) - 1, 1)
+        gain = recipe.gains if recipe.listed_gains else f"{recipe.alpha:g}"
+        facts = {
+            "clipped": f"{rendered.clipped_fraction:.1%}",
+            "gain at the apex": f"{apex_gain(plan.filter, where):.2f} × {gain}",
+            "noise": f"× {noise_gain(plan, recipe):.1f}",
+        }
+        moved = magnified(standard, plan, recipe) - (standard if recipe.motion_form == "additive" else BAND_OFFSET)
+        pictures = _pictures(rendered.motion, folder, f"{stem}-{k}")
+        tiles.append({"name": name, "facts": facts, "chart": _chart(moved, recipe.levels), **pictures})
+        shares.append(rendered.clipped_fraction)
+    return tiles, shares
 
 
-def _original(clip: Clip, recipe: Recipe, folder: Path, stem: str) -> View:
-    """The frames before magnification, with facts on the clip."""
-    frames = quantise(standardise(clip, plan_for(clip, recipe), recipe.size, crop_for(clip, recipe)))[0]
-    seconds = len(clip.frames) / clip.fps
-    facts = {"class": clip.emotion or "(no label)", "length": f"{seconds * 1e3:.0f} ms, {len(clip.frames)} frames"}
-    return View("original", *_pictures(frames, folder, stem), facts)
+def _chart(moved: np.ndarray, levels: int) -> str:
+    """How strong the motion (T, S, S, 3) is on each pyramid level, over time."""
+    pyramids = zip(*(laplacian_pyramid(frame, levels) for frame in moved), strict=True)
+    energy = [np.array([np.sqrt(np.mean(image**2)) for image in level]) for level in pyramids]
+    names = ["level 1 (fine)", *(f"level {k}" for k in range(2, levels)), "rest (coarse)"][:levels]
+    return lines(list(map(Line, names, energy)), "sample", "rms of the motion", first=1)
 
 
-def _pictures(frames: np.ndarray, folder: Path, stem: str) -> tuple[str, str, tuple[int, int, int]]:
-    """Write the strip of frames (T, S, S, 3) uint8 and their slice over time; names, and the shape of the strip."""
+def _pictures(frames: np.ndarray, folder: Path, stem: str) -> dict[str, Any]:
+    """Write the strip of frames (T, S, S, 3) uint8 and their slice over time; paths and the strip's shape."""
     from PIL import Image
 
     moving, cut = f"{stem}.{picture_format()}", f"{stem}-slice.{picture_format()}"
     write_bytes(folder / moving, strip(frames, SIDE), durable=False)
     over_time = frames[:, :, int(SLICE * frames.shape[2])].transpose(1, 0, 2).repeat(_STRETCH, axis=1)
     write_bytes(folder / cut, encode(Image.fromarray(over_time)), durable=False)
-    return moving, cut, (len(frames), *strip_shape(len(frames)))
+    return {"moving": moving, "slice": cut, "shape": (len(frames), *strip_shape(len(frames)))}

@@ -1,25 +1,41 @@
-"""The command `mpt-preprocess preview`: a contact sheet and a movie of each clip."""
+"""The command `mpt-preprocess preview`: a contact sheet and a movie of each clip, before and after preprocessing."""
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 
-from PIL import features
+import cv2
+import numpy as np
+from PIL import Image, features
 
 from data_cache.console.commandline import progress
 from data_cache.errors import ClipsFailed, UsageError
+from data_cache.explore.originals import for_the_eye
 from data_cache.files.atomic import replacing
 from data_cache.filters import recipe_notes
+from data_cache.names import figure_fonts
 from preprocess.clip import Clip, ClipError
 from preprocess.datasets.base import Discovery
+from preprocess.faces.crop import crop_for
 from preprocess.frames.blocks import block_notes
-from preprocess.preview.scene import make_scene, write_movie, write_sheet
+from preprocess.frames.read import read_frames, resize
+from preprocess.motion.magnify import Rendered, quantise, render, stabilised
+from preprocess.motion.temporal import TemporalPlan
+from preprocess.pipeline import plan_for, standardise
 from preprocess.recipe import Recipe
 
 log = logging.getLogger(__name__)
 
 USUAL_CLIPS = 6
 MOVIES = ("avif", "gif", "none")
+COLUMNS = 4
+"""Pictures in a row of a contact sheet."""
+RATE = 8.0
+"""Samples per second of a movie: a micro-expression of a third of a second takes two."""
+STRIP = 28
+"""Height in pixels of the strip above a movie that names its halves."""
 
 
 def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Path, movie: str) -> None:
@@ -54,10 +70,14 @@ def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Pat
         draw_each(found, wanted, folder, draw)
     finally:
         if drawn:
-            lengths = [(len(clip.frames), clip.fps) for clip, _ in drawn]
-            clipped = sum(share for _, share in drawn) / len(drawn)
-            for note in [*recipe_notes(recipe.as_json(), lengths, clipped), *block_notes([clip for clip, _ in drawn])]:
+            clips = [clip for clip, _ in drawn]
+            for note in [*notes_on(recipe, clips, [share for _, share in drawn]), *block_notes(clips)]:
                 log.warning(f"note: {note}")
+
+
+def notes_on(recipe: Recipe, clips: Sequence[Clip], clipped: Sequence[float]) -> list[str]:
+    """What to say of a recipe on these clips; `clipped` is the share of values that it cut, of each of them."""
+    return recipe_notes(recipe.as_json(), [(len(clip.frames), clip.fps) for clip in clips], fmean(clipped))
 
 
 def draw_each(found: Discovery, wanted: Sequence[str], folder: Path, draw: Callable[[Clip], None]) -> None:
@@ -76,8 +96,7 @@ def draw_each(found: Discovery, wanted: Sequence[str], folder: Path, draw: Calla
             except (ClipError, ValueError) as error:
                 failures[clip.key] = str(error)
             advance(1, "")
-    drawn = len(clips) - len(failures.keys() & {clip.key for clip in clips})
-    log.info(f"{folder}: {drawn} clips drawn")
+    log.info(f"{folder}: {sum(clip.key not in failures for clip in clips)} clips drawn")
     if failures:
         lines = [f"  {key}: {reason}" for key, reason in failures.items()]
         raise ClipsFailed(f"{len(failures)} clips cannot be drawn:\n" + "\n".join(lines))
@@ -104,3 +123,103 @@ def choose(found: Discovery, wanted: Sequence[str]) -> tuple[list[Clip], dict[st
         chosen |= clips
         failed |= failures
     return list(chosen.values()), failed
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that is drawn of one clip.
+
+    Attributes:
+        original: (T, S, S, 3) uint8 RGB, the standardised frames.
+        apex: (S, S, 3) uint8 RGB, the native apex frame; None where no apex is known inside the clip.
+        rendered: dynamic image and magnified motion, as the network sees them.
+        eye: (T, S, S) uint8, the magnification made to be looked at (see `for_the_eye`).
+        eye_alpha: its α.
+    """
+
+    clip: Clip
+    recipe: Recipe
+    plan: TemporalPlan
+    original: np.ndarray
+    apex: np.ndarray | None
+    rendered: Rendered
+    eye: np.ndarray
+    eye_alpha: float
+
+    def title(self) -> str:
+        """Three lines: which clip this is, how it was rendered, and what the pictures for the eye are."""
+        clip = self.clip
+        units = f" (AU {clip.action_units})" if clip.action_units else ""
+        length = f"{len(clip.frames)} frames at {clip.fps:g} Hz, {len(clip.frames) / clip.fps * 1e3:.0f} ms"
+        clipped = f"{self.rendered.clipped_fraction:.1%} of values clipped"
+        first = f"{clip.dataset}  {clip.key}  {clip.emotion or 'no label'}{units}"
+        eye = f"for the eye: luminance, middle scales, α = {self.eye_alpha:g}"
+        return f"{first}\n{length}; α = {self.recipe.alpha:g}, {clipped}\n{eye}"
+
+    def key_frames(self) -> list[tuple[str, np.ndarray]]:
+        """Label and picture, (S, S, 3) uint8 RGB, of onset, apex, offset and dynamic image."""
+        middle = "middle sample (apex unknown)", self.original[len(self.original) // 2]
+        return [
+            (f"onset {self.clip.onset}", self.original[0]),
+            middle if self.apex is None else (f"apex {self.clip.apex}", self.apex),
+            (f"offset {self.clip.offset}", self.original[-1]),
+            ("dynamic image", self.rendered.dynamic_image),
+        ]
+
+    def side_by_side(self) -> np.ndarray:
+        """The original left of the magnified frames, (T, STRIP + S, 2·S, 3) uint8 RGB; a strip above says so."""
+        pair = np.concatenate([self.original, self.rendered.motion], axis=2)
+        width = pair.shape[2]
+        strip = np.full((STRIP, width, 3), 255, np.uint8)
+        scale = min(0.45, width / 2 / 500)
+        for left, text in ((4, "original"), (width // 2 + 4, f"magnified, alpha {self.recipe.alpha:g}")):
+            cv2.putText(strip, text, (left, 19), cv2.FONT_HERSHEY_SIMPLEX, scale, (30, 30, 30), 1, cv2.LINE_AA)
+        return np.concatenate([np.broadcast_to(strip, (len(pair), *strip.shape)), pair], axis=1)
+
+
+def make_scene(clip: Clip, recipe: Recipe) -> Scene:
+    """Decode and render a clip.
+
+    Raises:
+        ClipError: its frames cannot be read, or no face is found.
+    """
+    plan, crop = plan_for(clip, recipe), crop_for(clip, recipe)
+    standard = standardise(clip, plan, recipe.size, crop)
+    apex = None
+    if clip.apex_index is not None and 0 <= clip.apex_index < len(clip.frames):
+        image = next(image for _, image in read_frames(clip.frames, [clip.apex_index]))
+        apex = quantise(resize(crop(image) if crop else image, recipe.size))[0]
+    extended, operators = stabilised(standard, plan, recipe)
+    eye, alpha = for_the_eye(extended, recipe.alpha, operators[1:])
+    return Scene(clip, recipe, plan, quantise(standard)[0], apex, render(standard, plan, recipe), eye, alpha)
+
+
+@figure_fonts()
+def write_sheet(scene: Scene, path: Path) -> None:
+    """Write the contact sheet as PNG: onset, apex, offset and dynamic image; frames for the eye; for the network."""
+    from matplotlib.figure import Figure
+
+    T, clip = len(scene.original), scene.clip
+    times = scene.plan.sampling @ np.arange(len(clip.frames)) / clip.fps * 1e3  # milliseconds from the onset
+    few, more = (np.unique(np.linspace(0, T - 1, min(T, n)).round().astype(int)) for n in (COLUMNS, 2 * COLUMNS))
+    eye = [(f"for the eye, sample {t + 1} ({times[t]:.0f} ms)", scene.eye[t]) for t in few]
+    magnified = [(f"for the network, sample {t + 1} ({times[t]:.0f} ms)", scene.rendered.motion[t]) for t in more]
+    rows = [row for row in (scene.key_frames(), eye, magnified[:COLUMNS], magnified[COLUMNS:]) if row]
+    side = 2.4  # inches
+    figure = Figure(figsize=(COLUMNS * side, len(rows) * (side + 0.3) + 0.8), dpi=110, layout="constrained")
+    figure.suptitle(scene.title(), fontsize=11)
+    axes = figure.subplots(len(rows), COLUMNS, squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for line, row in zip(axes, rows, strict=True):
+        for axis, (label, image) in zip(line, row, strict=False):
+            axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+            axis.set_title(label, fontsize=8.5, pad=3)
+    figure.savefig(path, format="png", metadata={"Title": f"{clip.dataset} {clip.key}"})
+
+
+def write_movie(scene: Scene, path: Path, kind: str) -> None:
+    """Write the clip in slow motion, over and over, as `kind`: avif or gif."""
+    first, *others = map(Image.fromarray, scene.side_by_side())
+    # AVIF: seven times as fast as at Pillow's usual speed, and 8 % larger
+    first.save(path, kind, save_all=True, append_images=others, duration=round(1e3 / RATE), loop=0, speed=8)

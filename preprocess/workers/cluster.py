@@ -26,7 +26,7 @@ WORKER_SECONDS = 30.0
 
 
 class DaskCluster:
-    """An `Executor` on the cluster of a dask scheduler.
+    """The cluster of a dask scheduler.
 
     Args:
         address: of the scheduler, such as tcp://node1:8786.
@@ -38,9 +38,7 @@ class DaskCluster:
         self.address, self.folders, self.source = address, folders, source
 
     def run(self, work: Callable[[Task], Result], tasks: Sequence[Task], stop: Event) -> Generator[Result, None, None]:
-        """See `fanout.Executor`.
-
-        A task whose worker dies runs again on another one.
+        """As `fanout.run_here` does, on the cluster; a task whose worker dies runs again on another one.
 
         Raises:
             UsageError: there is no scheduler or no worker, a worker cannot see the folders, or the
@@ -56,7 +54,10 @@ class DaskCluster:
                 if future.status == "cancelled":
                     if stop.is_set():
                         continue
-                    raise self._gone()
+                    raise UsageError(
+                        f"the scheduler {self.address} went away; finished clips are kept. Start it again, then: "
+                        f"{typed_command()}"
+                    )
                 try:
                     result = future.result()
                 except KilledWorker as error:
@@ -110,7 +111,8 @@ class DaskCluster:
         finally:
             for hello in hellos:
                 hello.unlink(missing_ok=True)
-        complaints = [f"  {worker}: {_complaint(answer)}" for worker, answer in answers.items() if _complaint(answer)]
+        found = {worker: _complaint(answer) for worker, answer in answers.items()}
+        complaints = [f"  {worker}: {complaint}" for worker, complaint in found.items() if complaint]
         if complaints:
             raise UsageError(
                 f"{len(complaints)} of {len(answers)} workers of {self.address} cannot take part:\n"
@@ -119,11 +121,6 @@ class DaskCluster:
             )
         threads = sum(client.nthreads().values())
         log.info(f"{len(answers)} workers with {threads} threads on {self.address}")
-
-    def _gone(self) -> UsageError:
-        return UsageError(
-            f"the scheduler {self.address} went away; finished clips are kept. Start it again, then: {typed_command()}"
-        )
 
 
 def look_around(hellos: Mapping[Path, str], source: Path, version: str) -> str:

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from data_cache.errors import UsageError
 from preprocess.datasets.demo import demo as demo_set
+from preprocess.demo.face import Identity
 from preprocess.demo.generate import CLASSES, SHEET, DemoSet, generate
-from preprocess.demo.identity import draw_identity
 from preprocess.demo.motion import ACTION_UNITS, BLINK, TIERS, Camera, displacement_fields, film, rise_and_fall
 from preprocess.frames.read import read_image
 
@@ -96,7 +96,7 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_movements_are_sub_pixel_around_the_resting_face() -> None:
-    person = draw_identity(np.random.default_rng(0))
+    person = Identity(np.random.default_rng(0))
     camera = Camera()
     fields = displacement_fields(person, 29.0, (64.0, 51.0), 128)
     for options in CLASSES.values():
@@ -107,7 +107,7 @@ def test_movements_are_sub_pixel_around_the_resting_face() -> None:
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_everything_but_the_movement_is_drawn_without_the_class(tier: str) -> None:
-    person = draw_identity(np.random.default_rng(0))
+    person = Identity(np.random.default_rng(0))
     still = Camera(size=48, amplitude=0.0)
     clips = [film(person, units, still, np.random.default_rng(5), tier=TIERS[tier]) for units in (("1", "2"), ("12",))]
     np.testing.assert_array_equal(clips[0].frames, clips[1].frames)
@@ -116,7 +116,7 @@ def test_everything_but_the_movement_is_drawn_without_the_class(tier: str) -> No
 
 def test_the_easy_tier_stays_as_it_was() -> None:
     """Numbers of the release before there were tiers; another OpenCV may round a value differently, not all of them."""
-    clip = film(draw_identity(np.random.default_rng(0)), ("12",), Camera(size=48), np.random.default_rng(5))
+    clip = film(Identity(np.random.default_rng(0)), ("12",), Camera(size=48), np.random.default_rng(5))
     assert (len(clip.frames), clip.apex) == EASY[:2]
     np.testing.assert_allclose(clip.frames[[0, clip.apex, -1]].mean((1, 2)), EASY[2], atol=0.01)
 
@@ -145,7 +145,7 @@ def test_a_movement_rises_to_the_apex_and_almost_goes_back(n_frames: int, where:
 
 
 def test_action_units_pull_both_sides_alike() -> None:
-    person = draw_identity(np.random.default_rng(1))
+    person = Identity(np.random.default_rng(1))
     for name, field in displacement_fields(person, 20.0, (31.5, 31.5), 64).items():
         across, down = field
         np.testing.assert_allclose(across, -across[:, ::-1], atol=1e-5, err_msg=name)

@@ -19,8 +19,7 @@ from data_cache import CacheReader
 from data_cache.errors import UsageError
 from preprocess.clip import Clip, ClipError, FaceBox
 from preprocess.datasets.casme2 import casme2
-from preprocess.demo.face import Window
-from preprocess.demo.identity import draw_identity
+from preprocess.demo.face import Identity, Window
 from preprocess.demo.motion import Camera, film
 from preprocess.faces import crop
 from preprocess.faces.crop import crop_for, resolve_face_mode, square_around
@@ -108,7 +107,7 @@ def scenes() -> list[np.ndarray]:
     """First frames of drawn persons, off centre in a larger scene."""
     persons = [np.random.default_rng([7, number]) for number in range(4)]
     camera = Camera(size=SIZE, fps=50)
-    return [film(draw_identity(rng), ["12"], camera, rng, SCENE).frames for rng in persons]
+    return [film(Identity(rng), ["12"], camera, rng, SCENE).frames for rng in persons]
 
 
 def test_the_detector_finds_drawn_faces(scenes: list[np.ndarray]) -> None:

@@ -14,7 +14,7 @@ from data_cache.filters import middle_scales
 from preprocess.datasets.casme2 import casme2
 from preprocess.motion.magnify import magnified
 from preprocess.pipeline import standardise
-from preprocess.preview.scene import STRIP, make_scene, write_movie
+from preprocess.preview.draw import STRIP, make_scene, write_movie
 from preprocess.recipe import Recipe
 
 SMALL = ("--size", 31, "--frames", 5, "--levels", 2)
