@@ -20,6 +20,7 @@ from builds import SIZE
 from commands import COMMANDS
 from hypothesis import settings
 from timm.models.vision_transformer import VisionTransformer
+from tiny_runs import undrawn
 
 from data_cache.digest import digest
 from data_cache.schema import CacheAttributes, ClipRecord
@@ -220,6 +221,13 @@ def make_run() -> Callable[..., None]:
             assert run_here(program, *arguments) == 0
 
     return make
+
+
+@pytest.fixture
+def plain_report() -> Iterator[None]:
+    """Reports without drawings, for tests of what is in them."""
+    with undrawn():
+        yield
 
 
 @pytest.fixture

@@ -72,6 +72,7 @@ def test_the_recipe_that_knows_the_classes_is_chosen_and_test_clips_have_no_say(
     np.testing.assert_allclose(again[1], chosen[1])
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_probe_leaves_a_run_like_any_other(command: Command, make_cache: MakeCache, tmp_path: Path) -> None:
     """The fixture's classes are in the motion alone: neither the onset frame nor the dynamic image knows them."""
     cache = make_cache(tmp_path / "demo.h5", {"sub01": 14, "sub02": 15, "sub10": 14}, frames=5)
@@ -102,6 +103,7 @@ def test_a_probe_leaves_a_run_like_any_other(command: Command, make_cache: MakeC
     assert command("mpt-train", "--cache", cache, *PROBE, "--name", "final", "--final").code == 2
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_caches_of_several_recipes_are_probed_together(command: Command, make_cache: MakeCache, tmp_path: Path) -> None:
     people = {"s1": 5, "s2": 6, "s3": 5}
     one = make_cache(tmp_path / "one.h5", people, frames=5, alpha=5.0)

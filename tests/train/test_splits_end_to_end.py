@@ -14,6 +14,7 @@ from train.config import Execution
 from train.data.stream import on_device
 from train.results.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("plain_report")
 SEVEN = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 
 
