@@ -443,6 +443,7 @@ def test_what_a_server_answers_is_said(server: str, store: Store, status: int, s
     assert_refused(f"{server}/odd.h5", UsageError, said)
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_passwords_and_signatures_are_neither_stored_nor_printed(
     command: Callable[..., Any], server: str, store: Store, make_cache: Callable[..., Path], tmp_path: Path
 ) -> None:

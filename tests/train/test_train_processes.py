@@ -6,25 +6,21 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from builds import wait_for
+from commands import Command, MakeCache
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 from tiny_runs import QUICK, SUBJECTS, logits_of
 
 from train.results.run_folder import RunFolder
 
-Command = Callable[..., Any]
-Make = Callable[..., Path]
-
 
 @pytest.fixture(scope="module")
-def cache(make_cache: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def cache(make_cache: MakeCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
 
 
