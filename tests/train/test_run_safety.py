@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from builds import wait_for
-from commands import Command, MakeCache
+from commands import Command, MakeCache, MakeRun, Spawn
 from flips import flip
 from safetensors.numpy import load_file
 from tiny_runs import QUICK, SUBJECTS, logits_of
@@ -30,7 +29,7 @@ def cache(make_cache: MakeCache, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="module")
-def finished(cache: Path, make_run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(cache: Path, make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     make_run(folder, "mpt-train", "--cache", cache, *QUICK, "--name", "x")
     return folder / "runs" / "x"
@@ -191,7 +190,7 @@ def test_a_study_is_planned_without_training(command: Command, cache: Path) -> N
 
 @pytest.mark.parametrize(("number", "mode"), [(signal.SIGINT, "stream"), (signal.SIGTERM, "device")])
 def test_an_interrupted_training_says_what_is_kept(
-    spawn: Callable[..., Any], cache: Path, tmp_path: Path, number: signal.Signals, mode: str
+    spawn: Spawn, cache: Path, tmp_path: Path, number: signal.Signals, mode: str
 ) -> None:
     more = ("--epochs", 80, "--folds-at-once", 1, "--cache-mode", mode, "--workers", 1)
     process = spawn("mpt-train", "--cache", cache, *QUICK, *more, "--name", "z")

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import Command, MakeCache
+from commands import Command, MakeCache, MakeRun
 from flips import flip
 from tiny_runs import QUICK, SUBJECTS
 
@@ -30,7 +30,7 @@ def cache(make_cache: MakeCache, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="module")
-def calm(cache: Path, make_run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+def calm(cache: Path, make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """The content of a run that nobody stopped; its groups are sub01 with sub02, and sub10."""
     folder = tmp_path_factory.mktemp("calm")
     make_run(folder, "mpt-train", "--cache", cache, *QUICK, *STEPS, "--folds-at-once", 2, "--name", "x")
