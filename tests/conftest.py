@@ -20,7 +20,7 @@ from builds import SIZE
 from commands import COMMANDS
 from hypothesis import settings
 from timm.models.vision_transformer import VisionTransformer
-from tiny_runs import undrawn
+from tiny_runs import SUBJECTS, undrawn
 
 from data_cache.digest import digest
 from data_cache.schema import CacheAttributes, ClipRecord
@@ -196,6 +196,12 @@ def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sound(tmp_path_factory: pytest.TempPathFactory, make_cache: Callable[..., Path]) -> Path:
     """A valid cache of nine small clips."""
     return make_cache(tmp_path_factory.mktemp("sound") / "sound.h5", {"s1": 4, "s2": 5}, size=24, frames=4)
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory, make_cache: Callable[..., Path]) -> Path:
+    """A cache of three subjects to train on; to be read only."""
+    return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
 
 
 @pytest.fixture

@@ -24,11 +24,6 @@ from train.results.run_folder import RunFolder
 
 
 @pytest.fixture(scope="module")
-def cache(make_cache: MakeCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
-
-
-@pytest.fixture(scope="module")
 def finished(cache: Path, make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     make_run(folder, "mpt-train", "--cache", cache, *QUICK, "--name", "x")

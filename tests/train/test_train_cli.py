@@ -14,11 +14,6 @@ from train.paper.presets import PRESETS
 from train.results.run_folder import RunFolder
 
 
-@pytest.fixture(scope="module")
-def cache(make_cache: MakeCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
-
-
 def test_a_run_leaves_predictions_checkpoints_and_scores(command: Command, cache: Path) -> None:
     done = command("mpt-train", "--cache", cache, *QUICK)
     assert done.code == 0, done.err

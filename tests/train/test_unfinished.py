@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import Command, MakeCache, MakeRun
+from commands import Command, MakeRun
 from flips import flip
-from tiny_runs import QUICK, SUBJECTS
+from tiny_runs import QUICK
 
 from data_cache.errors import NoSpace
 from train.config import Execution, TrainConfig
@@ -22,11 +22,6 @@ from train.results.unfinished import Groups, read_state, write_state
 STEPS = ("--batch-size", 4, "--augment", "flip")  # 3 steps an epoch
 STATE = Path("runs/x/unfinished/demo__sub01.safetensors")
 Stop = Callable[..., Any]
-
-
-@pytest.fixture(scope="module")
-def cache(make_cache: MakeCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
 
 
 @pytest.fixture(scope="module")
