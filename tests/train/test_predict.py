@@ -1,11 +1,16 @@
 """`mpt-predict`: the predictions of a run for clips that come as frames, video, list or cache."""
 
+import io
 import json
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -18,6 +23,7 @@ from videos import write_video
 
 from data_cache.errors import UsageError
 from data_cache.schema import StoredRecipe
+from preprocess import cli as preprocessing
 from train.data.clips import ClipPixels
 from train.data.stream import Request, Stream
 from train.predict.ensemble import choose_models, open_for, predict_clips
@@ -49,6 +55,22 @@ def ask(command: Command, lab: Path) -> Command:
         return json.loads(done.out) if code == 0 else done.err
 
     return run
+
+
+@pytest.fixture
+def preprocess_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New clips are preprocessed in this process: one of its own takes seconds to import what it needs."""
+
+    @contextmanager
+    def run(program: list[str], **_: object) -> Iterator[SimpleNamespace]:
+        arguments = [*program[4:], *(["--jobs", "1"] if program[4] == "manifest" else [])]
+        with monkeypatch.context() as patch, redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as said:
+            patch.setattr(sys, "argv", ["mpt-preprocess", *arguments])
+            with pytest.raises(SystemExit) as ended:
+                preprocessing.main()
+        yield SimpleNamespace(stderr=said.getvalue().splitlines(keepends=True), returncode=int(ended.value.code or 0))
+
+    monkeypatch.setattr("train.predict.new_clips.subprocess", SimpleNamespace(Popen=run, PIPE=None))
 
 
 def stored(lab: Path, subject: str) -> dict[str, np.ndarray]:
@@ -108,6 +130,7 @@ def test_people_get_a_table(ask: Command, command: Command, lab: Path) -> None:
         assert clip["predicted"] in line and all(f"{value:.1%}" in line for value in clip["probabilities"].values())
 
 
+@pytest.mark.usefixtures("preprocess_here")
 def test_a_list_needs_paths_only(ask: Command, drawn_set: Path, lab: Path) -> None:
     clips = sorted((drawn_set / "Cropped" / "sub01").iterdir())[:2]
     table = "\n".join(["path,fps", *(f"{clip},200" for clip in clips)])
@@ -118,6 +141,7 @@ def test_a_list_needs_paths_only(ask: Command, drawn_set: Path, lab: Path) -> No
         np.testing.assert_allclose(found[clip.name], stored(lab, "sub01")[clip.name], atol=1e-4)
 
 
+@pytest.mark.usefixtures("preprocess_here")
 def test_a_folder_of_folders_is_as_many_clips(ask: Command, drawn_set: Path, lab: Path) -> None:
     """Subject folders below it give the subjects; each clip gets the logits that it gets alone."""
     clips = {f"{name}/{each.name}": each for name in ("sub01", "sub02")
@@ -137,6 +161,7 @@ def test_a_folder_of_folders_is_as_many_clips(ask: Command, drawn_set: Path, lab
     assert "empty" in ask("empty", "--fps", 200, code=2)
 
 
+@pytest.mark.usefixtures("preprocess_here")
 def test_clips_that_a_model_was_trained_on_are_no_test(
     ask: Command, command: Command, lab: Path, drawn_set: Path
 ) -> None:
@@ -164,6 +189,7 @@ def test_earlier_predictions_stay(ask: Command, lab: Path) -> None:
     assert json.loads(Path("predictions/c/predictions.json").read_text()) == first
 
 
+@pytest.mark.usefixtures("preprocess_here")
 def test_inner_errors_speak_of_what_was_given(ask: Command, drawn_set: Path, tmp_path: Path) -> None:
     """No line of a list, no option and no temporary file that the user never saw."""
     shutil.copytree(sorted((drawn_set / "Cropped" / "sub01").iterdir())[0], "damaged")
@@ -179,6 +205,7 @@ def test_inner_errors_speak_of_what_was_given(ask: Command, drawn_set: Path, tmp
     assert "line 2" in said and "nowhere" in said and "--allow-missing" not in said
 
 
+@pytest.mark.usefixtures("preprocess_here")
 def test_a_video_gets_a_prediction_and_its_pictures(ask: Command, drawn_set: Path) -> None:
     """Asked for by an old name: the new one, --gradcam, is asked for in `test_hostile_names`."""
     frames = sorted((drawn_set / "Cropped" / "sub01").iterdir())[0]
@@ -192,6 +219,7 @@ def test_a_video_gets_a_prediction_and_its_pictures(ask: Command, drawn_set: Pat
     assert Path("seen/new__clip.avif").stat().st_size > 1000
 
 
+@pytest.mark.usefixtures("preprocess_here")
 def test_faces_are_cut_out_of_whole_scenes(ask: Command, lab: Path, drawn_set: Path) -> None:
     """A clip of the set, pasted into larger pictures: with its box it gets the very logits of the run."""
     clip, logits = next(iter(stored(lab, "sub04").items()))
