@@ -20,6 +20,7 @@ from builds import SIZE
 from commands import COMMANDS
 from hypothesis import settings
 from timm.models.vision_transformer import VisionTransformer
+from tiny_runs import SUBJECTS, undrawn
 
 from data_cache.digest import digest
 from data_cache.schema import CacheAttributes, ClipRecord
@@ -197,6 +198,12 @@ def sound(tmp_path_factory: pytest.TempPathFactory, make_cache: Callable[..., Pa
     return make_cache(tmp_path_factory.mktemp("sound") / "sound.h5", {"s1": 4, "s2": 5}, size=24, frames=4)
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory, make_cache: Callable[..., Path]) -> Path:
+    """A cache of three subjects to train on; to be read only."""
+    return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
+
+
 @pytest.fixture
 def copy(sound: Path, tmp_path: Path) -> Path:
     """A copy of the valid cache, to damage, without its checksum file."""
@@ -220,6 +227,13 @@ def make_run() -> Callable[..., None]:
             assert run_here(program, *arguments) == 0
 
     return make
+
+
+@pytest.fixture
+def plain_report() -> Iterator[None]:
+    """Reports without drawings, for tests of what is in them."""
+    with undrawn():
+        yield
 
 
 @pytest.fixture

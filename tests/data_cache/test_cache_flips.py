@@ -39,6 +39,7 @@ def test_training_on_a_flipped_bit_names_the_clip_and_goes_on_with_a_good_copy(
     assert done.code == 0 and "final epoch" in done.out, done.err
 
 
+@pytest.mark.slow
 def test_a_process_that_streams_a_flipped_bit_comes_to_its_end(
     spawn: Spawn, make_cache: MakeCache, tmp_path: Path
 ) -> None:

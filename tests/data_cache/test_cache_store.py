@@ -140,7 +140,7 @@ def _motion_in_child(reader: CacheReader, row: int) -> bytes:
     return reader.motion(row).tobytes()
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn"])
+@pytest.mark.parametrize("method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
 def test_a_reader_survives_new_processes(make_cache: MakeCache, tmp_path: Path, method: str) -> None:
     reader = CacheReader(make_cache(tmp_path / "c.h5", {"s": 4}))

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import MakeCache
 from crafted import CRAFTED, SENTINEL, craft, private_file, tree
 
 from data_cache.errors import InvalidFile
@@ -62,7 +63,7 @@ def test_training_and_prediction_enter_by_the_same_gate(command: Command, copy: 
 
 
 def test_chinese_and_mathematical_names_are_text_in_a_figure(
-    command: Command, make_cache: Callable[..., Path], tmp_path: Path
+    command: Command, make_cache: MakeCache, tmp_path: Path
 ) -> None:
     make_cache(
         tmp_path / "c.h5", {"被试一": 1, "$a$b^{$": 1}, dataset="微表情", emotions=("厌恶",) * 5, size=16, frames=2

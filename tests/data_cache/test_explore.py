@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import MakeCache
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -117,7 +118,7 @@ def data_of(folder: Path) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def explored(make_cache: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def explored(make_cache: MakeCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A cache whose originals can be had, and room for its pages."""
     folder = tmp_path_factory.mktemp("explored")
     return make_cache(folder / "small.h5", SUBJECTS, **FULL)
@@ -136,7 +137,7 @@ def test_the_command_writes_a_page_with_every_clip(explored: Path, command: Call
 
 @pytest.mark.parametrize("onset_frames", [True, False])
 def test_the_onset_frame_stands_in_for_an_original_that_is_lost(
-    make_cache: Callable[..., Path], tmp_path: Path, onset_frames: bool
+    make_cache: MakeCache, tmp_path: Path, onset_frames: bool
 ) -> None:
     path = make_cache(tmp_path / "c.h5", {"a": 1}, **{**FULL, "stabilise": "rigid"}, onset_frames=onset_frames)
     with CacheReader(path) as reader:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 from builds import wait_for
+from commands import Command, MakeCache
 from tiny_runs import QUICK
 
 from data_cache.errors import InvalidFile, Locked, NoSpace, UsageError
@@ -45,7 +46,7 @@ class Store:
 
 
 @pytest.fixture
-def store(tmp_path: Path, make_cache: Callable[..., Path]) -> Store:
+def store(tmp_path: Path, make_cache: MakeCache) -> Store:
     folder = tmp_path / "bucket"
     folder.mkdir()
     make_cache(folder / "demo.h5", {"s": 3})
@@ -128,7 +129,7 @@ def test_a_cache_is_copied_once_and_checked(server: str, store: Store) -> None:
     assert not list(download_folder().rglob("*.tmp-*")) and not list(download_folder().rglob("*.lock"))
 
 
-def test_a_changed_cache_is_copied_again(server: str, store: Store, make_cache: Callable[..., Path]) -> None:
+def test_a_changed_cache_is_copied_again(server: str, store: Store, make_cache: MakeCache) -> None:
     before = CacheReader(local_copy(f"{server}/demo.h5")).content_digest
     make_cache(store.folder / "demo.h5", {"s": 3}, seed=1)
     after = CacheReader(local_copy(f"{server}/demo.h5")).content_digest
@@ -155,7 +156,7 @@ def test_s3_in_the_same_way(server: str, store: Store, monkeypatch: pytest.Monke
     assert "GET demo.h5" not in store.requests[requests:]
 
 
-def test_commands_take_urls(command: Callable[..., Any], server: str) -> None:
+def test_commands_take_urls(command: Command, server: str) -> None:
     url = f"{server}/demo.h5"
     assert command("mpt-cache", "info", url).code == 0
     assert command("mpt-cache", "verify", url).code == 0
@@ -165,7 +166,7 @@ def test_commands_take_urls(command: Callable[..., Any], server: str) -> None:
 
 
 def test_training_on_a_url_is_training_on_the_cache(
-    command: Callable[..., Any], server: str, store: Store, make_cache: Callable[..., Path]
+    command: Command, server: str, store: Store, make_cache: MakeCache
 ) -> None:
     original = make_cache(store.folder / "two.h5", {"s1": 3, "s2": 2})
     url = f"{server}/two.h5"
@@ -192,7 +193,7 @@ def test_training_on_a_url_is_training_on_the_cache(
 
 @pytest.mark.slow
 def test_a_report_takes_its_pictures_from_a_url(
-    command: Callable[..., Any], server: str, store: Store, make_cache: Callable[..., Path], tmp_path: Path
+    command: Command, server: str, store: Store, make_cache: MakeCache, tmp_path: Path
 ) -> None:
     original = make_cache(tmp_path / "gone.h5", {"s1": 3, "s2": 2})
     assert command("mpt-train", "--cache", original, *QUICK, "--name", "run").code == 0
@@ -285,7 +286,7 @@ def test_a_copy_that_breaks_off_goes_on(server: str, store: Store, ranges: bool)
 
 @pytest.mark.parametrize("when", ["between two calls", "between two tries"])
 def test_a_copy_that_breaks_off_never_goes_on_with_another_file(
-    server: str, store: Store, make_cache: Callable[..., Path], when: str
+    server: str, store: Store, make_cache: MakeCache, when: str
 ) -> None:
     other = make_cache(store.folder / "more.h5", {"s": 3}, seed=1)  # of the same size
     assert other.stat().st_size == (store.folder / "demo.h5").stat().st_size
@@ -350,7 +351,7 @@ def test_what_cannot_be_reached_is_said_in_one_line(server: str, store: Store, t
 @pytest.mark.parametrize(
     "url", ["gopher9://x/d.h5", "ftp://x/d.h5", "gs://x/d.h5", "github://a:b@x/d.h5", "http://[x/d.h5"]
 )
-def test_what_is_no_address_ends_in_one_line(command: Callable[..., Any], url: str) -> None:
+def test_what_is_no_address_ends_in_one_line(command: Command, url: str) -> None:
     done = command("mpt-cache", "info", url)
     assert done.code == 2 and url.rpartition("@")[2] in done.err and done.err.count("\n") == 1
 
@@ -443,8 +444,9 @@ def test_what_a_server_answers_is_said(server: str, store: Store, status: int, s
     assert_refused(f"{server}/odd.h5", UsageError, said)
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_passwords_and_signatures_are_neither_stored_nor_printed(
-    command: Callable[..., Any], server: str, store: Store, make_cache: Callable[..., Path], tmp_path: Path
+    command: Command, server: str, store: Store, make_cache: MakeCache, tmp_path: Path
 ) -> None:
     make_cache(store.folder / "two.h5", {"s1": 3, "s2": 2})
     url = server.replace("://", "://me:SECRET@") + "/two.h5?X-Amz-Signature=SECRET"

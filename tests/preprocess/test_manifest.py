@@ -1,12 +1,11 @@
 """`mpt-preprocess manifest`: recordings of one's own, listed in a CSV."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from builds import FAST
-from commands import Command
+from commands import Command, WriteFrames
 from videos import write_video
 
 from data_cache.errors import UsageError
@@ -14,9 +13,7 @@ from data_cache.read.reader import CacheReader
 from preprocess.datasets.manifest import manifest
 
 
-def test_a_manifest_takes_folders_and_videos(
-    command: Command, tmp_path: Path, write_frames: Callable[..., Path]
-) -> None:
+def test_a_manifest_takes_folders_and_videos(command: Command, tmp_path: Path, write_frames: WriteFrames) -> None:
     write_frames(tmp_path / "frames", range(7, 30), "f_{:05d}.png")
     write_video("clip.avi", (np.full((48, 64, 3), level * 5, np.uint8) for level in range(40)), rate=50)
     Path("own.csv").write_text(
@@ -37,7 +34,7 @@ def test_a_manifest_takes_folders_and_videos(
 
 @pytest.mark.parametrize(("size", "said"), [((48, 64), True), ((64, 48), False), ((56, 64), False)])
 def test_frames_that_look_like_whole_scenes_are_warned_of(
-    command: Command, write_frames: Callable[..., Path], tmp_path: Path, size: tuple[int, int], said: bool
+    command: Command, write_frames: WriteFrames, tmp_path: Path, size: tuple[int, int], said: bool
 ) -> None:
     write_frames(tmp_path / "a", range(1, 9), size=(64, 64))
     write_frames(tmp_path / "b", range(1, 9), size=size)  # not the first clip alone is looked at
@@ -63,7 +60,7 @@ HEADER = "subject,clip,path,emotion,onset,apex,offset,fps"
         f"{HEADER}\np,a,frames,happy,3,?,9,100\n".replace(",", "\t"),
     ],
 )
-def test_numbers_as_programs_write_them(text: str, tmp_path: Path, write_frames: Callable[..., Path]) -> None:
+def test_numbers_as_programs_write_them(text: str, tmp_path: Path, write_frames: WriteFrames) -> None:
     write_frames(tmp_path / "frames", range(1, 20))
     (tmp_path / "own.csv").write_text(text, encoding="utf-8")
     (clip,) = manifest(tmp_path / "own.csv").clips
@@ -95,13 +92,13 @@ def test_columns_that_are_not_known_or_repeated_are_named(columns: str, named: t
         ('frames,happy,3,,9,"29,97"', "decimal point"),
     ],
 )
-def test_common_slips_are_guessed_at(cells: str, hint: str, tmp_path: Path, write_frames: Callable[..., Path]) -> None:
+def test_common_slips_are_guessed_at(cells: str, hint: str, tmp_path: Path, write_frames: WriteFrames) -> None:
     write_frames(tmp_path / "frames", range(1, 20))
     (tmp_path / "own.csv").write_text(f"{HEADER}\np,a,{cells}\n")
     assert hint in manifest(tmp_path / "own.csv").failures["p/a"]
 
 
-def test_boxes_beside_a_manifest_are_used(command: Command, tmp_path: Path, write_frames: Callable[..., Path]) -> None:
+def test_boxes_beside_a_manifest_are_used(command: Command, tmp_path: Path, write_frames: WriteFrames) -> None:
     write_frames(tmp_path / "frames", range(1, 20), size=(64, 90))
     Path("own.csv").write_text(f"{HEADER}\np,a,frames,happy,,,,100\n")
     Path("face_boxes.csv").write_text("subject,clip,x,y,width,height\np,a,10,10,40,40\n")
@@ -111,7 +108,7 @@ def test_boxes_beside_a_manifest_are_used(command: Command, tmp_path: Path, writ
 
 @pytest.mark.parametrize("name", ["own.csv", "own.tsv", "own.txt"])
 def test_a_manifest_is_checked_as_it_is_built(
-    name: str, command: Command, tmp_path: Path, write_frames: Callable[..., Path]
+    name: str, command: Command, tmp_path: Path, write_frames: WriteFrames
 ) -> None:
     write_frames(tmp_path / "frames", range(1, 41))
     Path(name).write_text("subject,clip,path,emotion\np,a,frames,happy\n")

@@ -1,5 +1,7 @@
 """The command `mpt`: the six in the order of work, what is here and what comes next, what a bug report needs."""
 
+import contextlib
+import io
 import json
 import re
 import subprocess
@@ -7,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from commands import COMMANDS, Command, MakeCache
+from commands import COMMANDS, Command, MakeCache, MakeRun
 from tiny_runs import TINY
 
 from data_cache import mpt
@@ -54,6 +56,22 @@ def test_listing_imports_no_library(tmp_path: Path) -> None:
     assert "typer" in loaded and not loaded & {"torch", "timm", "h5py", "numpy", "rich", "cv2", "preprocess", "train"}
 
 
+@pytest.fixture
+def _dry_runs_here(make_run: MakeRun, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forecasts come from this process, and those of training from a tiny backbone."""
+    programs = {module: program for program, module in COMMANDS.items()}
+
+    def run(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        _, _, _, module, *arguments = command
+        assert arguments[-1] == "--dry-run"
+        with contextlib.redirect_stdout(io.StringIO()) as said, contextlib.redirect_stderr(io.StringIO()):
+            make_run(Path.cwd(), programs[module], *arguments, *(TINY if module == "train.cli" else ()))
+        return subprocess.CompletedProcess(command, 0, said.getvalue(), "")
+
+    monkeypatch.setattr(mpt.subprocess, "run", run)
+
+
+@pytest.mark.usefixtures("_dry_runs_here")
 def test_the_next_step_follows_the_work(
     command: Command, make_cache: MakeCache, drawn_set: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,6 +52,7 @@ def test_a_fold_that_is_missing_is_trained_to_the_same_predictions(command: Comm
     assert RunFolder(run).summary["final_epoch"] == summary["final_epoch"]
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_it_is_reported_and_compared(command: Command, run: Path) -> None:
     done = command("mpt-report", run, "--cache", CACHE)
     assert done.code == 0, done.err

@@ -16,11 +16,11 @@ import huggingface_hub.constants
 import numpy as np
 import pytest
 import torch
-from commands import Command, MakeCache, MakeRun
+from commands import Command, MakeRun
 from huggingface_hub import try_to_load_from_cache
 from live_bytes import step_peak
 from safetensors.torch import save_file
-from tiny_runs import QUICK, SUBJECTS
+from tiny_runs import QUICK
 
 from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
@@ -40,11 +40,6 @@ from train.results.run_folder import RunFolder
 from train.trace import clip_maps, trace_clips
 
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
-
-
-@pytest.fixture(scope="module")
-def cache(make_cache: MakeCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 from commands import Command, MakeCache
 from tiny_runs import QUICK
 
-SUBJECTS = {"[red]x[_red]": 4, "<img src=x onerror=alert(1)>": 3, "$frac{a$_%&#{~^": 3, "[bold": 2}
+SUBJECTS = {"[red]x[_red]": 2, "<img src=x onerror=alert(1)>": 1, "$frac{a$_%&#{~^": 1, "[bold": 2}
 EMOTIONS = ("<b>joy<_b>", "[link=x]", "$a$b^{$", "&amp;", "{{ 7*7 }}")
 
 

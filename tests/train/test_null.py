@@ -4,17 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Command, MakeCache, MakeRun
+from commands import Command, MakeRun
 from tiny_runs import QUICK, SUBJECTS, logits_of
 
 from train.config import TrainConfig
 from train.data.task import Task, make_task
 from train.results.run_folder import RunFolder
-
-
-@pytest.fixture(scope="module")
-def cache(make_cache: MakeCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,16 @@
 """`mpt-predict`: the predictions of a run for clips that come as frames, video, list or cache."""
 
+import io
 import json
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 from typing import Any
 
 import cv2
@@ -18,6 +23,7 @@ from videos import write_video
 
 from data_cache.errors import UsageError
 from data_cache.schema import StoredRecipe
+from preprocess import cli as preprocessing
 from train.data.clips import ClipPixels
 from train.data.stream import Request, Stream
 from train.predict.ensemble import choose_models, open_for, predict_clips
@@ -51,6 +57,22 @@ def ask(command: Command, lab: Path) -> Command:
     return run
 
 
+@pytest.fixture
+def preprocess_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """New clips are preprocessed in this process: one of its own takes seconds to import what it needs."""
+
+    @contextmanager
+    def run(program: list[str], **_: object) -> Iterator[SimpleNamespace]:
+        arguments = [*program[4:], *(["--jobs", "1"] if program[4] == "manifest" else [])]
+        with monkeypatch.context() as patch, redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()) as said:
+            patch.setattr(sys, "argv", ["mpt-preprocess", *arguments])
+            with pytest.raises(SystemExit) as ended:
+                preprocessing.main()
+        yield SimpleNamespace(stderr=said.getvalue().splitlines(keepends=True), returncode=int(ended.value.code or 0))
+
+    monkeypatch.setattr("train.predict.new_clips.subprocess", SimpleNamespace(Popen=run, PIPE=None))
+
+
 def stored(lab: Path, subject: str) -> dict[str, np.ndarray]:
     """Logits that the run stored for the clips of the subject it left out."""
     fold = next(fold for fold in RunFolder(lab / "runs" / "r").read_folds() if fold.name.endswith(f"__{subject}"))
@@ -58,14 +80,14 @@ def stored(lab: Path, subject: str) -> dict[str, np.ndarray]:
 
 
 def test_frames_of_a_left_out_subject_get_the_logits_of_the_run(ask: Command, lab: Path, drawn_set: Path) -> None:
-    for clip, logits in list(stored(lab, "sub02").items())[:2]:
-        said = ask(drawn_set / "Cropped" / "sub02" / clip, "--fold", "sub02", "--fps", 200)
-        (answer,) = said["clips"]
-        (found,) = answer["logits"].values()
-        np.testing.assert_allclose(found, logits, atol=1e-4)
-        assert answer["clip"] == clip and said["models"][0].endswith("__sub02")
-        assert answer["predicted"] == said["classes"][int(np.argmax(logits))]
-        assert json.loads((Path("predictions") / clip / "predictions.json").read_text()) == said
+    clip, logits = next(iter(stored(lab, "sub02").items()))
+    said = ask(drawn_set / "Cropped" / "sub02" / clip, "--fold", "sub02", "--fps", 200)
+    (answer,) = said["clips"]
+    (found,) = answer["logits"].values()
+    np.testing.assert_allclose(found, logits, atol=1e-4)
+    assert answer["clip"] == clip and said["models"][0].endswith("__sub02")
+    assert answer["predicted"] == said["classes"][int(np.argmax(logits))]
+    assert json.loads((Path("predictions") / clip / "predictions.json").read_text()) == said
 
 
 def test_a_cache_may_be_a_url(ask: Command, lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,6 +130,7 @@ def test_people_get_a_table(ask: Command, command: Command, lab: Path) -> None:
         assert clip["predicted"] in line and all(f"{value:.1%}" in line for value in clip["probabilities"].values())
 
 
+@pytest.mark.usefixtures("preprocess_here")
 def test_a_list_needs_paths_only(ask: Command, drawn_set: Path, lab: Path) -> None:
     clips = sorted((drawn_set / "Cropped" / "sub01").iterdir())[:2]
     table = "\n".join(["path,fps", *(f"{clip},200" for clip in clips)])
@@ -118,10 +141,11 @@ def test_a_list_needs_paths_only(ask: Command, drawn_set: Path, lab: Path) -> No
         np.testing.assert_allclose(found[clip.name], stored(lab, "sub01")[clip.name], atol=1e-4)
 
 
+@pytest.mark.usefixtures("preprocess_here")
 def test_a_folder_of_folders_is_as_many_clips(ask: Command, drawn_set: Path, lab: Path) -> None:
     """Subject folders below it give the subjects; each clip gets the logits that it gets alone."""
     clips = {f"{name}/{each.name}": each for name in ("sub01", "sub02")
-             for each in sorted((drawn_set / "Cropped" / name).iterdir())[:2]}  # fmt: skip
+             for each in sorted((drawn_set / "Cropped" / name).iterdir())[:1]}  # fmt: skip
     for name, each in clips.items():
         shutil.copytree(each, Path("recorded") / name)
     shutil.copytree(each, "recorded/loose")
@@ -137,6 +161,7 @@ def test_a_folder_of_folders_is_as_many_clips(ask: Command, drawn_set: Path, lab
     assert "empty" in ask("empty", "--fps", 200, code=2)
 
 
+@pytest.mark.usefixtures("preprocess_here")
 def test_clips_that_a_model_was_trained_on_are_no_test(
     ask: Command, command: Command, lab: Path, drawn_set: Path
 ) -> None:
@@ -145,7 +170,6 @@ def test_clips_that_a_model_was_trained_on_are_no_test(
     shutil.copytree(clip, "renamed")
     everyone = ask("renamed", "--fps", 200)["clips"][0]
     assert [name.partition("__")[2] for name in everyone["trained_on_by"]] == ["sub01", "sub03", "sub04"]
-    assert ask("renamed", "--fps", 200, "--fold", "sub02")["clips"][0]["trained_on_by"] == []
     assert ask("renamed", "--fps", 200, "--fold", "final")["clips"][0]["trained_on_by"] == ["final"]
     assert all(len(each["trained_on_by"]) == 3 for each in ask(lab / "c.h5")["clips"])
     run = lab / "runs" / "r"
@@ -165,6 +189,7 @@ def test_earlier_predictions_stay(ask: Command, lab: Path) -> None:
     assert json.loads(Path("predictions/c/predictions.json").read_text()) == first
 
 
+@pytest.mark.usefixtures("preprocess_here")
 def test_inner_errors_speak_of_what_was_given(ask: Command, drawn_set: Path, tmp_path: Path) -> None:
     """No line of a list, no option and no temporary file that the user never saw."""
     shutil.copytree(sorted((drawn_set / "Cropped" / "sub01").iterdir())[0], "damaged")
@@ -180,12 +205,13 @@ def test_inner_errors_speak_of_what_was_given(ask: Command, drawn_set: Path, tmp
     assert "line 2" in said and "nowhere" in said and "--allow-missing" not in said
 
 
-@pytest.mark.parametrize("flag", ["--gradcam", "--heat"])  # the second is its old name
-def test_a_video_gets_a_prediction_and_its_pictures(ask: Command, drawn_set: Path, flag: str) -> None:
+@pytest.mark.usefixtures("preprocess_here")
+def test_a_video_gets_a_prediction_and_its_pictures(ask: Command, drawn_set: Path) -> None:
+    """Asked for by an old name: the new one, --gradcam, is asked for in `test_hostile_names`."""
     frames = sorted((drawn_set / "Cropped" / "sub01").iterdir())[0]
     images = [cv2.imread(str(path)) for path in sorted(frames.iterdir(), key=lambda p: int(p.stem[7:]))]
     write_video("clip.avi", images, rate=200)
-    said = ask("clip.avi", "--onset", 1, "--offset", len(images) - 2, flag, "--magnified", "-o", "seen")
+    said = ask("clip.avi", "--onset", 1, "--offset", len(images) - 2, "--heat", "--magnified", "-o", "seen")
     assert sum(said["clips"][0]["probabilities"].values()) == pytest.approx(1)
     heat = cv2.imread("seen/new__clip__heat.png")
     assert heat is not None and heat.std() > 5
@@ -193,6 +219,7 @@ def test_a_video_gets_a_prediction_and_its_pictures(ask: Command, drawn_set: Pat
     assert Path("seen/new__clip.avif").stat().st_size > 1000
 
 
+@pytest.mark.usefixtures("preprocess_here")
 def test_faces_are_cut_out_of_whole_scenes(ask: Command, lab: Path, drawn_set: Path) -> None:
     """A clip of the set, pasted into larger pictures: with its box it gets the very logits of the run."""
     clip, logits = next(iter(stored(lab, "sub04").items()))

@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from builds import wait_for
+from commands import Command, MakeCache, MakeRun, Spawn
 from flips import flip
 from safetensors.numpy import load_file
 from tiny_runs import QUICK, SUBJECTS, logits_of
@@ -22,17 +22,9 @@ from train import job
 from train.device import free_memory
 from train.results.run_folder import RunFolder
 
-Command = Callable[..., Any]
-Make = Callable[..., Path]
-
 
 @pytest.fixture(scope="module")
-def cache(make_cache: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
-
-
-@pytest.fixture(scope="module")
-def finished(cache: Path, make_run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(cache: Path, make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("finished")
     make_run(folder, "mpt-train", "--cache", cache, *QUICK, "--name", "x")
     return folder / "runs" / "x"
@@ -135,7 +127,7 @@ def test_an_unknown_subject_leaves_no_run_folder(command: Command, cache: Path) 
     assert not Path("runs").exists()
 
 
-def test_the_first_cause_is_named_first_and_shortly(command: Command, make_cache: Make, run: RunFolder) -> None:
+def test_the_first_cause_is_named_first_and_shortly(command: Command, make_cache: MakeCache, run: RunFolder) -> None:
     other = make_cache(Path("other.h5"), {f"s{n}": 2 for n in range(20)}, frames=4)
     done = command("mpt-train", "--cache", other, *QUICK, "--name", "x")
     assert done.code == 5 and "caches.demo" in done.err and len(done.err.splitlines()[-1]) < 600
@@ -165,7 +157,7 @@ def test_scores_that_are_not_finite_are_refused(command: Command, run: RunFolder
 
 @pytest.mark.parametrize("how", ["written over", "replaced", "cut", "deleted"])
 def test_a_cache_that_changes_while_it_is_streamed_is_noticed(
-    command: Command, make_cache: Make, monkeypatch: pytest.MonkeyPatch, how: str
+    command: Command, make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     mine, other = make_cache(Path("mine.h5"), SUBJECTS), make_cache(Path("other.h5"), SUBJECTS, seed=1)
 
@@ -191,10 +183,9 @@ def test_a_study_is_planned_without_training(command: Command, cache: Path) -> N
     assert "--alpha 50" in command("mpt-train", *arguments).out and not Path("runs").exists()
 
 
-@pytest.mark.parametrize("mode", ["device", "stream"])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("number", "mode"), [(signal.SIGINT, "stream"), (signal.SIGTERM, "device")])
 def test_an_interrupted_training_says_what_is_kept(
-    spawn: Callable[..., Any], cache: Path, tmp_path: Path, number: signal.Signals, mode: str
+    spawn: Spawn, cache: Path, tmp_path: Path, number: signal.Signals, mode: str
 ) -> None:
     more = ("--epochs", 80, "--folds-at-once", 1, "--cache-mode", mode, "--workers", 1)
     process = spawn("mpt-train", "--cache", cache, *QUICK, *more, "--name", "z")

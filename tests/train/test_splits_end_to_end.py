@@ -2,23 +2,23 @@
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from commands import Command, MakeCache
 from tiny_runs import TINY
 
 from train.config import Execution
 from train.data.stream import on_device
 from train.results.run_folder import RunFolder
 
+pytestmark = pytest.mark.usefixtures("plain_report")
 SEVEN = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 
 
 def test_a_fixed_split_of_seven_classes_is_trained_reported_and_not_trained_again(
-    command: Callable[..., Any], make_cache: Callable[..., Path], tmp_path: Path
+    command: Command, make_cache: MakeCache, tmp_path: Path
 ) -> None:
     subjects = {"training-sub1": 6, "training-sub2": 6, "testA-sub3": 4, "testB-sub4": 3, "testB-sub5": 3}
     cache = make_cache(tmp_path / "dfme.h5", subjects, dataset="dfme", emotions=SEVEN)
@@ -47,11 +47,7 @@ def test_a_fixed_split_of_seven_classes_is_trained_reported_and_not_trained_agai
     ],
 )
 def test_other_splits_are_trained_compared_and_predicted_with(
-    command: Callable[..., Any],
-    make_cache: Callable[..., Path],
-    tmp_path: Path,
-    split: tuple[str, ...],
-    folds: list[str],
+    command: Command, make_cache: MakeCache, tmp_path: Path, split: tuple[str, ...], folds: list[str]
 ) -> None:
     caches = [
         make_cache(tmp_path / f"{name}.h5", {"s1": 5, "s2": 5, "s3": 5}, dataset=name, seed=seed, emotions=SEVEN[:2])
@@ -73,7 +69,7 @@ def test_other_splits_are_trained_compared_and_predicted_with(
 
 
 def test_seven_classes_of_casme3_give_tables_that_a_paper_prints(
-    command: Callable[..., Any], make_cache: Callable[..., Path], tmp_path: Path
+    command: Command, make_cache: MakeCache, tmp_path: Path
 ) -> None:
     emotions = ("anger", "disgust", "fear", "happiness", "others", "sadness", "surprise")
     cache = make_cache(

@@ -51,7 +51,7 @@ def test_streams_serve_what_the_cache_holds(cache: Path, whole_frames: bool) -> 
     check(DeviceStream(pixels, [5, 3, 1, 0], CPU), cache)
 
 
-@pytest.mark.parametrize("start_method", ["fork", "spawn"])
+@pytest.mark.parametrize("start_method", ["fork", pytest.param("spawn", marks=pytest.mark.slow)])
 def test_worker_processes_read_the_file(cache: Path, start_method: str) -> None:
     stream = FileStream(pixels_of(cache), CPU, 2, start_method)
     check(stream, cache)

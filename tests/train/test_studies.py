@@ -116,6 +116,7 @@ def test_studies_resume(
     assert printed.code == 0 and "row one" in printed.out and Path("runs/study-two.tex").exists()
 
 
+@pytest.mark.usefixtures("plain_report")
 def test_a_study_of_ours_sets_caches_side_by_side(
     command: Command, make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

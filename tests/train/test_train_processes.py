@@ -6,26 +6,17 @@ import random
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from builds import wait_for
+from commands import Command
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
-from tiny_runs import QUICK, SUBJECTS, logits_of
+from tiny_runs import QUICK, logits_of
 
 from train.results.run_folder import RunFolder
-
-Command = Callable[..., Any]
-Make = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def cache(make_cache: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
 
 
 def launch(cache: Path, name: str, *more: object) -> subprocess.Popen[bytes]:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from commands import Command, MakeCache
+from commands import Command, MakeRun
 from flips import flip
-from tiny_runs import QUICK, SUBJECTS
+from tiny_runs import QUICK
 
 from data_cache.errors import NoSpace
 from train.config import Execution, TrainConfig
@@ -25,12 +25,7 @@ Stop = Callable[..., Any]
 
 
 @pytest.fixture(scope="module")
-def cache(make_cache: MakeCache, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
-
-
-@pytest.fixture(scope="module")
-def calm(cache: Path, make_run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+def calm(cache: Path, make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
     """The content of a run that nobody stopped; its groups are sub01 with sub02, and sub10."""
     folder = tmp_path_factory.mktemp("calm")
     make_run(folder, "mpt-train", "--cache", cache, *QUICK, *STEPS, "--folds-at-once", 2, "--name", "x")
