@@ -68,13 +68,17 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
         raise
 
 
-def is_plain(path: Path) -> bool:
-    """Whether a regular file of one name lies at `path`; what others planted may be a link, also a hard one."""
+def is_plain(path: Path, missing: bool = False) -> bool:
+    """Whether a regular file of one name lies at `path`; what others planted may be a link, also a hard one.
+
+    Args:
+        missing: the answer where nothing lies there; asked for here, because others may remove it at any moment.
+    """
     try:
         status = path.lstat()
     except OSError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+        return missing
+    return stat.S_ISREG(status.st_mode) and status.st_nlink <= 1  # 0: somebody is removing it
 
 
 def remove_leftovers(path: Path) -> None:

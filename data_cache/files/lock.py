@@ -110,7 +110,7 @@ def read_holder(file: Path) -> Holder | None:
 
 
 def _acquire(file: Path, path: Path, me: Holder) -> FileLock:
-    if os.path.lexists(file) and not is_plain(file):
+    if not is_plain(file, missing=True):
         raise UsageError(f"{file} is a link or no file, and none of ours; delete it, or choose another place with -o")
     # Windows lets nobody, not even us, write to a locked file: there a file beside it is locked
     locked = file.with_name(f"{file.name}ed") if os.name == "nt" else file

@@ -43,11 +43,11 @@ def _apex_lies_outside(annotation: Annotation, _frames: Collection[int]) -> bool
     return onset is not None and apex is not None and offset is not None and not onset <= apex <= offset
 
 
-def _onset_lies_after(annotation: Annotation, _frames: Collection[int]) -> bool:
+def _onset_lies_after_offset(annotation: Annotation, _frames: Collection[int]) -> bool:
     return annotation.onset is not None and annotation.offset is not None and annotation.onset > annotation.offset
 
 
-def _onset_is_zero(annotation: Annotation, frames: Collection[int]) -> bool:
+def _there_is_no_frame_0(annotation: Annotation, frames: Collection[int]) -> bool:
     return annotation.onset == 0 and 0 not in frames
 
 
@@ -74,7 +74,7 @@ CORRECTIONS: dict[ClipKey, Correction] = {
     ("casme3", "spNO.216", "d_3647"): Correction(
         "onset",
         2647,
-        _onset_lies_after,
+        _onset_lies_after_offset,
         "the sheet's onset lies after its apex and offset, and three public code bases read 2647",
     ),
     ("casme3", "spNO.149", "d_112"): Correction(
@@ -84,7 +84,10 @@ CORRECTIONS: dict[ClipKey, Correction] = {
         "the sheet's apex lies before its onset, and public code bases put it in different places",
     ),
     ("casme3", "spNO.216", "e_0"): Correction(
-        "onset", 1, _onset_is_zero, "frames are counted from 1, and the authors' own exception list and code begin at 1"
+        "onset",
+        1,
+        _there_is_no_frame_0,
+        "frames are counted from 1, and the authors' own exception list and code begin at 1",
     ),
 }
 

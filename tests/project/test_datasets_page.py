@@ -25,7 +25,7 @@ def test_the_table_of_corrections_is_the_one_in_force() -> None:
     table = PAGE.split("<!-- corrections -->")[1].split("<!-- end -->")[0]
     rows = [
         f"| {dataset} {subject}/{clip} | {each.field} → {'unknown' if each.value is None else each.value} | "
-        f"{each.only_if} | {each.reason} |"
+        f"{each.only_if.__name__.strip('_').replace('_', ' ')} | {each.reason} |"
         for (dataset, subject, clip), each in CORRECTIONS.items()
     ]
     assert table.strip().splitlines()[2:] == rows
