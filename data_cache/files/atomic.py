@@ -82,9 +82,10 @@ def is_plain(path: Path, missing: bool = False) -> bool:
 
 
 def remove_leftovers(path: Path) -> None:
-    """Remove what killed processes left of their attempts to write `path`; its writer lock must be held."""
-    for leftover in path.parent.glob(f"{glob.escape(path.name)}.tmp-*"):
-        leftover.unlink(missing_ok=True)
+    """Remove what killed processes left of writing `path` or its checksum file; its writer lock must be held."""
+    for name in (path.name, f"{path.name}.sha256"):
+        for leftover in path.parent.glob(f"{glob.escape(name)}.tmp-*"):
+            leftover.unlink(missing_ok=True)
 
 
 def sync(path: Path) -> None:

@@ -113,7 +113,8 @@ def test_a_killed_merge_is_finished_by_the_same_command(
         assert {path.name for path in tmp_path.glob("c.h5*")} == {"c.h5", "c.h5.sha256"}
         assert command("mpt-cache", "verify", "c.h5").code == 0
         (tmp_path / "c.h5.sha256").unlink()
-        (tmp_path / "c.h5.tmp-1").touch()
+        for name in ("c.h5.tmp-1", "c.h5.sha256.tmp-1"):
+            (tmp_path / name).touch()
 
 
 @pytest.mark.parametrize("extra", [(), ("--no-images",)])
