@@ -72,9 +72,10 @@ def methods(run: Run) -> Iterator[str]:
         f"The backbone {settings['backbone']} ({weights} weights) had {settings['prompts']} prompt tokens "
         f"({settings['prompt']}) and {adapters} (reduction {settings['reduction']}), tuning {settings['tuning']}."
     )
+    arithmetic = run.environment.get("arithmetic", settings["amp"])  # what "auto" came to
     yield (
         f"Adam trained {settings['epochs']} epochs with batches of {settings['batch_size']} clips at a learning rate "
-        f"of {settings['lr']:g} ({settings['schedule']}) in {settings['amp']}, base seed {settings['seed']}."
+        f"of {settings['lr']:g} ({settings['schedule']}) in {arithmetic}, base seed {settings['seed']}."
     )
     yield f"Evaluation: {split_title(summary)}; scores are those of the last epoch, pooled over all tested clips."
     found = list(departures(settings, [each["recipe"] for each in caches]))
