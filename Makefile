@@ -19,7 +19,7 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-demo: $(READY)  ## the whole product on a generated set: draw, preprocess, train, report (about 4 minutes)
+demo: $(READY)  ## the whole product on a generated set: draw, preprocess, train, report (about 5 minutes)
 	@$(MAKE) --no-print-directory steps-of-demo || { echo "if an older demo is in the way: make clean demo"; exit 2; }
 
 steps-of-demo:
