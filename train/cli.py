@@ -127,8 +127,8 @@ def plan_study(study: str, caches: list[Path], settings: TrainConfig, execution:
     rows: list[dict[str, Any]] = []
     for part, row in find_study(study).rows.items():
         try:
-            task = make_task(caches_for(row, caches), replace(settings, **row.settings))
-            plan = plan_run(task, replace(settings, **row.settings), execution, RUNS, timed=False)
+            chosen = replace(settings, **row.settings)
+            plan = plan_run(make_task(caches_for(row, caches), chosen), chosen, execution, RUNS, timed=False)
         except MptError as error:
             rows.append({"row": part, "plan": None, "missing": str(error)})
             lines = [("not run", str(error))]

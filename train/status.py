@@ -49,13 +49,14 @@ def _found(run: RunFolder) -> Found:
 def machine() -> list[tuple[str, str]]:
     """The GPUs that PyTorch can use, and whether the weights of the usual backbone are on the disk."""
     import torch
-    from huggingface_hub import try_to_load_from_cache
+
+    from train.model.weights import downloaded
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     gpus = [torch.cuda.get_device_properties(number) for number in range(count)]
     named = [f"{gpu.name} ({gpu.total_memory / 1e9:.0f} GB)" for gpu in gpus]
     name = TrainConfig().backbone
-    kept = isinstance(try_to_load_from_cache(f"timm/{name}", "model.safetensors"), str)
+    kept = downloaded(f"timm/{name}")
     return [
         ("GPU", ", ".join(named) or f"none that PyTorch can use; it computes on {torch.get_num_threads()} CPU threads"),
         ("weights", f"{name}: {'on this disk' if kept else 'not on this disk; training fetches them (0.4 GB)'}"),

@@ -1,6 +1,7 @@
 """Features, motion-kernel parameters and Grad-CAM maps of a trained model."""
 
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -78,11 +79,14 @@ def clip_maps(trained: Trained, clips: ClipSet, predictions: Sequence[Prediction
     """
     stream = Stream(ClipPixels.of(clips, trained.config), next(trained.model.parameters()).device)
 
-    def by_models(prediction: Prediction, models: Sequence[str]) -> dict[str, Tensor]:
+    @cache  # neighbours have the same models, whose weights are copied
+    def part_of(models: tuple[str, ...]) -> MPT:
+        return trained.model.some_folds([trained.names.index(name) for name in models])
+
+    def by_models(prediction: Prediction, models: tuple[str, ...]) -> dict[str, Tensor]:
         each = (len(models), 1)
-        part = trained.model.some_folds([trained.names.index(name) for name in models])
         inputs = stream.inputs(Request(np.full(each, clips.keys.index(prediction.key))))
-        return heat_maps(part, inputs, torch.full(each, prediction.predicted, device=stream.device))
+        return heat_maps(part_of(models), inputs, torch.full(each, prediction.predicted, device=stream.device))
 
     def attempt(size: int) -> list[dict[str, np.ndarray]]:
         found = []

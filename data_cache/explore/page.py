@@ -18,6 +18,7 @@ from data_cache.sharing.info import describe
 
 MOST_BYTES = 25_000_000
 """The largest page that is written as a single file: browsers and mail programs grow slow beyond."""
+_HERE = "data_cache.explore"
 
 
 def require_own(folder: Path) -> None:
@@ -75,21 +76,12 @@ class Page:
         Raises:
             UsageError: the single file would be larger than 25 MB.
         """
-        from jinja2 import Environment, PackageLoader
-
         values = {"clips": self.clips, "strips": self.strips, "classes": self.classes, "runs": self.runs}
         # Plain ASCII without "<": no name in it can end the script, whatever it holds.
         data = "window.MPT = " + json.dumps(values, separators=(",", ":")).replace("<", "\\u003c") + ";\n"
-        environment = Environment(loader=PackageLoader("data_cache.explore", ""), autoescape=True, trim_blocks=True)
-        html = environment.get_template("page.html.j2").render(
-            vars(self)
-            | {
-                name: (files("data_cache.explore") / f"page.{name}").read_text(encoding="utf-8")
-                for name in ("js", "css")
-            }
-            | {"data": data if single_file else "", "labels": sorted({clip["label"] for clip in self.clips})}
-        )
-        encoded = html.encode(errors="backslashreplace")
+        labels = sorted({clip["label"] for clip in self.clips})
+        shown = data if single_file else ""
+        encoded = rendered(_HERE, "page.html.j2", **vars(self), js=_part("js"), data=shown, labels=labels)
         if single_file and len(encoded) > MOST_BYTES:
             raise UsageError(
                 f"one file with {len(self.clips)} clips would have {len(encoded) / 1e6:.0f} MB, more than "
@@ -103,6 +95,19 @@ class Page:
         for path in set(old) - used:  # of an earlier page: one without images must not stand beside them
             path.unlink(missing_ok=True)
         return folder / "index.html"
+
+
+def rendered(package: str, template: str, **values: Any) -> bytes:
+    """A template of `package` with these values, which are escaped, and with the style of all pages, as UTF-8."""
+    from jinja2 import Environment, PackageLoader
+
+    environment = Environment(loader=PackageLoader(package, ""), autoescape=True, trim_blocks=True)
+    html = environment.get_template(template).render(css=_part("css"), **values)
+    return html.encode(errors="backslashreplace")
+
+
+def _part(kind: str) -> str:
+    return (files(_HERE) / f"page.{kind}").read_text(encoding="utf-8")
 
 
 def explore(path: Path, folder: Path, *, images: bool = True, single_file: bool = False) -> Path:

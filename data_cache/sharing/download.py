@@ -101,8 +101,8 @@ def _download(remote: Remote, state: dict[str, Any], target: Path) -> None:
             arrived, by = _check(remote, state, part)
             break
         except BrokenOffError as error:
-            failed = 0 if _copied_so_far(target) >= most + _MEGABYTE else failed + 1
-            most = max(most, _copied_so_far(target))
+            copied = _copied_so_far(target)
+            failed, most = 0 if copied >= most + _MEGABYTE else failed + 1, max(most, copied)
             if failed > len(_PAUSES):
                 raise
             pause = _PAUSES[max(failed - 1, 0)]

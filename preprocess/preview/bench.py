@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from data_cache.explore.charts import Line, lines
 from data_cache.explore.clips import encode, picture_format, strip, strip_shape
-from data_cache.explore.page import require_own
+from data_cache.explore.page import rendered, require_own
 from data_cache.files.atomic import write_bytes
 from data_cache.filters import apex_gain
 from preprocess.clip import Clip
@@ -43,8 +42,6 @@ def bench(found: Discovery, wanted: Sequence[str], recipes: Sequence[tuple[str, 
         UsageError: a clip that is not there, or a folder that holds other things.
         ClipsFailed: some clips could not be drawn; the others were.
     """
-    from jinja2 import Environment, PackageLoader
-
     require_own(folder)
     for old in (folder / "clips").glob("????-*.*"):
         old.unlink()
@@ -63,16 +60,16 @@ def bench(found: Discovery, wanted: Sequence[str], recipes: Sequence[tuple[str, 
                 for k, (name, recipe) in enumerate(recipes)
                 for note in notes_on(recipe, clips, [clipped[k] for *_, clipped in shown])
             ]
-            environment = Environment(loader=PackageLoader("preprocess.preview", ""), autoescape=True, trim_blocks=True)
-            html = environment.get_template("bench.html.j2").render(
+            html = rendered(
+                "preprocess.preview",
+                "bench.html.j2",
                 title=f"{found.dataset}: {len(shown)} clips, {len(recipes)} recipes",
                 notices=[*filter(None, [found.licence_notice]), *block_notes(clips), *notes],
-                css=(files("data_cache.explore") / "page.css").read_text(encoding="utf-8"),
                 recipes=[(name, options(recipe)) for name, recipe in recipes],
                 clips=shown,
                 slice=f"{SLICE:.0%}",
             )
-            write_bytes(folder / "index.html", html.encode(errors="backslashreplace"))
+            write_bytes(folder / "index.html", html)
     return folder / "index.html"
 
 

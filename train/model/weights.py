@@ -97,7 +97,7 @@ def weights_place(config: TrainConfig) -> str:
 
 
 def _hub_place(name: str) -> str:
-    return "on disk" if _downloaded(name) else f"to be fetched from huggingface.co/{_hub_id(name)}"
+    return "on disk" if downloaded(_hub_id(name)) else f"to be fetched from huggingface.co/{_hub_id(name)}"
 
 
 def _hub_id(name: str) -> str:
@@ -106,11 +106,11 @@ def _hub_id(name: str) -> str:
     return getattr(timm.get_pretrained_cfg(name), "hf_hub_id", None) or f"timm/{name}"
 
 
-def _downloaded(name: str) -> Path | None:
-    """The file that the hub's client fetched earlier, if it did."""
+def downloaded(hub_id: str) -> Path | None:
+    """The file with the weights of a model of the hub that its client fetched earlier, if it did."""
     from huggingface_hub import try_to_load_from_cache
 
-    found = (try_to_load_from_cache(_hub_id(name), file) for file in ("model.safetensors", "pytorch_model.bin"))
+    found = (try_to_load_from_cache(hub_id, file) for file in ("model.safetensors", "pytorch_model.bin"))
     return next((Path(file) for file in found if isinstance(file, str)), None)
 
 
@@ -136,10 +136,10 @@ def _require_hub(place: str) -> None:
 
 
 def _from_hub(name: str, size: int) -> Any:
-    downloaded, place = _downloaded(name), _hub_id(name)
+    place = _hub_id(name)
     log.info(f"{name}: weights {_hub_place(name)}")
-    if downloaded is not None:
-        return _from_file(name, downloaded, size)
+    if (file := downloaded(place)) is not None:
+        return _from_file(name, file, size)
     try:
         _require_hub(place)
         return _create(name, size, pretrained=True)

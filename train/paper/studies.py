@@ -16,7 +16,7 @@ from data_cache.read.reader import CacheReader
 from train.paper.presets import PRESETS, ROWS, PaperRow
 from train.results.metrics import METRICS, bootstrap_interval, mean_pooled
 from train.results.run_folder import RunFolder
-from train.results.summary import interval_name
+from train.results.summary import ENOUGH_SUBJECTS, interval_name
 from train.results.tables import Row, Share, Table
 
 log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ def study_table(name: str, runs: Path, prefix: str | None) -> tuple[Table, list[
         UsageError: there is no such study, or no index or several to choose from.
         InvalidFile: the index is damaged.
     """
-    study, rows, missing, protocols, seeds, subjects = find_study(name), [], [], set(), set(), {20}
+    study, rows, missing, protocols, seeds, subjects = find_study(name), [], [], set(), set(), {ENOUGH_SUBJECTS}
     for data, row, entry, folders in _entries(name, runs, prefix):
         if not folders or entry["missing"] is not None:
             place = "" if study.is_papers else f"{data}, "

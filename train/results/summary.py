@@ -26,6 +26,9 @@ from train.results.metrics import (
 )
 from train.results.run_folder import RunFolder
 
+ENOUGH_SUBJECTS = 20
+"""From so many on, an interval over subjects holds what it says."""
+
 
 def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split) -> dict[str, Any]:
     """The scores of a run.
@@ -108,7 +111,7 @@ def add_null(folder: RunFolder, folds: Sequence[Fold], copies: int) -> None:
 
 def interval_name(subjects: int) -> str:
     """What an interval over so many subjects may be called: with few, it covers 88 to 91 % instead of 95."""
-    return "95 % interval" if subjects >= 20 else "approximate 95 % interval"
+    return "95 % interval" if subjects >= ENOUGH_SUBJECTS else "approximate 95 % interval"
 
 
 def headline_rows(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
@@ -152,7 +155,7 @@ def part_rows(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
             *(name, str(each["clips"]), str(each["subjects"])),
             *(f"{each[metric]:.1%}" for metric in ("macro_f1", "uar", "accuracy")),
             "–".join(f"{100 * value:.1f}" for value in each["interval_95"]["macro_f1"])
-            + (each["subjects"] < 20) * ", approximate",
+            + (each["subjects"] < ENOUGH_SUBJECTS) * ", approximate",
         )
         for name, each in ({"all": whole, **parts} if parts else {}).items()
     ]

@@ -35,16 +35,18 @@ _MODELS = 8  # in memory at a time
 
 
 def find_caches(run: Run, given: Sequence[Path]) -> list[Path]:
-    """The caches of a run: those given, or those where it was trained, if they are still the same."""
-    wanted = {cache["content_digest"] for cache in run.config["caches"]}
-    found = []
+    """The caches of a run: those given, or those where it was trained, if they are still the same.
+
+    Of several recipes of a data set, the first.
+    """
+    datasets = {cache["content_digest"]: cache["dataset"] for cache in run.config["caches"]}
+    found: list[tuple[str, Path]] = []
     for path in given or [Path(name) for name in run.environment.get("caches", [])]:
-        if path.exists() and _content(path) in wanted:
-            found.append(path)
+        if path.exists() and (content := _content(path)) in datasets:
+            found.append((datasets[content], path))
         elif given:
             log.info(f"note: {path} is not a cache of this run; no pictures are taken from it")
-    complete = len(found) == len(wanted)  # of several recipes, the first is shown
-    return list({CacheReader(path).attributes.dataset: path for path in reversed(found)}.values())[::-1] * complete
+    return list(dict(reversed(found)).values())[::-1] if len(found) == len(datasets) else []
 
 
 def _content(path: Path) -> str:
