@@ -47,7 +47,7 @@ def main() -> None:
     parser.add_argument("--tier", choices=TIERS, action="append", help="by default both; one each for two processes")
     parser.add_argument("--tiny", action="store_true")
     given = parser.parse_args()
-    tiers, how = given.tier or TIERS, ("--preset", "demo", "--device", "cpu")
+    tiers, how = given.tier or TIERS, ("--preset", "demo-paper", "--device", "cpu")
     size, persons, seeds, more = (32, 2, 2, TINY) if given.tiny else (80, 8, 3, ())
     given.folder.mkdir(parents=True, exist_ok=True)
     for tier in tiers:

@@ -104,16 +104,18 @@ ROWS = {
 }  # fmt: skip
 """Every model that the paper measures in Tables V to XI and Fig. 5, once."""
 
-_DEMO = {"backbone": "vit_tiny_patch16_224", "random_weights": True, "depth": 4, "epochs": 24, "lr": 1e-3}
+_DEMO = {"backbone": "vit_tiny_patch16_224", "random_weights": True, "depth": 4, "epochs": 12, "lr": 1e-3}
+_SPATIAL = {"token_grid": 4}
 _STILL = {"prompt": "none", "image": "onset"}
 _PROBE = {**_NOTHING, "tuning": "probe", "epochs": 1}
 PRESETS = {name: row for name, row in ROWS.items() if row.about} | {
-    "mpt-spatial": PaperRow("", {"token_grid": 4}, about="ours: motion prompts that keep where the face moved"),
+    "mpt-spatial": PaperRow("", _SPATIAL, about="ours: motion prompts that keep where the face moved"),
     "still": PaperRow("", _STILL, about="control: only the onset frame, before anything moved"),
     "probe": PaperRow(
         "", _PROBE, about="in a minute: do the frozen backbone's features carry signal? Ridge regression"
     ),
-    "demo": PaperRow("", _DEMO, about="mpt on a small random ViT, for the demo set on a CPU"),
+    "demo": PaperRow("", {**_DEMO, **_SPATIAL}, about="mpt-spatial on a small random ViT, for the demo set on a CPU"),
+    "demo-paper": PaperRow("", _DEMO, about="the paper's model on the same ViT, to stand beside demo"),
     "demo-still": PaperRow("", {**_DEMO, **_STILL}, about="control of the demo: the same, but only the onset frame"),
 }
 
