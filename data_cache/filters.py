@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+BAND_OFFSET = 128.0
+"""Grey level that stands for no motion in `--motion-form band`, and for no change in a flat dynamic image."""
 NYQUIST_SHARE = 0.49
 """The upper cut-off is held below this share of the sampling rate."""
 CLIPPED = 0.03

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from data_cache.console.commandline import progress
-from data_cache.explore.originals import NotInvertibleError, find_inverse, for_the_eye, original
+from data_cache.explore.originals import recover
 from data_cache.files.atomic import write_bytes
 from data_cache.read.reader import CacheReader
 
@@ -73,18 +73,16 @@ def _draw(reader: CacheReader, row: int, side: int) -> tuple[dict[str, bytes], d
 
     Where the original cannot be had, f is the stored onset frame, the one still picture of the face.
     """
-    motion = reader.motion(row)
+    motion, face, table = reader.motion(row), reader.onset_frame(row), reader.clips
     kinds = {"m": strip(motion, side), "d": strip(reader.dynamic_image(row)[None], side)}
-    try:
-        inverse = find_inverse(reader.attributes.recipe, int(reader.clips.n_frames[row]), float(reader.clips.fps[row]))
-        frames = original(motion, inverse)
-        eye, alpha = for_the_eye(frames, inverse.alpha, inverse.filter)
-        kinds |= {"o": strip(np.rint(frames).astype(np.uint8), side), "e": strip(eye, side)}
-        return kinds, {"eye": alpha, "error": round(inverse.typical_error, 2)}
-    except NotInvertibleError as error:
-        if (face := reader.onset_frame(row)) is not None:
-            kinds["f"] = strip(face[None], side)
-        return kinds, {"why": str(error)}
+    found = recover(motion, face, reader.attributes.recipe, int(table.n_frames[row]), float(table.fps[row]))
+    if found.original is not None:
+        kinds["o"] = strip(np.rint(found.original).astype(np.uint8), side)
+    elif face is not None:
+        kinds["f"] = strip(face[None], side)
+    if found.eye is not None:
+        kinds["e"] = strip(found.eye, side)
+    return kinds, {"why": found.why, "eye": found.eye_alpha, "error": round(found.error, 2)}
 
 
 def _store(kinds: Mapping[str, bytes], folder: Path, stem: str, embed: bool) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from data_cache.filters import middle_scales, recipe_filter
+from data_cache.filters import BAND_OFFSET, middle_scales, recipe_filter
 
 LUMINANCE = (0.2126, 0.7152, 0.0722)
 """Weights of R, G and B (ITU-R BT.709), those of a browser's `grayscale` filter."""
@@ -83,6 +83,50 @@ def original(motion: np.ndarray, inverse: Inverse) -> np.ndarray:
     return np.clip(inverse.matrix.astype(np.float32) @ flat, 0, 255).reshape(motion.shape)
 
 
+@dataclass(frozen=True)
+class Recovered:
+    """What the cache shows of a clip besides the frames for the network.
+
+    Attributes:
+        original: the standardised frames (T, S, S, 3), float32 0..255; None where they cannot be had.
+        error: standard deviation of their rounding errors in the worst frame, in grey levels.
+        why: why there is no original; "" where there is one.
+        eye: a magnification made to be looked at, (T, S, S) uint8; None where there is none.
+        eye_alpha: its α.
+    """
+
+    original: np.ndarray | None = None
+    error: float = 0.0
+    why: str = ""
+    eye: np.ndarray | None = None
+    eye_alpha: float = 0.0
+
+
+def recover(
+    motion: np.ndarray, onset: np.ndarray | None, recipe: Mapping[str, Any], n_frames: int, fps: float
+) -> Recovered:
+    """The original of a clip and a magnification for the eye; where only the band was kept, one on its onset frame.
+
+    Args:
+        motion: the frames for the network, (T, S, S, 3) uint8.
+        onset: the onset frame, (S, S, 3) uint8, if the cache has it.
+        recipe: of the cache.
+        n_frames: number of native frames.
+        fps: of the recording, in Hz.
+    """
+    try:
+        inverse = find_inverse(recipe, n_frames, fps)
+    except NotInvertibleError as error:
+        band_alone = recipe.get("motion_form") == "band" and recipe.get("gains") == "uniform" and recipe["alpha"] > 0
+        if onset is None or not band_alone:
+            return Recovered(why=str(error))
+        moved = (motion.astype(np.float32) - np.float32(BAND_OFFSET)) / np.float32(recipe["alpha"])
+        eye, alpha = _shown(_luminance(onset)[None], _luminance(moved), float(recipe["alpha"]))
+        return Recovered(why=str(error), eye=eye, eye_alpha=alpha)
+    frames = original(motion, inverse)
+    return Recovered(frames, inverse.typical_error, "", *for_the_eye(frames, inverse.alpha, inverse.filter))
+
+
 def for_the_eye(frames: np.ndarray, alpha: float, temporal: np.ndarray) -> tuple[np.ndarray, float]:
     """A magnification made to be looked at: luminance, middle scales, and α lowered until next to nothing clips.
 
@@ -95,9 +139,16 @@ def for_the_eye(frames: np.ndarray, alpha: float, temporal: np.ndarray) -> tuple
         Grey frames (T, S, S) uint8, and the α used: the largest of at most the recipe's, in steps of 0.1, that cuts
         less than 1 % of the values.
     """
-    grey = frames @ np.array(LUMINANCE, np.float32)
-    moved = middle_scales(np.tensordot(temporal.astype(np.float32), grey, axes=1))
-    grey = grey[: len(temporal)]
+    grey = _luminance(frames)
+    return _shown(grey[: len(temporal)], np.tensordot(temporal.astype(np.float32), grey, axes=1), alpha)
+
+
+def _luminance(frames: np.ndarray) -> np.ndarray:
+    return np.asarray(frames @ np.array(LUMINANCE, np.float32))
+
+
+def _shown(grey: np.ndarray, moved: np.ndarray, alpha: float) -> tuple[np.ndarray, float]:
+    moved = middle_scales(moved)
     room = np.where(moved > 0, 255.5 - grey, grey + 0.5) / np.maximum(np.abs(moved), 1e-6)  # α at which a value clips
     alpha = min(alpha, float(np.quantile(room, MOST_CLIPPED, method="lower")))
     alpha = float(np.floor(alpha * 10 + 1e-6) / 10)

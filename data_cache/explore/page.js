@@ -126,9 +126,9 @@
     for (const id of ["alpha", "view", "layer"]) $(id).closest(".row").hidden = !kinds.m;
     $("left").hidden = !kinds.o && !kinds.f;
     $("stage").classList.toggle("single", $("left").hidden);
-    $("plain").style.width = kinds.o ? `${100 * strips.columns}%` : "100%"; // f is one frame
-    $("view").disabled = $("alpha").disabled = !kinds.o;
-    if (!kinds.e) { $("view").value = "m"; $("alpha").value = 1; }
+    for (const id of ["plain", "under"]) $(id).style.width = kinds.o ? `${100 * strips.columns}%` : "100%"; // f is one frame
+    $("view").disabled = !kinds.e;
+    if (!kinds.e) $("view").value = "m";
     const layers = { "": "none", ...(kinds.d && { dynamic: "dynamic image" }), ...Object.fromEntries(Object.keys(clip.heat || {}).map((name) => [name, `Grad-CAM: ${name}`])) };
     const layer = $("layer").value in layers ? $("layer").value : "";
     $("layer").replaceChildren(...Object.entries(layers).map(([value, textContent]) => make("option", { value, textContent })));
@@ -148,8 +148,10 @@
     const kinds = chosen.strips || {}, eye = $("view").value === "e";
     if (!kinds.m) return;
     const set = (id, source) => { if (source && $(id).src !== new URL(source, location.href).href) $(id).src = source; };
-    set("plain", kinds.o || kinds.f); set("under", kinds.o); set("over", eye ? kinds.e : kinds.m);
-    $("under").hidden = !kinds.o;
+    const face = kinds.o || kinds.f, fades = kinds.o || (eye && kinds.f);
+    set("plain", face); set("under", face); set("over", eye ? kinds.e : kinds.m);
+    $("under").hidden = $("alpha").disabled = !fades;
+    if (!fades) $("alpha").value = 1;
     const layer = $("layer").value, heat = chosen.heat?.[layer];
     $("dynamic").hidden = layer !== "dynamic";
     if (layer === "dynamic") set("dynamic", kinds.d);
@@ -167,15 +169,15 @@
     $("stack").style.filter = beyond ? `contrast(${2 * r - 1})` : "";
     $("alpha-text").textContent = `${(r * alpha).toFixed(1)}` + (r === 1 ? (eye ? " (for the eye)" : " (as cached)") : "");
     $("left-text").textContent = chosen.why ? "Onset frame" : `Original, recovered from the cache (± ${chosen.error} grey levels)`;
-    $("right-text").textContent = eye ? `For the eye: luminance, middle scales, α = ${(r * alpha).toFixed(1)}` : `Magnified, α = ${(r * alpha).toFixed(1)}` + (r === 1 ? ", as the network sees it" : "");
-    $("honest").textContent = chosen.why ? `No original, no other α: ${chosen.why}.`
+    $("right-text").textContent = eye ? `For the eye: ${chosen.why ? "onset frame and its motion, in" : ""} luminance, middle scales, α = ${(r * alpha).toFixed(1)}` : `Magnified, α = ${(r * alpha).toFixed(1)}` + (r === 1 ? ", as the network sees it" : "");
+    $("honest").textContent = chosen.why ? `No moving original: ${chosen.why}.`
       : (chosen.clipped > 0.0005 ? `${percent(chosen.clipped, 1)} of the values were cut to 0–255 in the cache. There the original and every other α are approximate. ` : "") + (beyond ? "Beyond the α of the cache the picture is extrapolated." : "");
   }
 
   function show(number) {
     frame = (number + strips.frames) % strips.frames;
     const x = frame % strips.columns, y = Math.floor(frame / strips.columns);
-    for (const image of moving) image.style.transform = image.id === "plain" && chosen?.why ? "" : `translate(${(-100 * x) / strips.columns}%, ${(-100 * y) / strips.rows}%)`;
+    for (const image of moving) image.style.transform = image.id !== "over" && chosen?.why ? "" : `translate(${(-100 * x) / strips.columns}%, ${(-100 * y) / strips.rows}%)`;
     $("frame").value = frame;
     const time = strips.frames > 1 ? (chosen.length * frame) / (strips.frames - 1) : 0;
     $("time").textContent = `${frame + 1} of ${strips.frames}, ${Math.round(time)} ms`;

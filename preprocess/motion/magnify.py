@@ -9,13 +9,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from data_cache.filters import BAND_OFFSET
 from preprocess.motion.pyramid import collapse, evm_gains, laplacian_pyramid, weighted_collapse
 from preprocess.motion.stabilise import append_nuisances, without_nuisances
 from preprocess.motion.temporal import TemporalPlan
 from preprocess.recipe import Recipe
 
-BAND_OFFSET = 128.0
-"""Grey level that stands for no motion in `--motion-form band`, and for no change in a flat dynamic image."""
 _BLOCK = 1 << 11  # pixels per matrix product: its operands then stay in a core's cache (8192 took twice as long)
 _FLAT = 0.02  # a rank-pooled range below this, in grey levels, is rounding noise
 

@@ -11,12 +11,12 @@ from data_cache.explore.charts import Line, lines
 from data_cache.explore.clips import encode, picture_format, strip, strip_shape
 from data_cache.explore.page import rendered, require_own
 from data_cache.files.atomic import write_bytes
-from data_cache.filters import apex_gain
+from data_cache.filters import BAND_OFFSET, apex_gain
 from preprocess.clip import Clip
 from preprocess.datasets.base import Discovery
 from preprocess.faces.crop import crop_for
 from preprocess.frames.blocks import block_notes
-from preprocess.motion.magnify import BAND_OFFSET, magnified, quantise, render
+from preprocess.motion.magnify import magnified, quantise, render
 from preprocess.motion.pyramid import laplacian_pyramid
 from preprocess.motion.temporal import TemporalPlan
 from preprocess.pipeline import plan_for, standardise

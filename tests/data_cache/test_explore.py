@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from data_cache.explore.charts import Bar, Line, Point, bars, lines, matrix, scatter, where
 from data_cache.explore.clips import entries, strip, strip_shape
-from data_cache.explore.originals import LUMINANCE, NotInvertibleError, find_inverse, for_the_eye, original
+from data_cache.explore.originals import LUMINANCE, NotInvertibleError, find_inverse, for_the_eye, original, recover
 from data_cache.explore.page import Page
 from data_cache.read.reader import CacheReader
 from preprocess.motion.magnify import magnified, quantise
@@ -97,6 +97,21 @@ def test_the_picture_for_the_eye_is_its_definition(contrast: float, rng: np.rand
     assert alpha == 20 or cut[1] >= 0.01  # not lowered further than need be
 
 
+def test_where_the_band_alone_was_kept_it_moves_on_the_onset_frame(rng: np.random.Generator) -> None:
+    face, still = rng.integers(40, 216, (24, 24, 3), np.uint8), np.full((8, 24, 24, 3), 128, np.uint8)
+    recipe = {**FULL, "motion_form": "band", "stabilise": "rigid"}
+    grey = face @ np.array(LUMINANCE)
+    found = recover(still, face, recipe, 40, 100.0)
+    assert found.original is None and "band" in found.why and np.abs(found.eye - grey).max() <= 0.51
+    band = (still + rng.normal(0, 15, still.shape)).round().clip(0, 255).astype(np.uint8)
+    found = recover(band, face, recipe, 40, 100.0)
+    moved = np.stack([blurred(f, 24 / 50) - blurred(f, 24 / 12) for f in (band - 128.0) @ np.array(LUMINANCE) / 20])
+    assert 0 < found.eye_alpha <= 20 and np.abs(found.eye - (grey + found.eye_alpha * moved).clip(0, 255)).max() <= 0.51
+    for lacking in ({"motion_form": "additive"}, {"gains": "evm"}, {"alpha": 0.0}):
+        assert recover(band, face, {**recipe, **lacking}, 40, 100.0).eye is None
+    assert recover(band, None, recipe, 40, 100.0).eye is None
+
+
 @pytest.mark.parametrize("frames", [1, 8, 16, 17])
 def test_a_strip_holds_every_frame_in_its_place(frames: int) -> None:
     import io
@@ -135,14 +150,22 @@ def test_the_command_writes_a_page_with_every_clip(explored: Path, command: Call
     assert all(set(clip["strips"]) == set("moed") for clip in data["clips"])
 
 
-@pytest.mark.parametrize("onset_frames", [True, False])
+@pytest.mark.parametrize(
+    ("change", "onset_frames", "kinds"),
+    [
+        ({"stabilise": "rigid"}, True, "mdf"),
+        ({"stabilise": "rigid"}, False, "md"),
+        ({"motion_form": "band"}, True, "mdfe"),
+        ({"motion_form": "band"}, False, "md"),
+    ],
+)
 def test_the_onset_frame_stands_in_for_an_original_that_is_lost(
-    make_cache: MakeCache, tmp_path: Path, onset_frames: bool
+    make_cache: MakeCache, tmp_path: Path, change: dict[str, object], onset_frames: bool, kinds: str
 ) -> None:
-    path = make_cache(tmp_path / "c.h5", {"a": 1}, **{**FULL, "stabilise": "rigid"}, onset_frames=onset_frames)
+    path = make_cache(tmp_path / "c.h5", {"a": 1}, **{**FULL, **change}, onset_frames=onset_frames)
     with CacheReader(path) as reader:
         clip = entries(reader, tmp_path, images=True, single_file=True)[0]
-    assert "stabilise = rigid" in clip["why"] and set(clip["strips"]) == set("mdf" if onset_frames else "md")
+    assert all(str(value) in clip["why"] for value in change.values()) and set(clip["strips"]) == set(kinds)
 
 
 def test_without_images_no_image_byte_is_left(explored: Path, command: Callable[..., object]) -> None:

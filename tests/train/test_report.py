@@ -17,7 +17,7 @@ import pytest
 from commands import Command, MakeCache, MakeRun
 from tiny_runs import QUICK, TINY, undrawn
 
-from data_cache.explore.originals import find_inverse
+from data_cache.explore.originals import recover
 from data_cache.read.reader import CacheReader
 from train.data.clips import open_clips
 from train.report.compare import compare_runs
@@ -102,17 +102,19 @@ def test_clips_hold_what_both_runs_predict(reported: Path, lab: Path) -> None:
     assert all("image" in clip["heat"] for clip in data["clips"])
 
 
-@pytest.mark.parametrize("blur", [0.0, 1.0])
+@pytest.mark.parametrize(
+    ("change", "there"), [({}, True), ({"blur": 1.0}, False), ({"motion_form": "band", "blur": 1.0}, True)]
+)
 def test_the_gallery_shows_clips_for_the_eye_where_it_can(
-    lab: Path, blur: float, monkeypatch: pytest.MonkeyPatch
+    lab: Path, change: dict[str, object], there: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = RunFolder(lab / "runs" / "a").load()
     with CacheReader(lab / "demo.h5") as reader:
         recipe = {"frames": reader.frames, "alpha": 20.0, "filter": "causal", "fs": "true", "low": 0.2, "high": 2.4}
-    recipe |= {"order": 1, "motion_form": "additive", "gains": "uniform", "algorithm": 1, "blur": blur}
-    monkeypatch.setattr("train.report.pictures.find_inverse", lambda _, *rest: find_inverse(recipe, *rest))
+    recipe |= {"order": 1, "motion_form": "additive", "gains": "uniform", "algorithm": 1, **change}
+    monkeypatch.setattr("train.report.pictures.recover", lambda a, b, _, *rest: recover(a, b, recipe, *rest))
     for picture in pictures_of(open_clips([lab / "demo.h5"]), run.predictions[:2], [{}, {}]):
-        assert any(image is picture.eye for _, image, _ in picture.panels) == (blur == 0)
+        assert any(image is picture.eye for _, image, _ in picture.panels) == there
         assert picture.panels[0][0] == "onset" and np.array_equal(picture.panels[0][1], picture.motion[0])
         if picture.eye is not None:
             assert picture.eye.shape == picture.dynamic_image.shape[:2] and 0 <= picture.eye_alpha <= 20

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data_cache.explore.originals import NotInvertibleError, find_inverse, for_the_eye, original
+from data_cache.explore.originals import recover
 from train.report.figures import CYCLE, figure, paper_style, save
 from train.results.metrics import Prediction
 
@@ -26,8 +26,8 @@ class ClipPictures:
         motion: (T, S, S, 3) uint8.
         maps: Grad-CAM maps, each (rows, columns): `image` over the dynamic image, `motion` over the magnified
             frames; whichever could be made.
-        eye: the middle frame made to be looked at (see `for_the_eye`), (S, S) uint8; None where the original cannot
-            be had from the cache.
+        eye: the middle frame made to be looked at (see `recover`), (S, S) uint8; None where there is
+            none.
         eye_alpha: its α.
         onset: the onset frame, (S, S, 3) uint8; None where the cache has none.
     """
@@ -62,19 +62,17 @@ def pictures_of(
         ClipPictures(clips.read("dynamic_image", clip), clips.read("motion", clip), each, onset=clips.onset_frame(clip))
         for clip, each in zip(found, maps, strict=True)
     ]
-    try:
-        return [_with_eye(picture, clips, clip) for picture, clip in zip(made, found, strict=True)]
-    except NotInvertibleError:  # rows of a figure have the same panels: every clip or none
-        return made
+    shown = [_with_eye(picture, clips, clip) for picture, clip in zip(made, found, strict=True)]
+    return made if any(picture.eye is None for picture in shown) else shown  # rows of a figure have the same panels
 
 
 def _with_eye(picture: ClipPictures, clips: ClipSet, clip: int) -> ClipPictures:
     number, row = clips.rows[clip]
-    table = clips.readers[number].clips
-    recipe = clips.readers[number].attributes.recipe
-    inverse = find_inverse(recipe, int(table.n_frames[row]), float(table.fps[row]))
-    frames, alpha = for_the_eye(original(picture.motion, inverse), inverse.alpha, inverse.filter)
-    return replace(picture, eye=frames[len(frames) // 2], eye_alpha=alpha)
+    reader = clips.readers[number]
+    n_frames, fps = int(reader.clips.n_frames[row]), float(reader.clips.fps[row])
+    found = recover(picture.motion, picture.onset, reader.attributes.recipe, n_frames, fps)
+    middle = None if found.eye is None else found.eye[len(found.eye) // 2]
+    return replace(picture, eye=middle, eye_alpha=found.eye_alpha)
 
 
 def draw_prediction(prediction: Prediction, picture: ClipPictures, classes: Sequence[str], folder: Path) -> None:
