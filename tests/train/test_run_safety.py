@@ -215,6 +215,29 @@ def test_free_memory_counts_what_pytorch_holds_in_reserve(monkeypatch: pytest.Mo
     assert free_memory(torch.device("cuda", 0)) == 150
 
 
+def test_a_second_run_in_one_process_plans_the_same_folds(
+    command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a run PyTorch's allocator keeps what it had: to others it looks used, to the next run it is free."""
+    held, sizes, train = {"bytes": 0}, [], job.train_group
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1000 - held["bytes"], 1000))
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: held["bytes"])
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 0)
+    monkeypatch.setattr(job, "free_memory", lambda _: free_memory(torch.device("cuda", 0)))
+    monkeypatch.setattr(job, "bytes_per_fold", lambda *_: 250)
+
+    def holding(task: Any, group: list[Any], *rest: Any) -> Any:
+        sizes.append(len(group))
+        held["bytes"] = 700
+        return train(task, group, *rest)
+
+    monkeypatch.setattr(job, "train_group", holding)
+    for name in ("first", "second"):
+        assert command("mpt-train", "--cache", cache, *QUICK, "--name", name).code == 0
+    half = len(sizes) // 2
+    assert sizes[:half] == sizes[half:] and max(sizes) == 2 < sum(sizes[:half]) == len(SUBJECTS)
+
+
 @pytest.mark.parametrize("most", [0, 1, 2])
 def test_out_of_memory_halves_the_folds(
     command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch, most: int
