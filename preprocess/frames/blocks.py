@@ -30,8 +30,10 @@ def blockiness(image: np.ndarray) -> float:
     return max(float(np.mean(ratios)), 1.0)
 
 
-def block_notes(clips: Sequence[Clip]) -> list[str]:
-    """A sentence if the frames of these clips, looked at in a few of them, show blocks."""
+def block_notes(clips: Sequence[Clip], blur: float = 0.0) -> list[str]:
+    """A sentence if the frames of these clips, looked at in a few of them, show blocks and no `blur` hides them."""
+    if blur:
+        return []
     found = []
     for number in np.unique(np.linspace(0, len(clips) - 1, min(SAMPLED, len(clips))).astype(int)):
         clip = clips[number]

@@ -71,7 +71,7 @@ def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Pat
     finally:
         if drawn:
             clips = [clip for clip, _ in drawn]
-            for note in [*notes_on(recipe, clips, [share for _, share in drawn]), *block_notes(clips)]:
+            for note in [*notes_on(recipe, clips, [share for _, share in drawn]), *block_notes(clips, recipe.blur)]:
                 log.warning(f"note: {note}")
 
 

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from data_cache.console.options import with_options
 from data_cache.filters import CLIPPED, GAIN, apex_gain, recipe_notes
-from preprocess.frames.blocks import BLOCKS, blockiness
+from preprocess.datasets.find import find
+from preprocess.frames.blocks import BLOCKS, block_notes, blockiness
 from preprocess.motion.temporal import temporal_plan
 from preprocess.preview.bench import noise_gain, options
 from preprocess.recipe import NAMED, Recipe
@@ -71,6 +72,11 @@ def test_blocks_are_seen_wherever_they_begin(shift: int, rng: np.random.Generato
         values[quality] = blockiness(cv2.imdecode(coded, cv2.IMREAD_COLOR)[shift:, shift:])
     assert values[30] > BLOCKS > values[95] >= blockiness(image[shift:, shift:]) - 0.05
     assert blockiness(np.zeros((1, 9, 3), np.uint8)) == 1
+
+
+def test_blocks_are_spoken_of_where_nothing_hides_them(drawn_set: Path) -> None:
+    clips = find("demo", drawn_set).clips
+    assert "--blur" in block_notes(clips)[0] and block_notes(clips, blur=1.0) == []
 
 
 @pytest.fixture(scope="module")
