@@ -14,7 +14,7 @@ from PIL import Image
 
 from preprocess.datasets.find import find
 from preprocess.preview.draw import make_scene
-from preprocess.recipe import Recipe
+from preprocess.recipe import Recipe, read_recipe
 from train.report.figures import CYCLE
 from train.results.run_folder import RunFolder
 
@@ -26,7 +26,7 @@ STEP, PAUSE = 120, 700
 def main(demo: Path) -> None:
     """Write docs/images/demo.webp."""
     clip = next(clip for clip in find("demo", demo / "datasets/demo").clips if clip.key == CLIP)
-    scene = make_scene(clip, Recipe(size=224))
+    scene = make_scene(clip, Recipe(size=224, **read_recipe("clean")))
     run = RunFolder(demo / "runs/demo").load()
     traces, row = next(
         (fold.traces, n) for fold in run.folds for n, key in enumerate(fold.keys) if "/".join(key[1:]) == CLIP

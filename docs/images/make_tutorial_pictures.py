@@ -22,7 +22,7 @@ from rich.text import Text
 FOLDER = Path(__file__).parent / "tutorial"
 PAGE = Path(__file__).parents[1] / "start/tutorial.md"
 COLUMNS = 100
-TERMINAL = {"mpt-preprocess check": "check", "mpt-cache info": "info"}
+TERMINAL = {"mpt-preprocess check": "check", "mpt-cache info": "info", "mpt-compare": "compare"}
 TERMINAL |= {"mpt-predict": "predict", "mpt-train --cache data_cache/demo.h5 --preset demo --": "train"}
 """Which commands are shown, and as which picture."""
 
