@@ -54,6 +54,9 @@ def photograph(demo: Path) -> None:
         page = browser.new_page(viewport={"width": 1200, "height": 800})
         page.goto((demo / "runs/demo/report/index.html").resolve().as_uri() + "#sub01/EP01_01f")
         page.wait_for_timeout(2000)
+        at_apex = "slider => { slider.value = 10; slider.dispatchEvent(new Event('input')); }"
+        page.locator("#frame").evaluate(at_apex)
+        page.wait_for_timeout(200)
         page.screenshot(path=FOLDER / "report.png")
         page.locator("#scores").scroll_into_view_if_needed()
         page.evaluate("document.querySelector('#scores').scrollIntoView()")
