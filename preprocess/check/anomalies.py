@@ -7,15 +7,9 @@ from dataclasses import asdict, dataclass
 
 from data_cache.errors import ClipsFailed
 from data_cache.filters import recipe_notes
-from data_cache.protocols import (
-    OFFICIAL_EMOTIONS,
-    Composition,
-    Labelling,
-    apply_protocol,
-    choose_protocol,
-    count_differences,
-    part_of,
-)
+from data_cache.protocols.choose import choose_protocol
+from data_cache.protocols.protocol import Composition, Labelling, apply_protocol, count_differences, part_of
+from data_cache.protocols.published import OFFICIAL_EMOTIONS
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Anomaly, Discovery
 from preprocess.datasets.corrections import KNOWN_ANOMALIES
