@@ -224,11 +224,11 @@ def _check_sizes(fields: Mapping[Field, h5d.DatasetID], attributes: CacheAttribu
     clips = lengths[FIELDS[0].path]
     if len(set(lengths.values())) != 1 or clips < 1:
         raise ValueError(f"it holds no clip, or its fields differ in length: {lengths}")
-    clip_bytes = sum(prod(field.clip_shape(attributes.frames, attributes.size)) for field in fields if field.is_image)
+    clip_bytes = sum(prod(attributes.clip_shape(field)) for field in fields if field.is_image)
     if clip_bytes > _MOST_CLIP_BYTES:
         raise ValueError(f"a clip of it would take {clip_bytes} bytes, allowed are {_MOST_CLIP_BYTES}")
     for field, dataset in fields.items():
-        expected = (clips, *field.clip_shape(attributes.frames, attributes.size))
+        expected = (clips, *attributes.clip_shape(field))
         if dataset.shape != expected:
             raise ValueError(f"/{field.path} has shape {dataset.shape}, expected {expected}")
         stored, claimed = dataset.get_create_plist(), prod(expected) * field.dtype.itemsize

@@ -56,12 +56,12 @@ class CacheReader:
     @property
     def frames(self) -> int:
         """T, the number of motion frames per clip."""
-        return self.attributes.frames
+        return self.attributes.stored_recipe.frames
 
     @property
     def size(self) -> int:
         """S, the side of every image in pixels."""
-        return self.attributes.size
+        return self.attributes.stored_recipe.size
 
     @property
     def file(self) -> h5py.File:
@@ -155,7 +155,7 @@ class CacheReader:
 
     @cached_property
     def _shapes(self) -> dict[str, tuple[int, ...]]:
-        return {field.name: field.clip_shape(self.frames, self.size) for field in self.fields if field.is_image}
+        return {field.name: self.attributes.clip_shape(field) for field in self.fields if field.is_image}
 
     def _open(self) -> dict[str, h5d.DatasetID]:
         """The image fields of the file, opened in this process."""

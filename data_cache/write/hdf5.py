@@ -84,7 +84,7 @@ def create_fields(
     file.create_group("clips")
     created = {}
     for field in fields:
-        shape = (clips, *field.clip_shape(attributes.frames, attributes.size))
+        shape = (clips, *attributes.clip_shape(field))
         properties = h5p.create(h5p.DATASET_CREATE)
         properties.set_chunk((1, *shape[1:]) if field.is_image else (min(clips, _TABLE_CHUNK),))
         properties.set_fill_time(h5d.FILL_TIME_NEVER)

@@ -43,7 +43,7 @@ def write_shard(path: Path, record: ClipRecord, attributes: CacheAttributes) -> 
             if not field.is_image:
                 write_column(dataset, field, [value])
                 continue
-            if value.shape != field.clip_shape(attributes.frames, attributes.size):
+            if value.shape != attributes.clip_shape(field):
                 raise ValueError(f"{record.key}: {field.name} has shape {value.shape}, the recipe says otherwise")
             write_clip(dataset, 0, value, checksum=False)
         write_attributes(file, attributes)
