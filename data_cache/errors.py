@@ -73,6 +73,16 @@ def installation(*extras: str) -> str:
     return INSTALLATION.format(extras=f"[{','.join(extras)}]" if extras else "")
 
 
+def require_version(path: Path, what: str, found: object, ours: str) -> None:
+    """Refuse, as `InvalidFile`, a file whose format has another major version than `ours`."""
+    major = ours.partition(".")[0]
+    if str(found).partition(".")[0] != major:
+        raise InvalidFile(
+            f"{path} has {what} format {str(found)[:20]}; this software reads {major}.x: "
+            f"update the software (git pull, then {installation()})"
+        )
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Whether `error` means a full disk; HDF5 hides the errno in the text of a RuntimeError."""
     if isinstance(error, OSError) and error.errno in _FULL:

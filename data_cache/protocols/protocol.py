@@ -133,22 +133,17 @@ def apply_protocol(protocol: Protocol, clips: Sequence[tuple[ClipKey, str]]) -> 
     return Labelling(protocol.classes, labels, dict(left_out))
 
 
-def count_differences(
-    protocol: Protocol, counts: Mapping[str, int], clips: Collection[ClipKey] | None = None
-) -> list[str]:
-    """How `counts` differ from what the protocol's full data sets give; empty when they agree.
+def count_differences(protocol: Protocol, counts: Mapping[str, int], clips: Collection[ClipKey]) -> list[str]:
+    """How the `counts` of `clips` differ from what the full data sets, or parts, among them give; empty: they agree.
 
-    Args:
-        clips: the clips that were counted; with them, only the data sets and parts that are there are compared,
-            and extra clips that some copies have are allowed for.
+    Extra clips that some copies have are allowed for.
     """
-    expected: Mapping[str, int] = protocol.expected
-    if clips is not None:
-        there = {key[0] for key in clips}
-        parts = [part.counts_for(clips) for name, part in protocol.composition.items() if name in there]
-        expected = {name: sum(part[name] for part in parts) for name in expected} if parts else {}
+    there = {key[0] for key in clips}
+    expected: Counter[str] = Counter()
+    for full in (full for name, full in protocol.composition.items() if name in there):
+        expected += full.counts_for(clips)
     return [
-        f"{name}: {counts.get(name, 0)} clips, {protocol.name} has {number}"
-        for name, number in expected.items()
-        if counts.get(name, 0) != number
+        f"{name}: {counts.get(name, 0)} clips, {protocol.name} has {expected[name]}"
+        for name in protocol.classes
+        if expected and counts.get(name, 0) != expected[name]
     ]

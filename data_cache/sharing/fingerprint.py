@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from data_cache.digest import changes
-from data_cache.errors import InvalidFile, UsageError, installation
+from data_cache.errors import InvalidFile, UsageError, require_version
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import Problem
 from data_cache.schema import HASHED
@@ -59,12 +59,7 @@ def read_fingerprint(path: Path) -> dict[str, Any]:
         raise InvalidFile(f"{path} is no JSON file ({error}); copy the fingerprint again") from error
     if not isinstance(values, dict) or values.get("format") not in _FORMATS:
         raise InvalidFile(f"{path} is no fingerprint of 'mpt-cache export'")
-    version = str(values.get("format_version"))
-    if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
-        raise InvalidFile(
-            f"{path} has fingerprint format {version[:20]}; this software reads {FORMAT_VERSION}: update the software "
-            f"(git pull, then {installation()})"
-        )
+    require_version(path, "fingerprint", values.get("format_version"), FORMAT_VERSION)
     kinds = {"dataset": str, "recipe": dict, "provenance": dict, "clips": list}
     names = {"subject", "clip", "sha256", *_ANNOTATION}
     if not all(isinstance(values.get(name), kind) for name, kind in kinds.items()) or not all(

@@ -158,9 +158,12 @@ def own(folder: Path, text: str = OWN) -> str:
 def test_a_protocol_of_ones_own(tmp_path: Path) -> None:
     protocol = choose_protocol(own(tmp_path), ["casme2"], [])
     assert (protocol.name, protocol.classes) == ("mine", ("calm", "not calm"))
-    labelling = apply_protocol(protocol, [*labelled("casme2 247"), (("lab", "1", "a"), "joy")])
+    clips = [*labelled("casme2 247"), (("lab", "1", "a"), "joy")]
+    labelling = apply_protocol(protocol, clips)
     assert labelling.counts == {"calm": 99, "not calm": 26}
-    assert count_differences(protocol, labelling.counts) == ["not calm: 26 clips, mine has 25"]
+    assert count_differences(protocol, labelling.counts, [key for key, _ in clips]) == [
+        "not calm: 26 clips, mine has 25"
+    ]
     assert labelling.left_out["excluded: only in some sheets"] == 1
 
 
