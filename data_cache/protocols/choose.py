@@ -102,10 +102,11 @@ def read_protocol(path: Path) -> Protocol:
     expected = _tables(path, values, "expected", int)
     if not emotions:
         raise UsageError(f"{path} has no [emotions.<data set>]; map raw emotions to classes there")
-    for dataset, mapping in emotions.items():
-        _check_classes(path, f"[emotions.{dataset}]", mapping.values(), classes)
-    for dataset, counts in expected.items():
-        _check_classes(path, f"[expected.{dataset}]", counts, classes)
+    used = {f"emotions.{dataset}": list(mapping.values()) for dataset, mapping in emotions.items()}
+    used |= {f"expected.{dataset}": list(counts) for dataset, counts in expected.items()}
+    for table, names in used.items():
+        if strange := [name for name in names if name not in classes]:
+            raise UsageError(f"{path}, [{table}]: {strange[0]!r} is no class; classes are {', '.join(classes)}")
     return Protocol(
         name=str(values.get("name", path.stem)),
         classes=tuple(classes),
@@ -128,12 +129,6 @@ def _table(path: Path, values: Mapping[str, Any], name: str, kind: type) -> dict
     if not isinstance(table, dict) or not all(isinstance(value, kind) for value in table.values()):
         raise UsageError(f"{path}: {name} is {table!r}; expected a table of {kind.__name__} values")
     return table
-
-
-def _check_classes(path: Path, where: str, names: Any, classes: list[str]) -> None:
-    for name in names:
-        if name not in classes:
-            raise UsageError(f"{path}, {where}: {name!r} is no class; classes are {', '.join(classes)}")
 
 
 def _clip_key(path: Path, text: str) -> ClipKey:

@@ -8,7 +8,6 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5s
 
 from data_cache.digest import digest, digest_arrays
 from data_cache.errors import InvalidFile, StaleFile
@@ -157,7 +156,7 @@ class CacheReader:
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         return {field.name: self.attributes.clip_shape(field) for field in self.fields if field.is_image}
 
-    def _open(self) -> dict[str, h5d.DatasetID]:
+    def _open(self) -> dict[str, h5py.Dataset]:
         """The image fields of the file, opened in this process."""
         if self._file is None or self._process != os.getpid():
             self.require_unchanged()
@@ -166,19 +165,14 @@ class CacheReader:
 
     def _hold(self, file: h5py.File) -> None:
         self._file, self._process = file, os.getpid()
-        self._datasets: dict[str, h5d.DatasetID] = {
-            field.name: h5d.open(file.id, field.path.encode()) for field in self.fields if field.is_image
-        }
+        self._datasets: dict[str, h5py.Dataset] = {name: file[f"/{name}"] for name in self._shapes}
 
     def _read_row(self, field: str, index: int, out: np.ndarray) -> None:
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {self.path}, which holds clips 0..{len(self) - 1}")
         dataset = self._open()[field]
-        row = (1, *self._shapes[field])
-        place = dataset.get_space()
-        place.select_hyperslab((index,) + (0,) * (len(row) - 1), row)
         try:
-            dataset.read(h5s.create_simple(row), place, out)
+            dataset.read_direct(out, np.s_[index])
         except (OSError, RuntimeError) as error:
             raise self._corrupt(index, f"{field}: {' '.join(str(error).split())}") from error
 

@@ -29,11 +29,9 @@ class Verdict:
 
 
 def verify(path: Path, *, quick: bool = False, against: Path | None = None) -> Verdict:
-    """Check a cache, with a progress bar, and the file as a whole against its checksum file.
+    """Check a cache, with a progress bar, its file against the checksum file, and a valid one against a fingerprint.
 
-    Args:
-        quick: leave out whatever reads the pixels.
-        against: a fingerprint that a valid cache is then compared with.
+    With `quick`, whatever reads the pixels is left out.
 
     Raises:
         UsageError: there is no file at `path` or no fingerprint, or it may not be read.

@@ -57,15 +57,9 @@ def merge_parts(
     allow_missing: bool = False,
     on_clip: Callable[[str], None] = lambda key: None,
 ) -> int:
-    """Make the cache of its shards, and remove them; the number of clips in it.
+    """Make the cache of its shards, by clip key, and remove them; the number of clips in it.
 
-    The caller holds the cache's `writer_lock`.
-
-    Args:
-        shards: clip key → shard, for every clip that there is.
-        failures: clip key → why the clip could not be used; some have no shard.
-        source_digest: identity of all sources together.
-        provenance: for the attribute of that name; what is left out is added.
+    The caller holds the cache's `writer_lock`. Of the clips that cannot be used, `failures`, some have no shard.
 
     Raises:
         ClipsFailed: there are failures and `allow_missing` is off, or they are all there is; shards are kept.
@@ -75,8 +69,7 @@ def merge_parts(
     wanted = [shard for key, shard in shards.items() if key not in failures]
     if failures and not (allow_missing and wanted):
         raise ClipsFailed(failure_report(failures, len({*shards, *failures})))
-    said = {"omitted": dict(sorted(failures.items())), **provenance}
-    merge(wanted, cache, source_digest=source_digest, provenance=said, on_clip=on_clip)
+    merge(wanted, cache, source_digest=source_digest, provenance=provenance, on_clip=on_clip)
     shutil.rmtree(parts_folder(cache), ignore_errors=True)
     return len(wanted)
 

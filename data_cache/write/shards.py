@@ -54,7 +54,7 @@ def merge(
     output: Path,
     *,
     source_digest: str | None = None,
-    provenance: dict[str, object] | None = None,
+    provenance: Mapping[str, object] | None = None,
     on_clip: Callable[[str], None] = lambda key: None,
 ) -> None:
     """Merge finished caches of one data set and recipe into `output`, clips in natural order.
@@ -85,7 +85,7 @@ def merge(
         ((reader, index) for reader in readers for index in range(len(reader))),
         key=lambda row: natural_key(row[0].clips.key(row[1])),
     )
-    source, made = source_digest or _joint_source(readers), provenance or _joint_provenance(readers)
+    source, made = source_digest or _joint_source(readers), dict(provenance or _joint_provenance(readers))
     attributes = replace(readers[0].attributes, source_digest=source, provenance=made)
     fields = fields_of(onset_frames=not (lacking := [each.path for each in readers if not each.has_onset_frames]))
     if 0 < len(lacking) < len(readers):
