@@ -98,6 +98,7 @@ _SAMM_5 = _published(
 _CASME3_3 = _published("casme3-3", "casme3", _THREE, Composition({}, 88), _TO_THREE)
 _CASME3_687 = Composition({"negative": 449, "positive": 54, "surprise": 184})
 
+# The first one of a data set, or of several together, is the usual one.
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (

@@ -14,8 +14,6 @@ from data_cache.errors import InvalidFile, StaleFile
 from data_cache.read.open import open_cache, open_hdf5
 from data_cache.schema import HASHED, Field, fields_of
 
-_PER_PROCESS = ("_file", "_datasets")
-
 
 class CacheReader:
     """Read access to one finished cache.
@@ -33,18 +31,14 @@ class CacheReader:
         self.path = Path(path)
         file, self.attributes, self.clips = open_cache(self.path)
         self._identity = _identity(self.path)
+        self._file: h5py.File | None = None
         self._hold(file)
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {name: value for name, value in self.__dict__.items() if name not in _PER_PROCESS}
-        return {**kept, "path": self.path.absolute()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._file: h5py.File | None = None
+        return {**self.__dict__, "path": self.path.absolute(), "_file": None, "_datasets": {}}
 
     def __enter__(self) -> "CacheReader":
         return self

@@ -113,15 +113,10 @@ def write_column(dataset: h5d.DatasetID, field: Field, values: Iterable[Any]) ->
 
 def write_clip(dataset: h5d.DatasetID, row: int, pixels: np.ndarray, *, checksum: bool) -> None:
     """Put the pixels of one clip into an image field; `checksum` as in `create_fields`."""
-    start = (row,) + (0,) * pixels.ndim
-    pixels = np.ascontiguousarray(pixels)
-    if not checksum:  # HDF5 2.0 loses the only chunk of a data set without filters when it exceeds the chunk cache
-        dataset.write_direct_chunk(start, pixels)
-        return
-    shape = (1, *pixels.shape)
-    place = dataset.get_space()
-    place.select_hyperslab(start, shape)
-    dataset.write(h5s.create_simple(shape), place, pixels)
+    if checksum:
+        h5py.Dataset(dataset)[row] = pixels
+    else:  # HDF5 2.0 loses the only chunk of a data set without filters when it exceeds the chunk cache
+        dataset.write_direct_chunk((row,) + (0,) * pixels.ndim, np.ascontiguousarray(pixels))
 
 
 def write_attributes(file: h5py.File, attributes: CacheAttributes) -> None:

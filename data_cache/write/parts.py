@@ -4,7 +4,6 @@ A run that is resumed and the workers of a cluster share it. A shard is named by
 option or file never meets an old shard.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -27,7 +26,7 @@ def parts_folder(cache: Path) -> Path:
 def require_own_parts(cache: Path) -> None:
     """Refuse, with a `UsageError`, a link or a file that somebody planted where the folder of shards should be."""
     folder = parts_folder(cache)
-    if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UsageError(f"{folder} is a link or a file, expected a folder of ours; delete it")
 
 

@@ -82,6 +82,15 @@ def test_the_published_counts_of_the_other_sets(protocol: str, dataset: str, cou
     )
 
 
+@pytest.mark.parametrize(
+    ("datasets", "name"),
+    [("casme2", "casme2-5"), ("samm", "samm-5"), ("smic", "smic-3"), ("demo", "demo-5"), ("lab", "as-labelled")]
+    + [("smic samm casme2 samm", "megc2019"), ("casme2 samm", "as-labelled")],
+)
+def test_the_usual_protocol(datasets: str, name: str) -> None:
+    assert choose_protocol(None, datasets.split(), []).name == name
+
+
 def test_the_687_clips_leave_out_whole_videos_and_single_clips() -> None:
     clips = [("spNO.217", "a_12"), ("spNO.217", "l_164"), ("spNO.217", "l_16"), ("spNO.21", "a_12"), ("spNO.9", "h_4")]
     table: Labelled = [(("casme3", subject, clip), "happiness") for subject, clip in clips]
