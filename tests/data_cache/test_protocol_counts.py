@@ -82,11 +82,10 @@ def test_the_published_counts_of_the_other_sets(protocol: str, dataset: str, cou
     )
 
 
-@pytest.mark.parametrize(
-    ("datasets", "name"),
-    [("casme2", "casme2-5"), ("samm", "samm-5"), ("smic", "smic-3"), ("demo", "demo-5"), ("lab", "as-labelled")]
-    + [("smic samm casme2 samm", "megc2019"), ("casme2 samm", "as-labelled")],
-)
+USUAL = {"casme2": "casme2-5", "samm": "samm-5", "smic": "smic-3", "demo": "demo-5", "lab": "as-labelled"}
+
+
+@pytest.mark.parametrize(("datasets", "name"), [*USUAL.items(), ("smic samm casme2 samm", "megc2019")])
 def test_the_usual_protocol(datasets: str, name: str) -> None:
     assert choose_protocol(None, datasets.split(), []).name == name
 
