@@ -106,8 +106,7 @@ def merge(
 
     readers = [CacheReader(local_copy(part)) for part in parts]
     if not force and is_merged(readers, output):  # perhaps by a command that was killed in its clean-up
-        with writer_lock(output):
-            finish(output)
+        finish(output)
         typer.echo(visible(f"{output} is up to date"))
         return
     _refuse_existing(output, force)
@@ -205,9 +204,7 @@ def _refuse_existing(output: Path, force: bool) -> None:
 def _print_json(value: Any) -> None:
     import json
 
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    # JSON leaves some control characters as they are
-    typer.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+    typer.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))  # of control characters, JSON leaves this one
 
 
 def main() -> None:

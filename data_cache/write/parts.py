@@ -12,7 +12,7 @@ from data_cache.digest import digest
 from data_cache.errors import ClipsFailed, InvalidFile, UsageError, grouped
 from data_cache.files.atomic import is_plain, remove_leftovers
 from data_cache.files.checksum import file_sha256, sidecar_path, write_sidecar
-from data_cache.files.lock import lock_path
+from data_cache.files.lock import lock_path, writer_lock
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import errors_in, require_valid, validate
 from data_cache.write.shards import merge
@@ -74,18 +74,16 @@ def merge_parts(
 
 
 def finish(cache: Path) -> None:
-    """Do what a killed process left undone after its cache had appeared; the caller holds the cache's `writer_lock`."""
-    require_own_parts(cache)
-    remove_leftovers(cache)
-    shutil.rmtree(parts_folder(cache), ignore_errors=True)
-    if not sidecar_path(cache).exists():
-        require_valid(cache)
-        write_sidecar(cache, file_sha256(cache))
-
-
-def is_unfinished(cache: Path) -> bool:
-    """Whether `finish` has something to do."""
-    return parts_folder(cache).exists() or lock_path(cache).exists() or not sidecar_path(cache).exists()
+    """Do what a killed process left undone, if anything, after its cache had appeared."""
+    if sidecar_path(cache).exists() and not parts_folder(cache).exists() and not lock_path(cache).exists():
+        return
+    with writer_lock(cache):
+        require_own_parts(cache)
+        remove_leftovers(cache)
+        shutil.rmtree(parts_folder(cache), ignore_errors=True)
+        if not sidecar_path(cache).exists():
+            require_valid(cache)
+            write_sidecar(cache, file_sha256(cache))
 
 
 def failure_report(failures: Mapping[str, str], clips: int, written: Sequence[Path] = ()) -> str:
