@@ -5,7 +5,7 @@ Caches store the raw emotion; a protocol is applied in training, so another prot
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 ClipKey = tuple[str, str, str]
 """(data set, subject, clip): the only safe name of a clip, for clip names and subjects repeat across sets."""
@@ -82,11 +82,6 @@ class Protocol:
         for part in self.composition.values():
             totals.update(part.counts)
         return {name: totals[name] for name in self.classes} if totals else {}
-
-    def only(self, dataset: str) -> "Protocol":
-        """The part of this protocol that concerns one data set."""
-        part = {name: value for name, value in self.composition.items() if name == dataset}
-        return replace(self, composition=part)
 
 
 def part_of(key: ClipKey) -> str:

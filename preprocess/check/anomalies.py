@@ -80,7 +80,6 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
         UsageError: no such protocol, or it says nothing about this data set.
     """
     protocol = choose_protocol(protocol_name, [found.dataset], [clip.emotion for clip in found.clips])
-    protocol = protocol.only(found.dataset)
     clips = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in found.clips]
     labelling = apply_protocol(protocol, clips)
     lost = [((found.dataset, *key.partition("/")[::2]), emotion) for key, emotion in found.lost.items()]
