@@ -64,7 +64,7 @@ def verify(
     """Check every clip of a cache against its hash, and the file against its checksum file."""
     from data_cache.read.validate import errors_in
     from data_cache.sharing.download import local_copy
-    from data_cache.sharing.verify import verify as examine
+    from data_cache.sharing.fingerprint import verify as examine
 
     path = local_copy(cache)
     verdict = examine(path, quick=quick, against=against)

@@ -5,7 +5,6 @@ merging shards and merging whole caches is the same function.
 """
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -112,7 +111,6 @@ def merge(
         write_attributes(file, attributes)
         file.close()
         sink.check()
-        os.fsync(sink.fileno())
         with CacheReader(temporary) as written:
             if len(written) != len(rows) or written.attributes != attributes:
                 raise InvalidFile(f"{temporary} does not read back as it was written; is the disk failing?")
