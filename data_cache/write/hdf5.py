@@ -59,11 +59,10 @@ class Sink(io.FileIO):
 
 
 @contextmanager
-def new_hdf5(path: Path, *, durable: bool = True) -> Iterator[tuple[h5py.File, Sink, Path]]:
+def new_hdf5(path: Path, *, durable: bool = True) -> Iterator[tuple[h5py.File, Sink]]:
     """Yield a new HDF5 file; it takes the place of `path` when the block succeeds, as `replacing` does it.
 
-    The second value tells of failures as they happen, so that a long block can stop early; the third
-    is where the file lies for now.
+    The sink tells where it lies for now, and of failures as they happen, so that a long block can stop early.
 
     Raises:
         NoSpace: the disk is full; nothing is left behind.
@@ -71,7 +70,7 @@ def new_hdf5(path: Path, *, durable: bool = True) -> Iterator[tuple[h5py.File, S
     """
     with replacing(path, durable=durable) as temporary, Sink(temporary, "x+") as sink:
         with h5py.File(sink, "w", libver=LIBVER) as file:
-            yield file, sink, temporary
+            yield file, sink
         sink.check()
         if durable:
             os.fsync(sink.fileno())

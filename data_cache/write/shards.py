@@ -35,7 +35,7 @@ def write_shard(path: Path, record: ClipRecord, attributes: CacheAttributes) -> 
         ValueError: a text is too long for its field, or an array has the wrong shape.
         NoSpace: the disk is full; nothing is left behind.
     """
-    with new_hdf5(path, durable=False) as (file, _, _):
+    with new_hdf5(path, durable=False) as (file, _):
         fields = fields_of(onset_frames=record.onset_frame is not None)
         for field, dataset in create_fields(file, fields, 1, attributes, checksums=False).items():
             value = getattr(record, field.name)
@@ -91,7 +91,7 @@ def merge(
         log.warning(f"{output} gets no onset frames, because {lacking[0]} (format 1.0) has none; all else is as ever")
     remove_leftovers(output)
     # An exception at any moment would get lost in HDF5's calls of the sink; between two clips it is safe.
-    with stop_request() as stop, new_hdf5(output) as (file, sink, temporary):
+    with stop_request() as stop, new_hdf5(output) as (file, sink):
         datasets = create_fields(file, fields, len(rows), attributes, checksums=True)
         images = {field.name: dataset for field, dataset in datasets.items() if field.is_image}
         for field, dataset in datasets.items():
@@ -111,7 +111,7 @@ def merge(
         write_attributes(file, attributes)
         file.close()
         sink.check()
-        with CacheReader(temporary) as written:
+        with CacheReader(temporary := Path(sink.name)) as written:
             if len(written) != len(rows) or written.attributes != attributes:
                 raise InvalidFile(f"{temporary} does not read back as it was written; is the disk failing?")
         checksum = file_sha256(temporary)
