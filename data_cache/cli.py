@@ -1,7 +1,9 @@
 """The command `mpt-cache`: inspect caches, check, merge, draw and export them. Parsing and printing only."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -9,6 +11,9 @@ from data_cache.console.commandline import Version, example, make_app, progress,
 from data_cache.console.help import Also
 from data_cache.errors import InvalidFile, StaleFile, UsageError
 from data_cache.names import visible
+
+if TYPE_CHECKING:
+    from data_cache.read.reader import CacheReader
 
 app = make_app(
     "Inspect a cache, check it, merge several, export one.\n\n"
@@ -36,13 +41,9 @@ def main_options(version: Version = None) -> None:
 @app.command(epilog=example("mpt-cache info data_cache/casme2.h5"))
 def info(cache: Cache, json_output: AsJson = False) -> None:
     """Show what is in a cache, how it was made, and who may see it."""
-    from data_cache.read.reader import CacheReader
-    from data_cache.read.validate import require_valid
-    from data_cache.sharing.download import local_copy
     from data_cache.sharing.info import describe, print_description
 
-    with CacheReader(local_copy(cache)) as reader:
-        require_valid(reader, pixels=False)
+    with _opened(cache) as reader:
         described = describe(reader)
     if json_output:
         _print_json(described)
@@ -63,7 +64,7 @@ def verify(
     """Check every clip of a cache against its hash, and the file against its checksum file."""
     from data_cache.read.validate import errors_in
     from data_cache.sharing.download import local_copy
-    from data_cache.sharing.verify import verify as examine
+    from data_cache.sharing.fingerprint import verify as examine
 
     path = local_copy(cache)
     verdict = examine(path, quick=quick, against=against)
@@ -105,8 +106,7 @@ def merge(
 
     readers = [CacheReader(local_copy(part)) for part in parts]
     if not force and is_merged(readers, output):  # perhaps by a command that was killed in its clean-up
-        with writer_lock(output):
-            finish(output)
+        finish(output)
         typer.echo(visible(f"{output} is up to date"))
         return
     _refuse_existing(output, force)
@@ -127,18 +127,15 @@ def export(
     force: Force = False,
 ) -> None:
     """Write the fingerprint of a cache: labels, hashes and recipe without any image, for 'verify --against'."""
-    from data_cache.files.atomic import json_bytes, write_bytes
-    from data_cache.read.reader import CacheReader
+    from data_cache.files.atomic import write_json
     from data_cache.read.validate import require_valid
-    from data_cache.sharing.download import local_copy
     from data_cache.sharing.fingerprint import make_fingerprint
 
-    path = local_copy(cache)
-    made = output or path.with_suffix(".fingerprint.json")
-    with CacheReader(path) as reader:
+    with _opened(cache) as reader:
+        made = output or reader.path.with_suffix(".fingerprint.json")
         _refuse_existing(made, force)
         require_valid(reader)
-        write_bytes(made, json_bytes(make_fingerprint(reader), indent=1))
+        write_json(made, make_fingerprint(reader))
     typer.echo(visible(str(made)))
     say("no image is in it; it holds the annotation of the data set, which its licence covers")
 
@@ -156,16 +153,11 @@ def preview(
     force: Force = False,
 ) -> None:
     """Draw a contact sheet: the dynamic image and some magnified frames of each clip."""
-    from data_cache.read.reader import CacheReader
-    from data_cache.read.validate import require_valid
-    from data_cache.sharing.download import local_copy
-    from data_cache.sharing.preview import choose_clips, contact_sheet
+    from data_cache.sharing.info import choose_clips, contact_sheet
 
-    path = local_copy(cache)
-    made = output or path.with_suffix(".png")
-    with CacheReader(path) as reader:
+    with _opened(cache) as reader:
+        made = output or reader.path.with_suffix(".png")
         _refuse_existing(made, force)
-        require_valid(reader, pixels=False)
         contact_sheet(reader, choose_clips(reader.clips.keys, clips or [], most), frames, made)
         typer.echo(visible(str(made)))
         say(reader.attributes.licence_notice)
@@ -190,6 +182,18 @@ def explore(
     typer.echo(f"page: {page.resolve().as_uri()}")
 
 
+@contextmanager
+def _opened(cache: str) -> Iterator["CacheReader"]:
+    """A cache whose annotation is valid; one behind a URL is copied first."""
+    from data_cache.read.reader import CacheReader
+    from data_cache.read.validate import require_valid
+    from data_cache.sharing.download import local_copy
+
+    with CacheReader(local_copy(cache)) as reader:
+        require_valid(reader, pixels=False)
+        yield reader
+
+
 def _refuse_existing(output: Path, force: bool) -> None:
     if output.is_dir():
         raise UsageError(f"{output} is a folder; name a file in it")
@@ -200,9 +204,7 @@ def _refuse_existing(output: Path, force: bool) -> None:
 def _print_json(value: Any) -> None:
     import json
 
-    text = json.dumps(value, indent=2, ensure_ascii=False)
-    # JSON leaves some control characters as they are
-    typer.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+    typer.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))  # of control characters, JSON leaves this one
 
 
 def main() -> None:

@@ -13,8 +13,6 @@ from pathlib import Path
 
 from data_cache.names import without_secrets
 
-INSTALLATION = "pip install '.{extras}' in the clone of this project"
-"""How to install, until there is a release in a package index: then pip install 'motion-prompt-tuning{extras}'."""
 PAGES = "docs/{page}.md in the clone"
 """Where a page of the documentation is, until the site has an address."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -69,8 +67,19 @@ class Interrupted(MptError):
 
 
 def installation(*extras: str) -> str:
-    """How this software is installed, with optional parts such as "faces"."""
-    return INSTALLATION.format(extras=f"[{','.join(extras)}]" if extras else "")
+    """How this software, which no package index has yet, is installed, with optional parts such as "faces"."""
+    chosen = f"[{','.join(extras)}]" if extras else ""
+    return f"pip install '.{chosen}' in the clone of this project"
+
+
+def require_version(path: Path, what: str, found: object, ours: str) -> None:
+    """Refuse, as `InvalidFile`, a file whose format has another major version than `ours`."""
+    major = ours.partition(".")[0]
+    if str(found).partition(".")[0] != major:
+        raise InvalidFile(
+            f"{path} has {what} format {str(found)[:20]}; this software reads {major}.x: "
+            f"update the software (git pull, then {installation()})"
+        )
 
 
 def is_disk_full(error: BaseException) -> bool:

@@ -85,15 +85,13 @@ def middle_scales(images: np.ndarray) -> np.ndarray:
     return np.asarray(fine - coarse)
 
 
-def rise_and_fall(samples: int, apex: float = 0.5) -> np.ndarray:
-    """A movement (T,) that rises from 0 at the onset to 1 at the apex, a share of the clip, and falls to 0 again."""
-    at, apex = np.linspace(0, 1, samples), min(max(apex, 1e-3), 1 - 1e-3)
-    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.where(at <= apex, at / apex, (1 - at) / (1 - apex))))
-
-
 def apex_gain(temporal: np.ndarray, apex: float = 0.5) -> float:
-    """The share of a movement that the filter F (T, T) lets pass when the movement is largest."""
-    movement, at = rise_and_fall(len(temporal), apex), np.linspace(0, 1, len(temporal))
+    """The share of a movement that the filter F (T, T) lets pass when the movement is largest.
+
+    It rises from 0 at the onset to 1 at the apex, a share of the clip, and falls to 0 again, each as half a cosine.
+    """
+    at, peak = np.linspace(0, 1, len(temporal)), min(max(apex, 1e-3), 1 - 1e-3)
+    movement = 0.5 - 0.5 * np.cos(np.pi * np.where(at <= peak, at / peak, (1 - at) / (1 - peak)))
     before, after = (float(np.interp(apex, at, values)) for values in (movement, temporal @ movement))
     return after / before if before else 0.0
 

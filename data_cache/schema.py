@@ -204,12 +204,6 @@ class CacheAttributes:
         """The recipe with the questions that can be asked of it."""
         return StoredRecipe(self.recipe)
 
-    @property
-    def frames(self) -> int:
-        """T, the number of motion frames per clip."""
-        return self.stored_recipe.frames
-
-    @property
-    def size(self) -> int:
-        """S, the side of every image in pixels."""
-        return self.stored_recipe.size
+    def clip_shape(self, field: Field) -> tuple[int, ...]:
+        """The axes of a field after the clip axis."""
+        return field.clip_shape(self.stored_recipe.frames, self.stored_recipe.size)

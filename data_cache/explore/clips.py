@@ -16,9 +16,9 @@ from data_cache.explore.originals import recover
 from data_cache.files.atomic import write_bytes
 from data_cache.read.reader import CacheReader
 
-QUALITY = {"avif": 36, "webp": 40}
+SAVED_WITH = {"avif": {"quality": 36, "speed": 8, "max_threads": 1}, "webp": {"quality": 40, "method": 2}}
 SIDE = {"avif": 224, "webp": 160}
-"""Pillow's quality, and pixels of a frame, by format: so the 250 clips of `mpt-preprocess demo --subjects 10 --size
+"""Pillow's settings, and pixels of a frame, by format: so the 250 clips of `mpt-preprocess demo --subjects 10 --size
 224` take 20 to 23 MB with either."""
 SMALL_SIDE = 112  # pixels of a frame that is embedded in the page
 _AHEAD = 8  # clips per job that are read before the first of them is written
@@ -127,6 +127,5 @@ def strip(frames: np.ndarray, side: int) -> bytes:
 def encode(image: Any) -> bytes:
     """A Pillow image as a small picture file."""
     kind, data = picture_format(), io.BytesIO()
-    speed = {"avif": {"speed": 8, "max_threads": 1}, "webp": {"method": 2}}[kind]
-    image.save(data, kind.upper(), quality=QUALITY[kind], **speed)
+    image.save(data, kind.upper(), **SAVED_WITH[kind])
     return data.getvalue()

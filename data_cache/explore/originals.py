@@ -41,13 +41,8 @@ class Inverse:
     matrix: np.ndarray
 
     @property
-    def largest_error(self) -> float:
-        """Grey levels by which rounding to 8 bits can put an unclipped value off: ½·‖matrix‖∞."""
-        return float(np.abs(self.matrix).sum(1).max()) / 2
-
-    @property
     def typical_error(self) -> float:
-        """Its standard deviation in the worst frame, for roundings that are independent of each other."""
+        """Standard deviation, in grey levels, of the error by independent 8-bit roundings, in the worst frame."""
         return float(np.sqrt((self.matrix**2).sum(1).max() / 12))
 
 

@@ -15,7 +15,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -133,7 +133,7 @@ def _acquire(file: Path, path: Path, me: Holder) -> FileLock:
             log.info(f"taking over {file.name} of {earlier}, which has ended")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_NOFOLLOW", 0)
         with os.fdopen(os.open(file, flags, 0o666), "w", encoding="utf-8") as held:
-            json.dump(asdict(me), held, indent=2)
+            json.dump(vars(me), held, indent=2)
     except BaseException:
         lock.release()
         raise

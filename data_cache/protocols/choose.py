@@ -13,39 +13,24 @@ from data_cache.protocols.published import PROTOCOLS
 log = logging.getLogger(__name__)
 
 _KEYS = ("name", "classes", "emotions", "expected", "excluded")
-DEFAULT_PROTOCOLS = {
-    "casme2": "casme2-5",
-    "samm": "samm-5",
-    "smic": "smic-3",
-    "casme3": "casme3-7",
-    "casme3-c": "casme3-c-4",
-    "casme-sq": "casme-sq-4",
-    "dfme": "dfme",
-    "demo": "demo-5",
-    "casme2+samm+smic": "megc2019",
-}
-SAME_PERSONS = ({"smic", "smic-vis", "smic-nir"},)
+SAME_PERSONS = {"smic", "smic-vis", "smic-nir"}
 """Data sets that show the same persons under the same names: together, a test subject would be trained on."""
 
 
 def choose_protocol(name: str | None, datasets: Sequence[str], emotions: Sequence[str]) -> Protocol:
     """The protocol called `name`, or the usual one for `datasets`.
 
-    A data set that we do not know gets one class per raw emotion ("as-labelled"). Three known
-    sets together get the MEGC 2019 composite. A name that ends in .toml is a file with a mapping
-    of one's own (`read_protocol`).
+    That is the first of `PROTOCOLS` for just these; where there is none, each raw emotion is a class ("as-labelled").
+    A name that ends in .toml is a file with a mapping of one's own (`read_protocol`).
 
     Raises:
         UsageError: no such protocol, it says nothing about one of the data sets, or two of them show the same persons.
     """
     distinct = sorted(set(datasets))
-    for group in SAME_PERSONS:
-        if len(both := sorted(group & set(distinct))) > 1:
-            raise UsageError(
-                f"{' and '.join(both)} show the same persons, who would be trained and tested on; take one"
-            )
+    if len(both := sorted(SAME_PERSONS & set(distinct))) > 1:
+        raise UsageError(f"{' and '.join(both)} show the same persons, who would be trained and tested on; take one")
     if name is None:
-        name = DEFAULT_PROTOCOLS.get("+".join(distinct), "as-labelled")
+        name = next((each.name for each in PROTOCOLS.values() if sorted(each.emotions) == distinct), "as-labelled")
     if name == "as-labelled":
         classes = tuple(sorted({emotion for emotion in emotions if emotion}))
         if {"other", "others"} <= set(classes):
@@ -102,10 +87,11 @@ def read_protocol(path: Path) -> Protocol:
     expected = _tables(path, values, "expected", int)
     if not emotions:
         raise UsageError(f"{path} has no [emotions.<data set>]; map raw emotions to classes there")
-    for dataset, mapping in emotions.items():
-        _check_classes(path, f"[emotions.{dataset}]", mapping.values(), classes)
-    for dataset, counts in expected.items():
-        _check_classes(path, f"[expected.{dataset}]", counts, classes)
+    used = {f"emotions.{dataset}": list(mapping.values()) for dataset, mapping in emotions.items()}
+    used |= {f"expected.{dataset}": list(counts) for dataset, counts in expected.items()}
+    for table, names in used.items():
+        if strange := [name for name in names if name not in classes]:
+            raise UsageError(f"{path}, [{table}]: {strange[0]!r} is no class; classes are {', '.join(classes)}")
     return Protocol(
         name=str(values.get("name", path.stem)),
         classes=tuple(classes),
@@ -128,12 +114,6 @@ def _table(path: Path, values: Mapping[str, Any], name: str, kind: type) -> dict
     if not isinstance(table, dict) or not all(isinstance(value, kind) for value in table.values()):
         raise UsageError(f"{path}: {name} is {table!r}; expected a table of {kind.__name__} values")
     return table
-
-
-def _check_classes(path: Path, where: str, names: Any, classes: list[str]) -> None:
-    for name in names:
-        if name not in classes:
-            raise UsageError(f"{path}, {where}: {name!r} is no class; classes are {', '.join(classes)}")
 
 
 def _clip_key(path: Path, text: str) -> ClipKey:

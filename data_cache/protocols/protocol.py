@@ -5,7 +5,7 @@ Caches store the raw emotion; a protocol is applied in training, so another prot
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 ClipKey = tuple[str, str, str]
 """(data set, subject, clip): the only safe name of a clip, for clip names and subjects repeat across sets."""
@@ -83,11 +83,6 @@ class Protocol:
             totals.update(part.counts)
         return {name: totals[name] for name in self.classes} if totals else {}
 
-    def only(self, dataset: str) -> "Protocol":
-        """The part of this protocol that concerns one data set."""
-        part = {name: value for name, value in self.composition.items() if name == dataset}
-        return replace(self, composition=part)
-
 
 def part_of(key: ClipKey) -> str:
     """The part of a fixed split that a clip is in: testA for the subject testA-sub0101."""
@@ -133,22 +128,17 @@ def apply_protocol(protocol: Protocol, clips: Sequence[tuple[ClipKey, str]]) -> 
     return Labelling(protocol.classes, labels, dict(left_out))
 
 
-def count_differences(
-    protocol: Protocol, counts: Mapping[str, int], clips: Collection[ClipKey] | None = None
-) -> list[str]:
-    """How `counts` differ from what the protocol's full data sets give; empty when they agree.
+def count_differences(protocol: Protocol, counts: Mapping[str, int], clips: Collection[ClipKey]) -> list[str]:
+    """How the `counts` of `clips` differ from what the full data sets, or parts, among them give; empty: they agree.
 
-    Args:
-        clips: the clips that were counted; with them, only the data sets and parts that are there are compared,
-            and extra clips that some copies have are allowed for.
+    Extra clips that some copies have are allowed for.
     """
-    expected: Mapping[str, int] = protocol.expected
-    if clips is not None:
-        there = {key[0] for key in clips}
-        parts = [part.counts_for(clips) for name, part in protocol.composition.items() if name in there]
-        expected = {name: sum(part[name] for part in parts) for name in expected} if parts else {}
+    there = {key[0] for key in clips}
+    expected: Counter[str] = Counter()
+    for full in (full for name, full in protocol.composition.items() if name in there):
+        expected += full.counts_for(clips)
     return [
-        f"{name}: {counts.get(name, 0)} clips, {protocol.name} has {number}"
-        for name, number in expected.items()
-        if counts.get(name, 0) != number
+        f"{name}: {counts.get(name, 0)} clips, {protocol.name} has {expected[name]}"
+        for name in protocol.classes
+        if expected and counts.get(name, 0) != expected[name]
     ]

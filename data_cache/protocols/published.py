@@ -1,19 +1,13 @@
 """The protocols that papers use, with the class counts of each set as published (docs/explanation/protocols.md)."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
 from data_cache.protocols.protocol import ClipKey, Composition, Protocol
 
-_THREE_CASME2 = {"happiness": "positive", "surprise": "surprise", "disgust": "negative", "repression": "negative"}
-_THREE_SAMM = {
-    "happiness": "positive",
-    "surprise": "surprise",
-    **dict.fromkeys(("anger", "contempt", "disgust", "fear", "sadness"), "negative"),
-}
-_THREE_SMIC = {"negative": "negative", "positive": "positive", "surprise": "surprise"}
 _THREE = ("negative", "positive", "surprise")
+_TO_THREE = {"happiness": "positive", **dict.fromkeys(("anger", "contempt", "disgust", "fear", "sadness"), "negative")}
 _FIVE_CASME2 = ("disgust", "happiness", "others", "repression", "surprise")
-_FIVE_SAMM = ("anger", "contempt", "happiness", "other", "surprise")
 
 
 def _counts(text: str) -> dict[str, int]:
@@ -51,16 +45,6 @@ _MEGC_CASME2_EXCLUDED: Mapping[ClipKey, str] = {
     CASME2_UNLISTED: f"{_NOT_MEGC} (its row is in no official sheet)",
     **dict.fromkeys(CASME2_RELABELLED, f"{_NOT_MEGC} (sadness in the sheet of 2014)"),
 }
-_CASME2_THREE = Composition({"negative": 88, "positive": 32, "surprise": 25}, subjects=24)
-_SAMM_THREE = Composition({"negative": 92, "positive": 26, "surprise": 15}, subjects=28)
-_SMIC_THREE = Composition(OFFICIAL_EMOTIONS["smic"], subjects=16, single_class=("s13",))
-
-_THREE_CASME3 = {
-    "happiness": "positive",
-    "surprise": "surprise",
-    "others": "others",
-    **dict.fromkeys(("anger", "disgust", "fear", "sadness"), "negative"),
-}
 _NOT_IN_687: Mapping[ClipKey, str] = {
     ("casme3", f"spNO.{subject}", clip): "not among the 687 clips of the HTNet list"
     for subject, clips in {
@@ -72,77 +56,73 @@ _NOT_IN_687: Mapping[ClipKey, str] = {
 }
 
 
+def _published(
+    name: str, dataset: str, classes: Iterable[str], full: Composition, mapping: Mapping[str, str] | None = None
+) -> Protocol:
+    """Classes of one data set: an emotion goes where `mapping` says, else into the class of its own name, if any.
+
+    Args:
+        full: the official release; of its counts, only those that do not follow from `OFFICIAL_EMOTIONS`.
+    """
+    official, classes = OFFICIAL_EMOTIONS[dataset], tuple(classes)
+    emotions = {raw: new for raw in official if (new := (mapping or {}).get(raw, raw)) in classes}
+    counts = {new: sum(official[raw] for raw in emotions if emotions[raw] == new) for new in classes}
+    return Protocol(name, classes, {dataset: emotions}, {dataset: replace(full, counts={**counts, **full.counts})})
+
+
 def _casme2_5(name: str, label: str, surprises: int) -> Protocol:
     """Five classes of CASME II, with the `label` that one version of its sheet gives to `CASME2_RELABELLED`."""
-    counts = {each: OFFICIAL_EMOTIONS["casme2"][each] for each in _FIVE_CASME2} | {"surprise": surprises}
     extra = {CASME2_UNLISTED: ("disgust", "no official sheet has its row")}
-    composition = Composition(counts, subjects=26, single_class=("sub10", "sub18", "sub22"), extra=extra)
-    emotions = {"casme2": {each: each for each in _FIVE_CASME2}}
+    full = Composition({"surprise": surprises}, 26, ("sub10", "sub18", "sub22"), extra)
     relabelled = dict.fromkeys(CASME2_RELABELLED, label)
-    return Protocol(name, _FIVE_CASME2, emotions, {"casme2": composition}, relabelled=relabelled)
+    return replace(_published(name, "casme2", _FIVE_CASME2, full), relabelled=relabelled)
 
 
-def _casme3(
-    name: str,
-    classes: tuple[str, ...],
-    mapping: Mapping[str, str],
-    subjects: int,
-    excluded: Mapping[ClipKey, str] | None = None,
-) -> Protocol:
-    """Classes of CAS(ME)³ by `mapping`, or its own seven emotions where that is empty."""
-    official = OFFICIAL_EMOTIONS["casme3"]
-    emotions = {raw: new for raw in official if (new := mapping.get(raw, raw)) in classes}
-    counts = {new: sum(official[raw] for raw in emotions if emotions[raw] == new) for new in classes}
-    if excluded:
-        counts = {"negative": 449, "positive": 54, "surprise": 184}
-    return Protocol(name, classes, {"casme3": emotions}, {"casme3": Composition(counts, subjects)}, excluded or {})
+_MEGC = (
+    _published(
+        "casme2-3",
+        "casme2",
+        _THREE,
+        Composition({"negative": 88}, 24),
+        {"happiness": "positive", "disgust": "negative", "repression": "negative"},
+    ),
+    _published("samm-3", "samm", _THREE, Composition({}, 28), _TO_THREE),
+    _published("smic-3", "smic", _THREE, Composition({}, 16, ("s13",))),
+)
+_SAMM_5 = _published(
+    "samm-5",
+    "samm",
+    ("anger", "contempt", "happiness", "other", "surprise"),
+    Composition({}, 27, ("010", "012", "013", "021", "023", "025", "030", "031", "034")),
+)
+_CASME3_3 = _published("casme3-3", "casme3", _THREE, Composition({}, 88), _TO_THREE)
+_CASME3_687 = Composition({"negative": 449, "positive": 54, "surprise": 184})
 
-
-def _as_labelled(name: str, dataset: str, counts: Mapping[str, int], subjects: int) -> Protocol:
-    """The classes of `counts` as the sheet calls them."""
-    composition = {dataset: Composition(counts, subjects)}
-    return Protocol(name, tuple(counts), {dataset: {raw: raw for raw in counts}}, composition)
-
-
+# The first one of a data set, or of several together, is the usual one.
 PROTOCOLS = {
     protocol.name: protocol
     for protocol in (
         _casme2_5("casme2-5", "sadness", 25),
         _casme2_5("casme2-5-2019", "surprise", 28),
-        Protocol("casme2-3", _THREE, {"casme2": _THREE_CASME2}, {"casme2": _CASME2_THREE}, _MEGC_CASME2_EXCLUDED),
-        Protocol(
-            "samm-5",
-            _FIVE_SAMM,
-            {"samm": {name: name for name in _FIVE_SAMM} | {"others": "other"}},
-            {
-                "samm": Composition(
-                    {name: OFFICIAL_EMOTIONS["samm"][name] for name in _FIVE_SAMM},
-                    subjects=27,
-                    single_class=("010", "012", "013", "021", "023", "025", "030", "031", "034"),
-                )
-            },
-        ),
-        Protocol("samm-3", _THREE, {"samm": _THREE_SAMM}, {"samm": _SAMM_THREE}),
-        Protocol("smic-3", _THREE, {"smic": _THREE_SMIC}, {"smic": _SMIC_THREE}),
+        replace(_MEGC[0], excluded=_MEGC_CASME2_EXCLUDED),
+        replace(_SAMM_5, emotions={"samm": {**_SAMM_5.emotions["samm"], "others": "other"}}),
+        *_MEGC[1:],
         Protocol(
             "megc2019",
             _THREE,
-            {"casme2": _THREE_CASME2, "samm": _THREE_SAMM, "smic": _THREE_SMIC},
-            {"casme2": _CASME2_THREE, "samm": _SAMM_THREE, "smic": _SMIC_THREE},
+            {dataset: emotions for each in _MEGC for dataset, emotions in each.emotions.items()},
+            {dataset: full for each in _MEGC for dataset, full in each.composition.items()},
             _MEGC_CASME2_EXCLUDED,
         ),
-        _casme3("casme3-7", tuple(OFFICIAL_EMOTIONS["casme3"]), {}, 94),
-        _casme3("casme3-4", ("negative", "others", "positive", "surprise"), _THREE_CASME3, 94),
-        _casme3("casme3-3", _THREE, _THREE_CASME3, 88),
-        _casme3("casme3-3-687", _THREE, _THREE_CASME3, 0, _NOT_IN_687),
-        _as_labelled("casme3-c-4", "casme3-c", OFFICIAL_EMOTIONS["casme3-c"], 30),
-        _as_labelled("casme-sq-4", "casme-sq", OFFICIAL_EMOTIONS["casme-sq"], 14),
-        _as_labelled("casme-sq-3", "casme-sq", {name: OFFICIAL_EMOTIONS["casme-sq"][name] for name in _THREE}, 0),
-        Protocol(
-            "dfme",
-            tuple(OFFICIAL_EMOTIONS["dfme"]),
-            {"dfme": {name: name for name in OFFICIAL_EMOTIONS["dfme"]}},
-            {"dfme": Composition(OFFICIAL_EMOTIONS["dfme"], subjects=259, parts=_DFME_PARTS)},
+        _published("casme3-7", "casme3", OFFICIAL_EMOTIONS["casme3"], Composition({}, 94)),
+        _published("casme3-4", "casme3", sorted([*_THREE, "others"]), Composition({}, 94), _TO_THREE),
+        _CASME3_3,
+        replace(_CASME3_3, name="casme3-3-687", composition={"casme3": _CASME3_687}, excluded=_NOT_IN_687),
+        _published("casme3-c-4", "casme3-c", OFFICIAL_EMOTIONS["casme3-c"], Composition({}, 30)),
+        _published("casme-sq-4", "casme-sq", OFFICIAL_EMOTIONS["casme-sq"], Composition({}, 14)),
+        _published("casme-sq-3", "casme-sq", _THREE, Composition({})),
+        replace(
+            _published("dfme", "dfme", OFFICIAL_EMOTIONS["dfme"], Composition({}, 259, parts=_DFME_PARTS)),
             split=tuple(_DFME_PARTS),
         ),
         Protocol("demo-5", _FIVE_CASME2, {"demo": {name: name for name in _FIVE_CASME2}}),

@@ -6,7 +6,7 @@ refused before anything is read, and sizes are compared with the file before mem
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields
 from math import prod
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from h5py import h5a, h5d, h5l, h5o, h5s, h5z
 
 from data_cache.digest import canonical_json
-from data_cache.errors import InvalidFile, MptError, UsageError, installation
+from data_cache.errors import InvalidFile, MptError, UsageError, require_version
 from data_cache.names import name_problem, text_problem
 from data_cache.schema import ATTRIBUTES, FIELDS, FORMAT, FORMAT_VERSION, HASHED, CacheAttributes, Field, fields_of
 
@@ -136,12 +136,7 @@ def _why_unreadable(path: Path, message: str) -> str:
 def _check_is_cache(file: h5py.File, path: Path) -> None:
     if read_attribute(file, "format") != FORMAT:
         raise InvalidFile(f"{path} is an HDF5 file but no MPT cache (its attribute 'format' is not {FORMAT!r})")
-    version = str(read_attribute(file, "format_version"))
-    if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
-        raise InvalidFile(
-            f"{path} has cache format {version[:20]}; this software reads {FORMAT_VERSION.partition('.')[0]}.x: "
-            f"update the software (git pull, then {installation()})"
-        )
+    require_version(path, "cache", read_attribute(file, "format_version"), FORMAT_VERSION)
     complete = read_attribute(file, "complete")
     if not (isinstance(complete, bool | np.bool_) and complete):
         raise InvalidFile(f"{path} is not a finished cache; run the mpt-preprocess command again to resume it")
@@ -156,7 +151,8 @@ def _read_attributes(file: h5py.File, path: Path) -> CacheAttributes:
     for name in ("frames", "size"):
         if type(recipe.get(name)) is not int or recipe[name] < 1:
             raise ValueError(f"its recipe has {name} {recipe.get(name)!r}, expected a whole number of 1 or more")
-    _must_be_plain(name_problem("its attribute dataset", texts["dataset"], _MOST_NAME_BYTES))
+    if problem := name_problem("its attribute dataset", texts["dataset"], _MOST_NAME_BYTES):
+        raise ValueError(problem)
     provenance = _json_object("provenance", texts["provenance"])
     for name, kind in _PROVENANCE.items():
         if not isinstance(provenance.get(name, kind()), kind):
@@ -220,15 +216,14 @@ def _open_field(file: h5py.File, field: Field) -> h5d.DatasetID:
 
 def _check_sizes(fields: Mapping[Field, h5d.DatasetID], attributes: CacheAttributes, file_size: int) -> None:
     """Compare shapes with the schema, and what they claim with what the file can hold."""
-    lengths = {field.path: dataset.shape[0] if dataset.shape else 0 for field, dataset in fields.items()}
-    clips = lengths[FIELDS[0].path]
-    if len(set(lengths.values())) != 1 or clips < 1:
-        raise ValueError(f"it holds no clip, or its fields differ in length: {lengths}")
-    clip_bytes = sum(prod(field.clip_shape(attributes.frames, attributes.size)) for field in fields if field.is_image)
+    clips = (fields[FIELDS[0]].shape or (0,))[0]
+    if clips < 1:
+        raise ValueError("it holds no clip")
+    clip_bytes = sum(prod(attributes.clip_shape(field)) for field in fields if field.is_image)
     if clip_bytes > _MOST_CLIP_BYTES:
         raise ValueError(f"a clip of it would take {clip_bytes} bytes, allowed are {_MOST_CLIP_BYTES}")
     for field, dataset in fields.items():
-        expected = (clips, *field.clip_shape(attributes.frames, attributes.size))
+        expected = (clips, *attributes.clip_shape(field))
         if dataset.shape != expected:
             raise ValueError(f"/{field.path} has shape {dataset.shape}, expected {expected}")
         stored, claimed = dataset.get_create_plist(), prod(expected) * field.dtype.itemsize
@@ -257,21 +252,17 @@ def _read_table(fields: Mapping[Field, h5d.DatasetID]) -> ClipTable:
             columns[field.name] = [value.decode() for value in values] if field.is_text else values
         except (OSError, ValueError) as error:
             raise ValueError(f"/{field.path} is corrupt ({error})") from error
-    for name in ("subject", "clip"):
-        for value in set(columns[name]):
-            _must_be_plain(name_problem(f"a {name}", value, _MOST_NAME_BYTES))
-    for value in set(columns["emotion"]):
-        _must_be_plain(text_problem("an emotion", value))
-    for name in HASHED:
-        for value in set(columns.get(name, ())):
-            if not re.fullmatch("[0-9a-f]{64}", value):
-                raise ValueError(f"/clips/{name} holds {value!r}, which is no SHA-256")
-    for name in ("fps", "clipped_fraction"):
-        if not np.isfinite(columns[name]).all():
-            raise ValueError(f"/clips/{name} holds a number that is not finite")
+    if problem := next(filter(None, _problems(columns)), None):
+        raise ValueError(problem)
     return ClipTable(**columns)
 
 
-def _must_be_plain(problem: str | None) -> None:
-    if problem:
-        raise ValueError(problem)
+def _problems(columns: Mapping[str, Any]) -> Iterator[str | None]:
+    """What is wrong with the values of `/clips`; None for each that is as it should be."""
+    for name in ("subject", "clip"):
+        yield from (name_problem(f"a {name}", value, _MOST_NAME_BYTES) for value in set(columns[name]))
+    yield from (text_problem("an emotion", value) for value in set(columns["emotion"]))
+    for value in {value for name in HASHED for value in columns.get(name, ())}:
+        yield None if re.fullmatch("[0-9a-f]{64}", value) else f"a hash of a clip is {value!r}, which is no SHA-256"
+    for name in ("fps", "clipped_fraction"):
+        yield None if np.isfinite(columns[name]).all() else f"/clips/{name} holds a number that is not finite"

@@ -8,14 +8,11 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5d, h5s
 
 from data_cache.digest import digest, digest_arrays
 from data_cache.errors import InvalidFile, StaleFile
 from data_cache.read.open import open_cache, open_hdf5
 from data_cache.schema import HASHED, Field, fields_of
-
-_PER_PROCESS = ("_file", "_datasets")
 
 
 class CacheReader:
@@ -34,18 +31,14 @@ class CacheReader:
         self.path = Path(path)
         file, self.attributes, self.clips = open_cache(self.path)
         self._identity = _identity(self.path)
+        self._file: h5py.File | None = None
         self._hold(file)
 
     def __len__(self) -> int:
         return len(self.clips)
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = {name: value for name, value in self.__dict__.items() if name not in _PER_PROCESS}
-        return {**kept, "path": self.path.absolute()}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state)
-        self._file: h5py.File | None = None
+        return {**self.__dict__, "path": self.path.absolute(), "_file": None, "_datasets": {}}
 
     def __enter__(self) -> "CacheReader":
         return self
@@ -56,12 +49,12 @@ class CacheReader:
     @property
     def frames(self) -> int:
         """T, the number of motion frames per clip."""
-        return self.attributes.frames
+        return self.attributes.stored_recipe.frames
 
     @property
     def size(self) -> int:
         """S, the side of every image in pixels."""
-        return self.attributes.size
+        return self.attributes.stored_recipe.size
 
     @property
     def file(self) -> h5py.File:
@@ -155,9 +148,9 @@ class CacheReader:
 
     @cached_property
     def _shapes(self) -> dict[str, tuple[int, ...]]:
-        return {field.name: field.clip_shape(self.frames, self.size) for field in self.fields if field.is_image}
+        return {field.name: self.attributes.clip_shape(field) for field in self.fields if field.is_image}
 
-    def _open(self) -> dict[str, h5d.DatasetID]:
+    def _open(self) -> dict[str, h5py.Dataset]:
         """The image fields of the file, opened in this process."""
         if self._file is None or self._process != os.getpid():
             self.require_unchanged()
@@ -166,19 +159,14 @@ class CacheReader:
 
     def _hold(self, file: h5py.File) -> None:
         self._file, self._process = file, os.getpid()
-        self._datasets: dict[str, h5d.DatasetID] = {
-            field.name: h5d.open(file.id, field.path.encode()) for field in self.fields if field.is_image
-        }
+        self._datasets: dict[str, h5py.Dataset] = {name: file[f"/{name}"] for name in self._shapes}
 
     def _read_row(self, field: str, index: int, out: np.ndarray) -> None:
         if not 0 <= index < len(self):
             raise IndexError(f"clip {index} of {self.path}, which holds clips 0..{len(self) - 1}")
         dataset = self._open()[field]
-        row = (1, *self._shapes[field])
-        place = dataset.get_space()
-        place.select_hyperslab((index,) + (0,) * (len(row) - 1), row)
         try:
-            dataset.read(h5s.create_simple(row), place, out)
+            dataset.read_direct(out, np.s_[index])
         except (OSError, RuntimeError) as error:
             raise self._corrupt(index, f"{field}: {' '.join(str(error).split())}") from error
 

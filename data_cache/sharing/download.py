@@ -108,11 +108,10 @@ def _download(remote: Remote, state: dict[str, Any], target: Path) -> None:
             pause = _PAUSES[max(failed - 1, 0)]
             log.info(f"{error}. The rest is asked for in {pause:g} s")
             time.sleep(pause)
-        except InvalidFile:
+        except (InvalidFile, OSError) as error:
             part.unlink(missing_ok=True)
-            raise
-        except OSError as error:
-            part.unlink(missing_ok=True)
+            if isinstance(error, InvalidFile):
+                raise
             raise NoSpace(f"disk full while copying {remote.shown}; free some space and try again") from error
     sidecar_path(target).unlink(missing_ok=True)  # it speaks of the file that is replaced now
     part.replace(target)

@@ -1,18 +1,21 @@
-"""The fingerprint of a cache: keys, labels, hashes and recipe without images, so that another lab can check its build.
+"""Verify a cache: the file itself, the checksum file beside it, and the fingerprint of another lab's build.
 
-A lab that has signed the same licence rebuilds the cache from its own copy of the data set; the
-fingerprint tells whether every pixel came out the same, and if not, why not.
+A fingerprint holds keys, labels, hashes and recipe without images. A lab that has signed the same licence rebuilds the
+cache from its own copy of the data set; the fingerprint tells whether every pixel came out the same, and if not, why.
 """
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from data_cache.console.commandline import progress
 from data_cache.digest import changes
-from data_cache.errors import InvalidFile, UsageError, installation
+from data_cache.errors import InvalidFile, UsageError, require_version
+from data_cache.files.checksum import file_sha256, read_sidecar
 from data_cache.read.reader import CacheReader
-from data_cache.read.validate import Problem
+from data_cache.read.validate import Problem, errors_in, validate
 from data_cache.schema import HASHED
 
 FORMAT = "mpt-fingerprint"
@@ -59,17 +62,11 @@ def read_fingerprint(path: Path) -> dict[str, Any]:
         raise InvalidFile(f"{path} is no JSON file ({error}); copy the fingerprint again") from error
     if not isinstance(values, dict) or values.get("format") not in _FORMATS:
         raise InvalidFile(f"{path} is no fingerprint of 'mpt-cache export'")
-    version = str(values.get("format_version"))
-    if version.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
-        raise InvalidFile(
-            f"{path} has fingerprint format {version[:20]}; this software reads {FORMAT_VERSION}: update the software "
-            f"(git pull, then {installation()})"
-        )
+    require_version(path, "fingerprint", values.get("format_version"), FORMAT_VERSION)
     kinds = {"dataset": str, "recipe": dict, "provenance": dict, "clips": list}
     names = {"subject", "clip", "sha256", *_ANNOTATION}
     if not all(isinstance(values.get(name), kind) for name, kind in kinds.items()) or not all(
-        isinstance(clip, dict) and names <= set(clip) and isinstance(clip["subject"], str) and type(clip["clip"]) is str
-        for clip in values["clips"]
+        isinstance(clip, dict) and names <= set(clip) for clip in values["clips"]
     ):
         raise InvalidFile(f"{path} is incomplete; copy the fingerprint again")
     return values
@@ -81,10 +78,10 @@ def compare(reader: CacheReader, fingerprint: dict[str, Any]) -> Iterator[Proble
     if ours_is != theirs_is:
         yield Problem("error", "dataset", f"is {ours_is}, the fingerprint has {theirs_is}")
         return
-    ours = {(clip["subject"], clip["clip"]): clip for clip in make_fingerprint(reader)["clips"]}
-    theirs = {(clip["subject"], clip["clip"]): clip for clip in fingerprint["clips"]}
-    for subject, name in sorted({*ours, *theirs}):
-        key, mine, other = f"{subject}/{name}", ours.get((subject, name)), theirs.get((subject, name))
+    sides = (make_fingerprint(reader), fingerprint)
+    ours, theirs = ({f"{clip['subject']}/{clip['clip']}": clip for clip in side["clips"]} for side in sides)
+    for key in sorted({*ours, *theirs}):
+        mine, other = ours.get(key), theirs.get(key)
         if mine is None or other is None:
             yield Problem("error", key, "is in the cache only" if mine else "is in the fingerprint only")
             continue
@@ -103,3 +100,69 @@ def version_differences(reader: CacheReader, fingerprint: dict[str, Any]) -> lis
     sides = (fingerprint["provenance"].get("versions"), reader.attributes.provenance.get("versions"))
     theirs, ours = (versions if isinstance(versions, dict) else {} for versions in sides)
     return changes(theirs, ours)
+
+
+@dataclass
+class Verdict:
+    """What was found.
+
+    Attributes:
+        problems: what is wrong with the cache, or differs from the fingerprint.
+        notes: what may explain a difference.
+        stale: whether the fingerprint is of another recipe; pixels are then not compared, for all would differ.
+    """
+
+    clips: int = 0
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    stale: bool = False
+
+
+def verify(path: Path, *, quick: bool = False, against: Path | None = None) -> Verdict:
+    """Check a cache, with a progress bar, its file against the checksum file, and a valid one against a fingerprint.
+
+    With `quick`, whatever reads the pixels is left out.
+
+    Raises:
+        UsageError: there is no file at `path` or no fingerprint, or it may not be read.
+        InvalidFile: the fingerprint is none.
+    """
+    verdict = Verdict()
+    try:
+        reader = CacheReader(path)
+    except InvalidFile as error:
+        verdict.problems.append(Problem("error", str(path), str(error)))
+        return verdict
+    with reader:
+        verdict.clips = len(reader)
+        if quick:
+            verdict.problems += validate(reader, pixels=False)
+        else:
+            with progress("checking", len(reader), "clips") as advance:
+                verdict.problems += validate(reader, on_clip=lambda key: advance(1, ""))
+            verdict.problems += _checksum_problems(path)
+        if against is not None and not errors_in(verdict.problems):
+            _compare(reader, against, verdict)
+    return verdict
+
+
+def _compare(reader: CacheReader, path: Path, verdict: Verdict) -> None:
+    fingerprint = read_fingerprint(path)
+    if changed := changes(fingerprint["recipe"], reader.attributes.recipe):
+        verdict.stale = True
+        verdict.problems.append(Problem("error", "recipe", f"differs: {'; '.join(changed)}"))
+        return
+    differences = list(compare(reader, fingerprint))
+    versions = version_differences(reader, fingerprint) if differences else []
+    verdict.problems += differences
+    verdict.notes += [f"made with other versions: {', '.join(versions)}"] if versions else []
+
+
+def _checksum_problems(path: Path) -> list[Problem]:
+    try:
+        expected = read_sidecar(path)
+    except InvalidFile as error:
+        return [Problem("warning", str(path), str(error))]
+    if expected is None or file_sha256(path) == expected:
+        return []
+    return [Problem("error", str(path), "does not match its checksum file; copy both again")]

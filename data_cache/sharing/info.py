@@ -1,16 +1,25 @@
-"""What is in a cache, for people and for programs."""
+"""What is in a cache, shown to people and programs: facts, a table, and a contact sheet."""
 
+import difflib
+import fnmatch
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from data_cache.errors import UsageError
+from data_cache.files.atomic import replacing
 from data_cache.files.checksum import read_sidecar
 from data_cache.files.space import readable
 from data_cache.filters import recipe_notes
-from data_cache.names import visible
+from data_cache.names import figure_fonts, visible
 from data_cache.read.open import read_attribute
 from data_cache.read.reader import CacheReader
 
 _SHORT = 16  # hex digits of a digest that people compare
+_INCHES = 1.15  # side of one picture on the sheet
 
 
 def describe(reader: CacheReader) -> dict[str, Any]:
@@ -22,22 +31,17 @@ def describe(reader: CacheReader) -> dict[str, Any]:
         "path": str(path),
         "bytes": path.stat().st_size,
         "format_version": str(read_attribute(reader.file, "format_version")),
-        "dataset": attributes.dataset,
+        **vars(attributes),
         "clips": len(reader),
         "subjects": len(set(clips.subject)),
         "emotions": dict(Counter(clips.emotion).most_common()),
-        "frames": attributes.frames,
-        "size": attributes.size,
+        "frames": reader.frames,
+        "size": reader.size,
         "onset_frames": reader.has_onset_frames,
         "clipped_fraction": clipped,
         "quality": recipe_notes(attributes.recipe, lengths, clipped),
-        "recipe": attributes.recipe,
-        "recipe_digest": attributes.recipe_digest,
-        "source_digest": attributes.source_digest,
         "content_digest": reader.content_digest,
         "file_sha256": read_sidecar(path),
-        "provenance": attributes.provenance,
-        "licence_notice": attributes.licence_notice,
     }
 
 
@@ -74,3 +78,55 @@ def print_description(described: dict[str, Any]) -> None:
     console = Console(highlight=False, markup=False)
     console.print(visible(described["path"]), style="bold")
     console.print(table)
+
+
+def choose_clips(keys: Sequence[str], patterns: Sequence[str], most: int) -> list[int]:
+    """Rows of the clips to show, at most so many, of those with these keys.
+
+    Args:
+        patterns: keys such as sub01/EP02_01f, or with wildcards, sub01/*; without any, clips spread
+            evenly over the cache.
+
+    Raises:
+        UsageError: a pattern fits no clip.
+    """
+    if not patterns:
+        return sorted({int(row) for row in np.linspace(0, len(keys) - 1, min(most, len(keys)))})
+    rows: dict[int, None] = {}
+    for pattern in patterns:
+        fitting = [row for row, key in enumerate(keys) if key == pattern or fnmatch.fnmatchcase(key, pattern)]
+        if not fitting:
+            near = difflib.get_close_matches(pattern, keys, 3) or list(keys[:3])
+            raise UsageError(f"no clip is called {pattern!r}; there are {', '.join(near)}, …")
+        rows |= dict.fromkeys(fitting)
+    return list(rows)[:most]
+
+
+@figure_fonts()
+def contact_sheet(reader: CacheReader, rows: Sequence[int], frames: int, output: Path) -> None:
+    """Write a PNG with one line per clip: its onset frame, where there is one, its dynamic image, and motion frames.
+
+    Raises:
+        UsageError: `output` is no PNG file name.
+    """
+    from matplotlib.figure import Figure
+
+    if output.suffix.lower() != ".png":
+        raise UsageError(f"{output} does not end in .png; a contact sheet is a PNG file")
+    chosen = sorted({int(t) for t in np.linspace(0, reader.frames - 1, min(frames, reader.frames))})
+    titles = [*["onset frame"] * reader.has_onset_frames, "dynamic image", *(f"frame {t + 1}" for t in chosen)]
+    columns = len(titles)
+    figure = Figure(figsize=(1.8 + columns * _INCHES, 0.5 + len(rows) * _INCHES), layout="constrained", dpi=150)
+    grid = figure.subplots(len(rows), columns, squeeze=False)
+    for line, row in enumerate(rows):
+        face = reader.onset_frame(row)
+        pictures = [*([] if face is None else [face]), reader.dynamic_image(row), *reader.motion(row)[chosen]]
+        for axes, picture in zip(grid[line], pictures, strict=True):
+            axes.imshow(picture)
+            axes.set(xticks=[], yticks=[], frame_on=False)
+        label = f"{reader.clips.key(row)}\n{reader.clips.emotion[row] or '(no label)'}"
+        grid[line, 0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=7)
+    for axes, title in zip(grid[0], titles, strict=True):
+        axes.set_title(title, fontsize=7)
+    with replacing(output, durable=False) as temporary:
+        figure.savefig(temporary, format="png")

@@ -59,11 +59,10 @@ class Sink(io.FileIO):
 
 
 @contextmanager
-def new_hdf5(path: Path, *, durable: bool = True) -> Iterator[tuple[h5py.File, Sink, Path]]:
+def new_hdf5(path: Path, *, durable: bool = True) -> Iterator[tuple[h5py.File, Sink]]:
     """Yield a new HDF5 file; it takes the place of `path` when the block succeeds, as `replacing` does it.
 
-    The second value tells of failures as they happen, so that a long block can stop early; the third
-    is where the file lies for now.
+    The sink tells where it lies for now, and of failures as they happen, so that a long block can stop early.
 
     Raises:
         NoSpace: the disk is full; nothing is left behind.
@@ -71,7 +70,7 @@ def new_hdf5(path: Path, *, durable: bool = True) -> Iterator[tuple[h5py.File, S
     """
     with replacing(path, durable=durable) as temporary, Sink(temporary, "x+") as sink:
         with h5py.File(sink, "w", libver=LIBVER) as file:
-            yield file, sink, temporary
+            yield file, sink
         sink.check()
         if durable:
             os.fsync(sink.fileno())
@@ -84,7 +83,7 @@ def create_fields(
     file.create_group("clips")
     created = {}
     for field in fields:
-        shape = (clips, *field.clip_shape(attributes.frames, attributes.size))
+        shape = (clips, *attributes.clip_shape(field))
         properties = h5p.create(h5p.DATASET_CREATE)
         properties.set_chunk((1, *shape[1:]) if field.is_image else (min(clips, _TABLE_CHUNK),))
         properties.set_fill_time(h5d.FILL_TIME_NEVER)
@@ -113,15 +112,10 @@ def write_column(dataset: h5d.DatasetID, field: Field, values: Iterable[Any]) ->
 
 def write_clip(dataset: h5d.DatasetID, row: int, pixels: np.ndarray, *, checksum: bool) -> None:
     """Put the pixels of one clip into an image field; `checksum` as in `create_fields`."""
-    start = (row,) + (0,) * pixels.ndim
-    pixels = np.ascontiguousarray(pixels)
-    if not checksum:  # HDF5 2.0 loses the only chunk of a data set without filters when it exceeds the chunk cache
-        dataset.write_direct_chunk(start, pixels)
-        return
-    shape = (1, *pixels.shape)
-    place = dataset.get_space()
-    place.select_hyperslab(start, shape)
-    dataset.write(h5s.create_simple(shape), place, pixels)
+    if checksum:
+        h5py.Dataset(dataset)[row] = pixels
+    else:  # HDF5 2.0 loses the only chunk of a data set without filters when it exceeds the chunk cache
+        dataset.write_direct_chunk((row,) + (0,) * pixels.ndim, np.ascontiguousarray(pixels))
 
 
 def write_attributes(file: h5py.File, attributes: CacheAttributes) -> None:

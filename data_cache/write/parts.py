@@ -4,7 +4,6 @@ A run that is resumed and the workers of a cluster share it. A shard is named by
 option or file never meets an old shard.
 """
 
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +12,7 @@ from data_cache.digest import digest
 from data_cache.errors import ClipsFailed, InvalidFile, UsageError, grouped
 from data_cache.files.atomic import is_plain, remove_leftovers
 from data_cache.files.checksum import file_sha256, sidecar_path, write_sidecar
-from data_cache.files.lock import lock_path
+from data_cache.files.lock import lock_path, writer_lock
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import errors_in, require_valid, validate
 from data_cache.write.shards import merge
@@ -27,7 +26,7 @@ def parts_folder(cache: Path) -> Path:
 def require_own_parts(cache: Path) -> None:
     """Refuse, with a `UsageError`, a link or a file that somebody planted where the folder of shards should be."""
     folder = parts_folder(cache)
-    if os.path.lexists(folder) and (folder.is_symlink() or not folder.is_dir()):
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
         raise UsageError(f"{folder} is a link or a file, expected a folder of ours; delete it")
 
 
@@ -57,15 +56,9 @@ def merge_parts(
     allow_missing: bool = False,
     on_clip: Callable[[str], None] = lambda key: None,
 ) -> int:
-    """Make the cache of its shards, and remove them; the number of clips in it.
+    """Make the cache of its shards, by clip key, and remove them; the number of clips in it.
 
-    The caller holds the cache's `writer_lock`.
-
-    Args:
-        shards: clip key → shard, for every clip that there is.
-        failures: clip key → why the clip could not be used; some have no shard.
-        source_digest: identity of all sources together.
-        provenance: for the attribute of that name; what is left out is added.
+    The caller holds the cache's `writer_lock`. Of the clips that cannot be used, `failures`, some have no shard.
 
     Raises:
         ClipsFailed: there are failures and `allow_missing` is off, or they are all there is; shards are kept.
@@ -75,25 +68,22 @@ def merge_parts(
     wanted = [shard for key, shard in shards.items() if key not in failures]
     if failures and not (allow_missing and wanted):
         raise ClipsFailed(failure_report(failures, len({*shards, *failures})))
-    said = {"omitted": dict(sorted(failures.items())), **provenance}
-    merge(wanted, cache, source_digest=source_digest, provenance=said, on_clip=on_clip)
+    merge(wanted, cache, source_digest=source_digest, provenance=provenance, on_clip=on_clip)
     shutil.rmtree(parts_folder(cache), ignore_errors=True)
     return len(wanted)
 
 
 def finish(cache: Path) -> None:
-    """Do what a killed process left undone after its cache had appeared; the caller holds the cache's `writer_lock`."""
-    require_own_parts(cache)
-    remove_leftovers(cache)
-    shutil.rmtree(parts_folder(cache), ignore_errors=True)
-    if not sidecar_path(cache).exists():
-        require_valid(cache)
-        write_sidecar(cache, file_sha256(cache))
-
-
-def is_unfinished(cache: Path) -> bool:
-    """Whether `finish` has something to do."""
-    return parts_folder(cache).exists() or lock_path(cache).exists() or not sidecar_path(cache).exists()
+    """Do what a killed process left undone, if anything, after its cache had appeared."""
+    if sidecar_path(cache).exists() and not parts_folder(cache).exists() and not lock_path(cache).exists():
+        return
+    with writer_lock(cache):
+        require_own_parts(cache)
+        remove_leftovers(cache)
+        shutil.rmtree(parts_folder(cache), ignore_errors=True)
+        if not sidecar_path(cache).exists():
+            require_valid(cache)
+            write_sidecar(cache, file_sha256(cache))
 
 
 def failure_report(failures: Mapping[str, str], clips: int, written: Sequence[Path] = ()) -> str:

@@ -5,7 +5,6 @@ merging shards and merging whole caches is the same function.
 """
 
 import logging
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,14 +35,14 @@ def write_shard(path: Path, record: ClipRecord, attributes: CacheAttributes) -> 
         ValueError: a text is too long for its field, or an array has the wrong shape.
         NoSpace: the disk is full; nothing is left behind.
     """
-    with new_hdf5(path, durable=False) as (file, _, _):
+    with new_hdf5(path, durable=False) as (file, _):
         fields = fields_of(onset_frames=record.onset_frame is not None)
         for field, dataset in create_fields(file, fields, 1, attributes, checksums=False).items():
             value = getattr(record, field.name)
             if not field.is_image:
                 write_column(dataset, field, [value])
                 continue
-            if value.shape != field.clip_shape(attributes.frames, attributes.size):
+            if value.shape != attributes.clip_shape(field):
                 raise ValueError(f"{record.key}: {field.name} has shape {value.shape}, the recipe says otherwise")
             write_clip(dataset, 0, value, checksum=False)
         write_attributes(file, attributes)
@@ -54,7 +53,7 @@ def merge(
     output: Path,
     *,
     source_digest: str | None = None,
-    provenance: dict[str, object] | None = None,
+    provenance: Mapping[str, object] | None = None,
     on_clip: Callable[[str], None] = lambda key: None,
 ) -> None:
     """Merge finished caches of one data set and recipe into `output`, clips in natural order.
@@ -85,14 +84,14 @@ def merge(
         ((reader, index) for reader in readers for index in range(len(reader))),
         key=lambda row: natural_key(row[0].clips.key(row[1])),
     )
-    source, made = source_digest or _joint_source(readers), provenance or _joint_provenance(readers)
+    source, made = source_digest or _joint_source(readers), dict(provenance or _joint_provenance(readers))
     attributes = replace(readers[0].attributes, source_digest=source, provenance=made)
     fields = fields_of(onset_frames=not (lacking := [each.path for each in readers if not each.has_onset_frames]))
     if 0 < len(lacking) < len(readers):
         log.warning(f"{output} gets no onset frames, because {lacking[0]} (format 1.0) has none; all else is as ever")
     remove_leftovers(output)
     # An exception at any moment would get lost in HDF5's calls of the sink; between two clips it is safe.
-    with stop_request() as stop, new_hdf5(output) as (file, sink, temporary):
+    with stop_request() as stop, new_hdf5(output) as (file, sink):
         datasets = create_fields(file, fields, len(rows), attributes, checksums=True)
         images = {field.name: dataset for field, dataset in datasets.items() if field.is_image}
         for field, dataset in datasets.items():
@@ -112,8 +111,7 @@ def merge(
         write_attributes(file, attributes)
         file.close()
         sink.check()
-        os.fsync(sink.fileno())
-        with CacheReader(temporary) as written:
+        with CacheReader(temporary := Path(sink.name)) as written:
             if len(written) != len(rows) or written.attributes != attributes:
                 raise InvalidFile(f"{temporary} does not read back as it was written; is the disk failing?")
         checksum = file_sha256(temporary)

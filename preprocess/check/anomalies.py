@@ -7,15 +7,9 @@ from dataclasses import asdict, dataclass
 
 from data_cache.errors import ClipsFailed
 from data_cache.filters import recipe_notes
-from data_cache.protocols import (
-    OFFICIAL_EMOTIONS,
-    Composition,
-    Labelling,
-    apply_protocol,
-    choose_protocol,
-    count_differences,
-    part_of,
-)
+from data_cache.protocols.choose import choose_protocol
+from data_cache.protocols.protocol import Composition, Labelling, apply_protocol, count_differences, part_of
+from data_cache.protocols.published import OFFICIAL_EMOTIONS
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Anomaly, Discovery
 from preprocess.datasets.corrections import KNOWN_ANOMALIES
@@ -86,7 +80,6 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
         UsageError: no such protocol, or it says nothing about this data set.
     """
     protocol = choose_protocol(protocol_name, [found.dataset], [clip.emotion for clip in found.clips])
-    protocol = protocol.only(found.dataset)
     clips = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in found.clips]
     labelling = apply_protocol(protocol, clips)
     lost = [((found.dataset, *key.partition("/")[::2]), emotion) for key, emotion in found.lost.items()]

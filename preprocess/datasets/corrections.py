@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from data_cache.protocols import ClipKey
+from data_cache.protocols.protocol import ClipKey
 from preprocess.datasets.base import Annotation
 from preprocess.datasets.folders import missing_between
 

@@ -26,7 +26,6 @@ from data_cache.write.parts import (
     failure_report,
     finish,
     is_complete,
-    is_unfinished,
     merge_parts,
     parts_folder,
     require_own_parts,
@@ -108,9 +107,7 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
     for path, state in states.items():
         if state == UP_TO_DATE:
             log.info(f"{path} is {state}")
-            if is_unfinished(path):
-                with writer_lock(path):
-                    finish(path)
+            finish(path)
         elif state != ABSENT and not options.force:
             raise StaleFile(f"{path} is stale: {state}. Add --force to make it anew, or -o for another file")
     if not job.recipes:

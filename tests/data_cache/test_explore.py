@@ -42,16 +42,17 @@ def test_the_original_comes_back(kind: str, order: int, alpha: float, n: int, fp
     except NotInvertibleError as error:
         assert order > 1 or kind == "filtfilt", error
         return
+    largest = np.abs(inverse.matrix).sum(1).max() / 2  # grey levels, by rounding to 8 bits
     rng = np.random.default_rng(n)
     clip = rng.uniform(60, 195, (1, 8, 8, 3)) + rng.normal(0, 40 / (1 + alpha), (16, 8, 8, 3))
     magnified_clip = magnified(clip, temporal_plan(n, fps, recipe), recipe)
     unclipped = ((magnified_clip > -0.5) & (magnified_clip < 255.5) & (clip >= 0) & (clip <= 255)).all(0)
     error = (original(quantise(magnified_clip.astype(np.float32))[0], inverse) - clip)[:, unclipped]
     if error.size:
-        assert np.abs(error).max() <= inverse.largest_error + 0.02
+        assert np.abs(error).max() <= largest + 0.02
         assert error.std(1).max() <= min(1.25 * inverse.typical_error + 0.02, 1.1)
     if kind == "causal" and order == 1 and alpha >= 20 and n >= 16 and fs == "true":
-        assert inverse.largest_error <= 1.01
+        assert largest <= 1.01
 
 
 @pytest.mark.parametrize(

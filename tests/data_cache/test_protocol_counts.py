@@ -6,15 +6,9 @@ import pytest
 from full_sets import full_table
 
 from data_cache.errors import UsageError
-from data_cache.protocols import (
-    OFFICIAL_EMOTIONS,
-    PROTOCOLS,
-    ClipKey,
-    apply_protocol,
-    choose_protocol,
-    count_differences,
-    part_of,
-)
+from data_cache.protocols.choose import choose_protocol
+from data_cache.protocols.protocol import ClipKey, apply_protocol, count_differences, part_of
+from data_cache.protocols.published import OFFICIAL_EMOTIONS, PROTOCOLS
 
 NEW_SETS = {"casme3": 860, "casme3-c": 165, "casme-sq": 57, "dfme": 2629}
 Labelled = list[tuple[ClipKey, str]]
@@ -86,6 +80,14 @@ def test_the_published_counts_of_the_other_sets(protocol: str, dataset: str, cou
     assert choose_protocol(None, [dataset], []).name == {"casme3": "casme3-7", "dfme": "dfme"}.get(
         dataset, f"{dataset}-4"
     )
+
+
+USUAL = {"casme2": "casme2-5", "samm": "samm-5", "smic": "smic-3", "demo": "demo-5", "lab": "as-labelled"}
+
+
+@pytest.mark.parametrize(("datasets", "name"), [*USUAL.items(), ("smic samm casme2 samm", "megc2019")])
+def test_the_usual_protocol(datasets: str, name: str) -> None:
+    assert choose_protocol(None, datasets.split(), []).name == name
 
 
 def test_the_687_clips_leave_out_whole_videos_and_single_clips() -> None:
@@ -164,9 +166,12 @@ def own(folder: Path, text: str = OWN) -> str:
 def test_a_protocol_of_ones_own(tmp_path: Path) -> None:
     protocol = choose_protocol(own(tmp_path), ["casme2"], [])
     assert (protocol.name, protocol.classes) == ("mine", ("calm", "not calm"))
-    labelling = apply_protocol(protocol, [*labelled("casme2 247"), (("lab", "1", "a"), "joy")])
+    clips = [*labelled("casme2 247"), (("lab", "1", "a"), "joy")]
+    labelling = apply_protocol(protocol, clips)
     assert labelling.counts == {"calm": 99, "not calm": 26}
-    assert count_differences(protocol, labelling.counts) == ["not calm: 26 clips, mine has 25"]
+    assert count_differences(protocol, labelling.counts, [key for key, _ in clips]) == [
+        "not calm: 26 clips, mine has 25"
+    ]
     assert labelling.left_out["excluded: only in some sheets"] == 1
 
 

@@ -11,7 +11,8 @@ import pytest
 from official_sets import Expression
 
 from data_cache.errors import UsageError
-from data_cache.protocols import PROTOCOLS, apply_protocol
+from data_cache.protocols.protocol import apply_protocol
+from data_cache.protocols.published import PROTOCOLS
 from preprocess.datasets.base import Discovery
 from preprocess.datasets.casme2 import CASME2, casme2
 from preprocess.datasets.folders import numbered_frames

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_cache.errors import UsageError
-from data_cache.protocols import PROTOCOLS
+from data_cache.protocols.published import PROTOCOLS
 from train.config import TrainConfig
 from train.data.folds import LOSO, Fold, choose_split, unused_subjects
 
