@@ -22,26 +22,6 @@ LICENCE_NOTICE = (
 
 
 @dataclass(frozen=True)
-class Annotation:
-    """One micro-expression as a sheet or a folder states it, before its frames are looked for.
-
-    Attributes:
-        subject: subject in the form that the data set's folders use.
-        onset: annotated frame number, None where the source leaves it open; likewise `apex`, `offset`.
-        emotion: raw emotion label in lower case, "" where unknown.
-        action_units: the AU cell as text, whatever its notation (`4+L10`, `(R6 or R12)+R15`).
-    """
-
-    subject: str
-    clip: str
-    onset: int | None
-    apex: int | None
-    offset: int | None
-    emotion: str
-    action_units: str = ""
-
-
-@dataclass(frozen=True)
 class Anomaly:
     """Something that an adapter noticed and went on from.
 

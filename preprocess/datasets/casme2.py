@@ -11,8 +11,8 @@ under a licence agreement: http://casme.psych.ac.cn
 from pathlib import Path
 
 from data_cache.protocols.published import CASME2_RELABELLED, CASME2_UNLISTED
-from preprocess.datasets.base import Annotation, Discovery
-from preprocess.datasets.collect import Facts
+from preprocess.datasets.base import Discovery
+from preprocess.datasets.collect import Facts, Listed
 from preprocess.datasets.sheet_set import SheetSet
 
 CASME2 = SheetSet(
@@ -34,7 +34,7 @@ CASME2 = SheetSet(
     subject_folder="sub{:02d}".format,
     expected="Cropped/sub01/…/reg_img46.jpg (or CASME2_RAW_selected/sub01/…)",
 )
-SUPPLEMENT = Annotation(*CASME2_UNLISTED[1:], 61, 91, 106, "disgust")
+SUPPLEMENT = Listed(0, *CASME2_UNLISTED[1:], Path(), "disgust", "61", "91", "106")
 """The frames of this clip are delivered, but its row is in no official sheet; lists of 256 clips have it like this."""
 
 

@@ -6,18 +6,16 @@ folder, numbers are those in the file names, and the whole folder counts when on
 empty. For a video, frames count from 0, and fps is read from the file when empty.
 """
 
-import csv
-import io
-from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from collections.abc import Mapping
 from pathlib import Path
 
 from data_cache.errors import UsageError
+from data_cache.names import name_problem, text_problem
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import BOX_FILE, VIDEO_SUFFIXES, Discovery
-from preprocess.datasets.collect import check_name, check_text
+from preprocess.datasets.collect import refuse
 from preprocess.datasets.folders import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
-from preprocess.datasets.sheet import parse_rate, plain_name, whole_number
+from preprocess.datasets.sheet import parse_rate, read_csv, whole_number
 from preprocess.frames.image_header import check_image_file
 from preprocess.frames.video import probe
 
@@ -43,18 +41,15 @@ def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -
     if not path.is_file():
         raise UsageError(f"no manifest at {path}; write a CSV with the columns {', '.join(REQUIRED + OPTIONAL)}")
     name = dataset or path.stem
-    try:
-        check_name("the name of the data set", name)
-    except ClipError as error:
-        raise UsageError(f"{error}, or pass --name") from error
+    if problem := name_problem("the name of the data set", name):
+        raise UsageError(f"{problem}, or pass --name")
     found = Discovery(name, path.parent, licence_notice=LICENCE_NOTICE.format(dataset=name))
     found.cropped = not (path.parent / BOX_FILE).is_file()  # boxes beside it are there to be used
     seen: set[str] = set()
     for line, row in read_csv(path, REQUIRED, OPTIONAL, strict=True):
         key = f"line {line}"
         try:
-            check_name("subject", row["subject"])
-            check_name("clip", row["clip"])
+            refuse(name_problem("subject", row["subject"]) or name_problem("clip", row["clip"]))
             key = f"{row['subject']}/{row['clip']}"
             if key in seen:
                 raise UsageError(f"{path}, line {line}: clip {key} is listed twice; give it another name")
@@ -70,51 +65,6 @@ def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -
     return found
 
 
-def read_csv(
-    path: Path, required: tuple[str, ...], optional: tuple[str, ...], strict: bool = False
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file as (line, column → stripped text); columns that the file lacks read "".
-
-    Comma, semicolon or tab, whichever the header has most of; UTF-8 with or without a byte order mark.
-
-    Raises:
-        UsageError: the file cannot be read as CSV, lacks a required column, has one twice or, where it is `strict`, has
-            one that is not known.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        header = text.partition("\n")[0]
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
-        names = [plain_name(name) for name in reader.fieldnames or []]
-        missing = [name for name in required if plain_name(name) not in names]
-        if missing:
-            raise UsageError(
-                f"{path} lacks the column {' and '.join(missing)}; its header reads {header.strip()[:120]!r}, expected "
-                f"{','.join(required)} and optionally {','.join(optional)}"
-            )
-        known = {plain_name(name): name for name in required + optional}
-        for place, name in enumerate(names):
-            if name and name in names[:place]:
-                raise UsageError(f"{path} has the column {name!r} twice; remove one of them")
-            if strict and name and name not in known:
-                near = get_close_matches(name, known, 1)
-                hint = f"; did you mean {known[near[0]]}?" if near else f"; known are {', '.join(known.values())}"
-                raise UsageError(f"{path} has an unknown column {(reader.fieldnames or [])[place]!r}{hint}")
-        reader.fieldnames = names
-        for row in reader:
-            cells = {name: (row.get(plain_name(name)) or "").strip() for name in required + optional}
-            if any(cells.values()):
-                yield reader.line_num, cells
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}; UTF-16?); save it as 'CSV UTF-8'"
-        ) from error
-    except csv.Error as error:
-        raise UsageError(f"{path} is no CSV file: {error}") from error
-
-
 def _clip(
     dataset: str, row: Mapping[str, str], folder: Path, default_fps: float | None
 ) -> tuple[Clip, tuple[int, int]]:
@@ -124,7 +74,7 @@ def _clip(
     if not row["path"].isprintable():
         raise ClipError(f"path {row['path'][:80]!r} holds control characters; correct it")
     emotion = row["emotion"].lower()
-    check_text("emotion", emotion)
+    refuse(text_problem("emotion", emotion))
     source = folder / row["path"]
     onset, apex, offset = (whole_number(name, row[name]) for name in ("onset", "apex", "offset"))
     if (onset is None) != (offset is None):
@@ -136,7 +86,7 @@ def _clip(
             raise ClipError(f"{source} holds no numbered image ({', '.join(sorted(IMAGE_SUFFIXES))})")
         onset = min(numbered) if onset is None else onset
         offset = max(numbered) if offset is None else offset
-        frames = frames_between(numbered, onset, offset, source)
+        frames, _ = frames_between(numbered, onset, offset, source)
         fps = parse_rate(row["fps"], default_fps)
         size = _size(frames[0])
     elif source.is_file() and source.suffix.lower() in VIDEO_SUFFIXES:

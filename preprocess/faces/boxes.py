@@ -15,7 +15,7 @@ from pathlib import Path
 from data_cache.errors import UsageError
 from preprocess.clip import FaceBox, median_box
 from preprocess.datasets.base import Discovery
-from preprocess.datasets.manifest import read_csv
+from preprocess.datasets.sheet import read_csv
 
 REQUIRED = ("subject", "clip")
 BOX = ("x", "y", "width", "height")
