@@ -11,63 +11,25 @@ are used. Part C: `part_C/01/a/color/12.jpg` and `CAS(ME)3_part_C_ME.xlsx`, no a
 issue #5). Released under a licence agreement: http://casme.psych.ac.cn
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from data_cache.errors import UsageError
 from preprocess.datasets.base import Anomaly, Discovery, find_root
 from preprocess.datasets.collect import Facts, Listed, collect
-from preprocess.datasets.folders import locate
+from preprocess.datasets.folders import Layout, locate
 from preprocess.datasets.sheet import Row, find_sheet, read_sheet
 
 FACTS = Facts(fps=30.0, labels={"sad": "sadness", "happy": "happiness", "other": "others"}, gaps=True)
-
-
-@dataclass(frozen=True)
-class Part:
-    """How one part is laid out.
-
-    Attributes:
-        layouts: pattern of the clips' folders → where those may be.
-        expected: an example of them.
-        sheet: pattern of the sheet's name; `columns` are those that it must have.
-        names: the subject and the video of a row.
-    """
-
-    dataset: str
-    layouts: Mapping[str, tuple[str, ...]]
-    expected: str
-    sheet: str
-    columns: tuple[str, ...]
-    names: Callable[[Row], tuple[str, str]]
-
-
-PARTS = {
-    "a": Part(
-        "casme3",
-        {
-            "sp*/[a-zA-Z]/color": ("part_A", "part_A_split/part_A", "part_A/part_A", "."),
-            "sp*_[a-zA-Z]_[0-9]*": ("Part_A_ME_clip/frame", "Part_A_ME_clip/Part_A_ME_clip/frame", "frame", "."),
-        },
-        "part_A/spNO.1/a/color/166.jpg (or Part_A_ME_clip/frame/spNO.1_a_355/355.jpg)",
-        "*part_A*JpgIndex*",
-        ("Filename", "Onset", "Offset", "emotion"),
-        lambda row: (row.text("Subject"), row.text("Filename").lower()),
-    ),
-    "c": Part(
-        "casme3-c",
-        {"[0-9]*/*/color": ("part_C/part_C", "part_C", ".")},
-        "part_C/01/a/color/12.jpg",
-        "*part_C*ME*",
-        ("sub", "count", "onset", "offset", "emotion"),
-        lambda row: (row.text("sub").removesuffix(".0").zfill(2), "a"),
-    ),
+LAYOUTS = {
+    "sp*/[a-zA-Z]/color": ("part_A", "part_A_split/part_A", "part_A/part_A", "."),
+    "sp*_[a-zA-Z]_[0-9]*": ("Part_A_ME_clip/frame", "Part_A_ME_clip/Part_A_ME_clip/frame", "frame", "."),
 }
+"""Pattern of the clips' folders → where those may be."""
 _HIDDEN = (
     "2/e_138 145/g_150 146/a_530 147/d_1146 147/e_1058 155/d_5 179/b_7 200/b_518 204/a_606 206/a_10 206/c_69 214/b_5 "
+    "214/k_4 215/f_5 215/f_2183"
 )
-_HIDDEN += "214/k_4 215/f_5 215/f_2183"
 HIDDEN_AT_APEX = frozenset(f"spNO.{clip}" for clip in _HIDDEN.split())
 """The authors' exception list: clips whose face is hidden at the apex."""
 
@@ -79,10 +41,11 @@ def casme3(root: Path, *, corrected: bool = True, sheet: Path | None = None, par
         sheet: the sheet to read; by default the newest that is found.
         part: a or c.
     """
-    if part not in PARTS:
+    if part not in ("a", "c"):
         raise UsageError(f"no part {part!r}; micro-expressions are in part a and part c of CAS(ME)³")
-    found = Discovery(PARTS[part].dataset, find_root(root, "casme3"))
-    collect(found, _listed(found, PARTS[part], sheet), FACTS, corrected)
+    found = Discovery("casme3" if part == "a" else "casme3-c", find_root(root, "casme3"))
+    collect(found, (_part_a if part == "a" else _part_c)(found, sheet), FACTS, corrected)
+    found.cropped = False
     found.anomalies += [
         Anomaly(clip.key, "face hidden", "on the authors' exception list: hidden at the apex", "kept")
         for clip in found.clips
@@ -91,12 +54,23 @@ def casme3(root: Path, *, corrected: bool = True, sheet: Path | None = None, par
     return found
 
 
-def _listed(found: Discovery, part: Part, chosen: Path | None) -> Iterator[Listed]:
-    layout = locate(found, "CAS(ME)³", part.layouts, part.expected)
-    found.cropped = False
-    for row in read_sheet(find_sheet(found, (part.sheet,), chosen), part.columns):
-        subject, video = part.names(row)
-        clip = f"{video}_{row.text('Onset').removesuffix('.0')}"
-        names = (f"{subject}/{video}/color", f"{subject}_{clip}")
-        folder = next((layout.clips[name.lower()] for name in names if name.lower() in layout.clips), None)
-        yield Listed.of_row(row, subject, clip, folder or layout.folder / names[0])
+def _part_a(found: Discovery, chosen: Path | None) -> Iterator[Listed]:
+    expected = "part_A/spNO.1/a/color/166.jpg (or Part_A_ME_clip/frame/spNO.1_a_355/355.jpg)"
+    layout = locate(found, "CAS(ME)³", LAYOUTS, expected)
+    sheet = find_sheet(found, ("*part_A*JpgIndex*",), chosen)
+    for row in read_sheet(sheet, ("Filename", "Onset", "Offset", "emotion")):
+        yield _listed(row, layout, row.text("Subject"), row.text("Filename").lower())
+
+
+def _part_c(found: Discovery, chosen: Path | None) -> Iterator[Listed]:
+    places = {"[0-9]*/*/color": ("part_C/part_C", "part_C", ".")}
+    layout = locate(found, "CAS(ME)³", places, "part_C/01/a/color/12.jpg")
+    for row in read_sheet(find_sheet(found, ("*part_C*ME*",), chosen), ("sub", "count", "onset", "offset", "emotion")):
+        yield _listed(row, layout, row.text("sub").removesuffix(".0").zfill(2), "a")
+
+
+def _listed(row: Row, layout: Layout, subject: str, video: str) -> Listed:
+    clip = f"{video}_{row.text('Onset').removesuffix('.0')}"
+    names = (f"{subject}/{video}/color", f"{subject}_{clip}")
+    folder = next((layout.clips[name.lower()] for name in names if name.lower() in layout.clips), None)
+    return Listed.of_row(row, subject, clip, folder or layout.folder / names[0])
