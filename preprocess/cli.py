@@ -204,8 +204,8 @@ def check(
     chosen: dict[str, Any],
 ) -> None:
     """Check a data set without computing anything: layout, counts, every anomaly; exit code 3 if any is unexpected."""
-    from preprocess.check.anomalies import check as examine
-    from preprocess.check.table import print_report
+    from preprocess.check import check as examine
+    from preprocess.check import print_report
 
     report = examine(InputOptions(**chosen, root=folder).find(dataset), protocol)
     if json:
