@@ -20,7 +20,7 @@ from data_cache.files.atomic import write_bytes, write_json
 from preprocess.datasets.base import BOX_FILE
 from preprocess.demo.face import Identity, Window
 from preprocess.demo.motion import TIERS, Camera, film
-from preprocess.workers.fanout import fan_out
+from preprocess.workers import fan_out
 
 log = logging.getLogger(__name__)
 

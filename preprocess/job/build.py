@@ -21,7 +21,7 @@ from data_cache.errors import ClipsFailed, Interrupted, InvalidFile, StaleFile, 
 from data_cache.files.lock import writer_lock
 from data_cache.files.space import free_bytes, readable, require_space
 from data_cache.names import natural_key
-from data_cache.schema import CacheAttributes, cache_bytes
+from data_cache.schema import cache_bytes
 from data_cache.write.parts import (
     failure_report,
     finish,
@@ -32,7 +32,7 @@ from data_cache.write.parts import (
     require_own_parts,
     shard_path,
 )
-from preprocess.clip import ClipError, VideoSpan
+from preprocess.clip import ClipError
 from preprocess.datasets.base import Discovery
 from preprocess.job.options import BuildOptions
 from preprocess.job.provenance import (
@@ -47,8 +47,7 @@ from preprocess.job.provenance import (
 from preprocess.job.work import ClipResult, Task, make_shards, result_log
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
-from preprocess.workers.cluster import DaskCluster
-from preprocess.workers.fanout import available_jobs, run_here
+from preprocess.workers import available_jobs, run_here, run_on_cluster
 
 log = logging.getLogger(__name__)
 
@@ -161,32 +160,21 @@ def _state(path: Path, recipe: Recipe, job: _Job) -> str:
 
 def _missing(job: _Job) -> list[Task]:
     """What is left to do: a task for every clip that lacks a complete shard."""
-    attributes = {
-        path: CacheAttributes(
-            dataset=job.found.dataset,
-            recipe=recipe.as_json(),
-            recipe_digest=recipe.digest,
-            source_digest="",
-            provenance={},
-            licence_notice=job.found.licence_notice,
-        )
-        for path, recipe in job.recipes.items()
-    }
-    places = [(clip, path) for clip in job.found.clips for path in job.recipes]
+    places = [(clip.key, path) for clip in job.found.clips for path in job.recipes]
     with ThreadPoolExecutor(available_jobs(-1)) as pool:  # hashing runs in parallel
-        complete = pool.map(is_complete, [job.shards[path][clip.key] for clip, path in places])
+        complete = pool.map(is_complete, [job.shards[path][key] for key, path in places])
         left: dict[str, list[Path]] = {}
-        for (clip, path), done in zip(places, complete, strict=True):
+        for (key, path), done in zip(places, complete, strict=True):
             if not done:
-                left.setdefault(clip.key, []).append(path)
+                left.setdefault(key, []).append(path)
     return [
         Task(
-            clip=clip,
+            clip=clip.absolute(),
             seen=job.seen[clip.key],
             hash_sources=job.options.hash_sources,
-            recipes=tuple(job.recipes[path] for path in left[clip.key]),
-            shards=tuple(job.shards[path][clip.key] for path in left[clip.key]),
-            attributes=tuple(replace(attributes[path], source_digest=job.sources[clip.key]) for path in left[clip.key]),
+            source_digest=job.sources[clip.key],
+            licence_notice=job.found.licence_notice,
+            outputs=tuple((job.recipes[path], job.shards[path][clip.key].absolute()) for path in left[clip.key]),
         )
         for clip in job.found.clips
         if clip.key in left
@@ -196,7 +184,7 @@ def _missing(job: _Job) -> list[Task]:
 def _space(job: _Job, missing: Sequence[Task]) -> tuple[int, int]:
     """How many shards are to be made, and the bytes of these and of the caches."""
     recipe = next(iter(job.recipes.values()))
-    shards = sum(len(task.shards) for task in missing)
+    shards = sum(len(task.outputs) for task in missing)
     caches = len(job.recipes) * cache_bytes(len(job.sources), recipe.frames, recipe.size)
     return shards, shards * cache_bytes(1, recipe.frames, recipe.size) + caches
 
@@ -228,7 +216,7 @@ def _seconds_per_clip(tasks: Sequence[Task]) -> float | None:
     for task in [tasks[0], *tasks[:: max(1, len(tasks) // 3)][:3]]:
         started = time.perf_counter()
         try:
-            process_clip(task.clip, task.recipes)
+            process_clip(task.clip, [recipe for recipe, _ in task.outputs])
         except (ClipError, ValueError):
             continue
         times.append(time.perf_counter() - started)
@@ -239,7 +227,6 @@ def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
     """Run the tasks under one progress bar; clip key → failure."""
     failures: dict[str, str] = {}
     waiting = {task.clip.key for task in tasks}
-    tasks = [task.absolute() for task in tasks]  # workers may have been started in other folders
     done, clips = len(job.sources) - len(tasks), len(job.sources)
     with (
         result_log(job.options.log_file) as write,
@@ -269,7 +256,5 @@ def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
 def _results(job: _Job, tasks: Sequence[Task], stop: Event) -> Generator[ClipResult, None, None]:
     if job.options.scheduler is None or not tasks:
         return run_here(make_shards, tasks, stop, job.options.jobs)
-    frames = tasks[0].clip.frames
-    source = frames.path if isinstance(frames, VideoSpan) else frames[0]
-    cluster = DaskCluster(job.options.scheduler, [parts_folder(path) for path in job.recipes], source)
-    return cluster.run(make_shards, tasks, stop)
+    folders = [parts_folder(path) for path in job.recipes]
+    return run_on_cluster(make_shards, tasks, stop, job.options.scheduler, folders, tasks[0].clip.files[0])
