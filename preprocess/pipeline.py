@@ -7,7 +7,7 @@ import numpy as np
 
 from data_cache.schema import ClipRecord
 from preprocess.clip import Clip, ClipError
-from preprocess.faces.crop import Crop, crop_for
+from preprocess.faces.crop import FaceCrop, crop_for
 from preprocess.frames.read import read_frames, resize
 from preprocess.motion.magnify import quantise, render
 from preprocess.motion.stabilise import NUISANCES
@@ -62,7 +62,7 @@ def plan_for(clip: Clip, recipe: Recipe) -> TemporalPlan:
     return temporal_plan(len(clip.frames), clip.fps, recipe, index)
 
 
-def standardise(clip: Clip, plan: TemporalPlan, size: int, crop: Crop | None = None, room: int = 0) -> np.ndarray:
+def standardise(clip: Clip, plan: TemporalPlan, size: int, crop: FaceCrop | None = None, room: int = 0) -> np.ndarray:
     """The clip as T frames of size×size: (T, S, S, 3) float32, 0..255 (paper, IV-A), and `room` empty ones after.
 
     Every frame is cropped alike, if at all. Native frames are added to the samples that use them as

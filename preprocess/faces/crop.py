@@ -5,10 +5,16 @@ The recipe says where the face comes from: a CSV file of boxes or the detector; 
 Landmarks found per frame jitter by about as much as a micro-expression moves, so following them
 would add motion of its own. The transform is a similarity (shift, turn, one scale) that is fixed
 for the clip; the scale is left to the resizing that follows, which averages where it shrinks.
+
+Columns of a CSV file: subject, clip, x, y, width, height in pixels of the native frames, and optionally roll in
+degrees. Instead of x to height, or besides, the centres of the eyes may be given as left_eye_x, left_eye_y,
+right_eye_x, right_eye_y (left and right as in the picture): they then set the tilt, and the box too where that is
+empty. A clip may have several rows, one per frame: their median counts.
 """
 
 import logging
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,20 +22,22 @@ import cv2
 import numpy as np
 
 from data_cache.errors import UsageError
-from preprocess.clip import Clip, ClipError, FaceBox
+from preprocess.clip import Clip, ClipError, FaceBox, median_box
 from preprocess.datasets.base import BOX_FILE, Discovery
-from preprocess.faces.boxes import with_boxes
+from preprocess.datasets.sheet import read_csv
 from preprocess.faces.detect import FIRST_FRAMES, find_face, load_detector
 from preprocess.frames.read import read_frames
 from preprocess.recipe import Recipe
-
-Crop = Callable[[np.ndarray], np.ndarray]
 
 log = logging.getLogger(__name__)
 
 LEAST_SIDE = 16
 MOST_OVERHANG = 2.0
 """The square may be this many times the longer side of the frame; what lies outside repeats the edge."""
+BOX = ("x", "y", "width", "height")
+EYES = ("left_eye_x", "left_eye_y", "right_eye_x", "right_eye_y")
+_WIDTH, _HEIGHT, _BELOW_EYES = 2.5, 2.75, 0.4
+"""A face from forehead to chin in eye distances: its size, and how far its middle lies below the eyes."""
 
 
 @dataclass(frozen=True)
@@ -59,19 +67,14 @@ class FaceCrop:
                 f"its face box (centre {self.x:.0f}, {self.y:.0f}, side {self.side}) does not fit a frame of "
                 f"{width}×{height} pixels; correct the box"
             )
-        if not self.roll:
-            return self._cut(image)
-        # OpenCV counts from the middle of the first pixel, boxes from its edge
-        turn = cv2.getRotationMatrix2D((self.x - 0.5, self.y - 0.5), self.roll, 1.0)
-        turn[:, 2] += self.side / 2 - np.array([self.x, self.y])
-        turned = cv2.warpAffine(
-            image, turn, (self.side, self.side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-        )
-        return np.asarray(turned)
-
-    def _cut(self, image: np.ndarray) -> np.ndarray:
-        """Without a turn, pixels are taken as they are: no interpolation but that of the resizing."""
-        height, width = image.shape[:2]
+        if self.roll:  # OpenCV counts from the middle of the first pixel, boxes from its edge
+            turn = cv2.getRotationMatrix2D((self.x - 0.5, self.y - 0.5), self.roll, 1.0)
+            turn[:, 2] += self.side / 2 - np.array([self.x, self.y])
+            square = (self.side, self.side)
+            return np.asarray(
+                cv2.warpAffine(image, turn, square, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+            )
+        # Without a turn, pixels are taken as they are: no interpolation but that of the resizing.
         left, top = (round(centre - self.side / 2) for centre in (self.x, self.y))
         right, bottom = left + self.side, top + self.side
         inside = image[max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
@@ -115,7 +118,7 @@ def resolve_face_mode(found: Discovery, mode: str | None, boxes: Path | None) ->
     if boxes and faces != "csv":
         raise UsageError(f"--face-boxes goes with --faces csv, not with --faces {faces}")
     if faces == "csv":
-        return with_boxes(found, boxes or beside), faces
+        return _with_boxes(found, boxes or beside), faces
     if faces == "auto":
         load_detector()  # say now that it is missing, not once per clip
         note = "faces found by the detector of dlib in the first frames of each clip"
@@ -128,34 +131,75 @@ def resolve_face_mode(found: Discovery, mode: str | None, boxes: Path | None) ->
     return found, faces
 
 
-def crop_for(clip: Clip, recipe: Recipe) -> Crop | None:
+def crop_for(clip: Clip, recipe: Recipe) -> FaceCrop | None:
     """The crop of a clip, None where whole frames are used.
 
     Raises:
         ClipError: no face was found, or its box is unusable.
     """
-    return _CHOICES[recipe.faces](clip, recipe)
-
-
-def _whole(_clip: Clip, _recipe: Recipe) -> Crop | None:
-    return None
-
-
-def _boxed(clip: Clip, recipe: Recipe) -> Crop | None:
-    if clip.face is None:
-        raise ClipError("no face box is known for it; pass --face-boxes FILE")
-    return square_around(clip.face, recipe.face_margin)
-
-
-def _detected(clip: Clip, recipe: Recipe) -> Crop | None:
-    count = min(FIRST_FRAMES, len(clip.frames))
-    face = find_face([image for _, image in read_frames(clip.frames, range(count))])
-    if face is None:
-        raise ClipError(
+    if recipe.faces == "none":
+        return None
+    if recipe.faces == "csv":
+        face, lack = clip.face, "no face box is known for it; pass --face-boxes FILE"
+    else:
+        count = min(FIRST_FRAMES, len(clip.frames))
+        face = find_face([image for _, image in read_frames(clip.frames, range(count))])
+        lack = (
             f"no face was found in its first {count} frames; give it a box with --faces csv, leave it out with "
             "--allow-missing, or, if its frames are crops already, take --faces none"
         )
+    if face is None:
+        raise ClipError(lack)
     return square_around(face, recipe.face_margin)
 
 
-_CHOICES: Mapping[str, Callable[[Clip, Recipe], Crop | None]] = {"none": _whole, "csv": _boxed, "auto": _detected}
+def _with_boxes(found: Discovery, path: Path) -> Discovery:
+    """The same clips with their faces; those that the file does not list fail."""
+    boxes = read_boxes(path)
+    clips = [replace(clip, face=boxes[clip.key]) for clip in found.clips if clip.key in boxes]
+    lost = {clip.key: f"{path} has no face box for it; add a row" for clip in found.clips if clip.key not in boxes}
+    return replace(found, clips=clips, failures=found.failures | lost, notes=[*found.notes, f"faces from {path.name}"])
+
+
+def read_boxes(path: Path) -> dict[str, FaceBox]:
+    """`subject/clip` → where the face is.
+
+    Raises:
+        UsageError: the file is missing or no CSV, lacks columns, or has a row without a box.
+    """
+    required = ("subject", "clip")
+    if not path.is_file():
+        raise UsageError(f"no face boxes at {path}; write a CSV with the columns {', '.join(required + BOX)}")
+    rows: dict[str, list[FaceBox]] = {}
+    for line, row in read_csv(path, required, (*BOX, "roll", *EYES)):
+        try:
+            rows.setdefault(f"{row['subject']}/{row['clip']}", []).append(_box(row))
+        except ValueError as error:
+            raise UsageError(f"{path}, line {line}: {error}") from error
+    return {key: median_box(boxes) for key, boxes in rows.items()}
+
+
+def _box(row: Mapping[str, str]) -> FaceBox:
+    box, eyes, roll = _numbers(row, BOX), _numbers(row, EYES), float(row["roll"] or 0)
+    if eyes is not None:
+        left_x, left_y, right_x, right_y = eyes
+        roll = math.degrees(math.atan2(right_y - left_y, right_x - left_x))
+        distance = math.hypot(right_x - left_x, right_y - left_y)
+        width, height, down = distance * _WIDTH, distance * _HEIGHT, distance * _BELOW_EYES
+        angle = math.radians(roll)
+        x, y = (left_x + right_x) / 2 - down * math.sin(angle), (left_y + right_y) / 2 + down * math.cos(angle)
+        box = box or (x - width / 2, y - height / 2, width, height)
+    if box is None:
+        raise ValueError(f"no box; fill {', '.join(BOX)}, or {', '.join(EYES)}")
+    return FaceBox(*box, roll)
+
+
+def _numbers(row: Mapping[str, str], names: tuple[str, ...]) -> tuple[float, float, float, float] | None:
+    texts = [row[name] for name in names]
+    if not any(texts):
+        return None
+    try:
+        a, b, c, d = map(float, texts)
+    except ValueError as error:
+        raise ValueError(f"{', '.join(names)} read {texts}, expected four numbers") from error
+    return a, b, c, d

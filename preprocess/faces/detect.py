@@ -74,24 +74,14 @@ def _detect(detector: Any, grey: np.ndarray, scale: float) -> FaceBox | None:
             ranks = [
                 (True, box.width()) if score >= 0 else (False, score) for box, score in zip(found, scores, strict=True)
             ]
-            return _whole_face(found[ranks.index(max(ranks))], scale)
+            box = found[ranks.index(max(ranks))]
+            left, above, right, below = (share * box.width() for share in _GROW)  # from the hairline to the chin
+            width, height = box.width() + left + right, box.height() + above + below
+            return FaceBox(*(part / scale for part in (box.left() - left, box.top() - above, width, height)))
     return None
 
 
-def _whole_face(box: Any, scale: float) -> FaceBox:
-    """The detector's box in pixels of the frame, from the hairline to the chin."""
-    left, above, right, below = (share * box.width() for share in _GROW)
-    return FaceBox(
-        (box.left() - left) / scale,
-        (box.top() - above) / scale,
-        (box.width() + left + right) / scale,
-        (box.height() + above + below) / scale,
-    )
-
-
 def _same_place(one: FaceBox, other: FaceBox) -> bool:
-    apart = (
-        abs(one.x + one.width / 2 - other.x - other.width / 2),
-        abs(one.y + one.height / 2 - other.y - other.height / 2),
-    )
-    return max(apart) < other.width / 2 and 0.5 < one.width / other.width < 2
+    across = abs(one.x + one.width / 2 - other.x - other.width / 2)
+    down = abs(one.y + one.height / 2 - other.y - other.height / 2)
+    return max(across, down) < other.width / 2 and 0.5 < one.width / other.width < 2
