@@ -105,18 +105,12 @@ def missing_between(frames: Iterable[int], onset: int, offset: int) -> list[tupl
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the clips of a data set are.
+    """Where the clips of a data set are."""
 
-    Attributes:
-        folder: the folder that holds the subjects.
-        cropped: whether the frames show faces only, as official crops do.
-        clips: the clips' folders, by their path below `folder` in lower case; they match `pattern`.
-    """
-
-    folder: Path
-    cropped: bool
-    clips: Mapping[str, Path]
-    pattern: str
+    folder: Path  # that of the subjects
+    cropped: bool  # whether the frames show faces only, as official crops do
+    clips: Mapping[str, Path]  # the clips' folders, by their path below `folder` in lower case
+    pattern: str  # which these match
 
 
 def locate(found: Discovery, title: str, layouts: Mapping[str, Iterable[str]], expected: str) -> Layout:

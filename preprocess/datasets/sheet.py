@@ -23,15 +23,10 @@ SHEET_SUFFIXES = (".xlsx", ".xlsm", ".csv", ".xls")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a sheet.
+    """One line of a sheet."""
 
-    Attributes:
-        number: its line in the sheet, counted from 1 as spreadsheet programs do.
-        cells: column name (lower case, letters and digits only) → value as stored.
-    """
-
-    number: int
-    cells: Mapping[str, Any]
+    number: int  # from 1, as spreadsheet programs count
+    cells: Mapping[str, Any]  # by `plain_name` of the column, as stored
 
     def text(self, *columns: str) -> str:
         """The cell of the first of `columns` that the sheet has, as stripped text; "" where it is empty."""

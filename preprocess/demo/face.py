@@ -74,19 +74,12 @@ class Window:
 
 @dataclass(frozen=True)
 class Portrait:
-    """A drawn face.
+    """A drawn face."""
 
-    Attributes:
-        image: (SUPERSAMPLING·height, SUPERSAMPLING·width, 3) float32 RGB, 0..255.
-        window: the part of the plane that the image covers.
-        unit: half the eye distance, in pixels of a frame.
-        centre: the point between the eyes, (x, y) in pixels of a frame.
-    """
-
-    image: np.ndarray
-    window: Window
-    unit: float
-    centre: tuple[float, float]
+    image: np.ndarray  # (SUPERSAMPLING·height, SUPERSAMPLING·width, 3) float32 RGB, 0..255
+    window: Window  # the part of the plane that the image covers
+    unit: float  # half the eye distance, in pixels of a frame
+    centre: tuple[float, float]  # the point between the eyes, (x, y) in pixels of a frame
 
 
 def draw_portrait(person: Identity, size: int, light: tuple[float, float], window: Window) -> Portrait:

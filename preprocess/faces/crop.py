@@ -42,13 +42,7 @@ _WIDTH, _HEIGHT, _BELOW_EYES = 2.5, 2.75, 0.4
 
 @dataclass(frozen=True)
 class FaceCrop:
-    """The square to cut out of every frame.
-
-    Attributes:
-        x: centre in pixels of the native frame; likewise `y`.
-        side: in pixels of the native frame.
-        roll: degrees by which the frame is turned back; see `FaceBox`.
-    """
+    """The square to cut out of every frame: centre and side in pixels, and by how many degrees it is turned back."""
 
     x: float
     y: float

@@ -45,12 +45,7 @@ _CUT: Mapping[str, Callable[[Any, Bytes], bool]] = {
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What a header says.
-
-    Attributes:
-        kind: JPEG, PNG, BMP or TIFF.
-        width: in pixels; likewise `height`.
-    """
+    """What a header says: JPEG, PNG, BMP or TIFF, and the size in pixels."""
 
     kind: str
     width: int

@@ -39,13 +39,7 @@ def read_span(span: VideoSpan, indices: Collection[int]) -> Iterator[tuple[int, 
 
 @dataclass(frozen=True)
 class VideoHeader:
-    """What is known of a video file.
-
-    Attributes:
-        frames: how many there are.
-        rate: frames per second as the file says, None where it does not say.
-        width: of a frame in pixels; likewise `height`.
-    """
+    """What is known of a video: how many frames, of how many pixels, and how many a second if it says so."""
 
     frames: int
     rate: float | None

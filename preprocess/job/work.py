@@ -21,36 +21,26 @@ from preprocess.recipe import Recipe
 
 @dataclass(frozen=True)
 class Task:
-    """One clip, with absolute paths for workers in other folders, and the shards to make of it.
-
-    Attributes:
-        seen: the identities of the clip's files when the data set was scanned.
-        hash_sources: whether these are of their contents.
-        outputs: recipe and path of each shard; the recipes differ in α alone.
-    """
+    """One clip, with absolute paths for workers in other folders, and the shards to make of it."""
 
     clip: Clip
-    seen: tuple[list[Any], ...]
-    hash_sources: bool
+    seen: tuple[list[Any], ...]  # the identities of its files when the data set was scanned
+    hash_sources: bool  # whether these are of their contents
     source_digest: str
     licence_notice: str
-    outputs: tuple[tuple[Recipe, Path], ...]
+    outputs: tuple[tuple[Recipe, Path], ...]  # of each shard; the recipes differ in α alone
 
 
 @dataclass(frozen=True)
 class ClipResult:
-    """What comes back from a worker; pixels stay on the disk.
-
-    Attributes:
-        sha256: of the pixels in each shard.
-    """
+    """What comes back from a worker; pixels stay on the disk."""
 
     clip: str
-    failure: str | None = None
-    sha256: tuple[str, ...] = ()
-    host: str = ""
-    pid: int = 0
-    seconds: float = 0.0
+    failure: str | None
+    sha256: tuple[str, ...]  # of the pixels in each shard
+    host: str
+    pid: int
+    seconds: float
 
 
 def make_shards(task: Task) -> ClipResult:

@@ -127,23 +127,15 @@ def choose(found: Discovery, wanted: Sequence[str]) -> tuple[list[Clip], dict[st
 
 @dataclass(frozen=True)
 class Scene:
-    """All that is drawn of one clip.
-
-    Attributes:
-        original: (T, S, S, 3) uint8 RGB, the standardised frames.
-        apex: (S, S, 3) uint8 RGB, the native apex frame; None where no apex is known inside the clip.
-        rendered: dynamic image and magnified motion, as the network sees them.
-        eye: (T, S, S) uint8, the magnification made to be looked at (see `for_the_eye`).
-        eye_alpha: its α.
-    """
+    """All that is drawn of one clip."""
 
     clip: Clip
     recipe: Recipe
     plan: TemporalPlan
-    original: np.ndarray
-    apex: np.ndarray | None
-    rendered: Rendered
-    eye: np.ndarray
+    original: np.ndarray  # the standardised frames, (T, S, S, 3) uint8 RGB
+    apex: np.ndarray | None  # the native apex frame, (S, S, 3) uint8 RGB, if an apex is known inside the clip
+    rendered: Rendered  # as the network sees them
+    eye: np.ndarray  # the magnification made to be looked at (`for_the_eye`), (T, S, S) uint8
     eye_alpha: float
 
     def title(self) -> str:
