@@ -38,22 +38,16 @@ DEMO_ROOT = Path("datasets/demo")
 class InputOptions:
     """What a command works on and where the result goes; `_command` says which commands have which of these."""
 
-    root: Path | None = option(  # noqa: RUF009 - makes a field, as elsewhere
-        None, "Folder of the data set as delivered.", shown="$MPT_<SET>, else datasets/<set>"
-    )
-    sheet: Path | None = option(  # noqa: RUF009
-        None, "Annotation sheet to read (.xlsx or .csv).", shown="the newest in the folder"
-    )
+    root: Path | None = option(None, "Folder of the data set as delivered.", shown="$MPT_<SET>, else datasets/<set>")
+    sheet: Path | None = option(None, "Annotation sheet to read (.xlsx or .csv).", shown="the newest in the folder")
     camera: str | None = option(None, "Camera of SMIC: hs, vis or nir.", shown="hs")
     part: str | None = option(None, "Part of CAS(ME)³: a or c.", shown="a")
     supplement: bool = option(
         False, "Add sub24/EP02_07 to CASME II, whose row is in no official sheet.", flag="--supplement"
     )
     fps: float | None = option(None, "Frame rate of folders in a manifest that state none.")
-    output: Path | None = option(  # noqa: RUF009
-        None, "Cache to write.", flag="--output -o", shown="data_cache/<set>.h5"
-    )
-    alpha: list[float] | None = option(  # noqa: RUF009
+    output: Path | None = option(None, "Cache to write.", flag="--output -o", shown="data_cache/<set>.h5")
+    alpha: list[float] | None = option(
         None,
         "Magnification factor (paper: 20). Give it several times for one cache each, from one decoding.",
         minimum=0,
@@ -65,7 +59,7 @@ class InputOptions:
         '{"alpha": 20}; what is typed wins.',
         shown="paper",
     )
-    face_boxes: Path | None = option(  # noqa: RUF009
+    face_boxes: Path | None = option(
         None,
         "CSV with a box for each face, for --faces csv: subject, clip, x, y, width, height "
         f"({PAGES.format(page='how-to/faces')}).",

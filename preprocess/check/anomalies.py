@@ -23,7 +23,7 @@ from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Anomaly, Discovery
 from preprocess.datasets.corrections import KNOWN_ANOMALIES
 from preprocess.frames.blocks import block_notes
-from preprocess.frames.image_header import check_image_file
+from preprocess.frames.read import check_image_file
 from preprocess.recipe import Recipe
 
 if TYPE_CHECKING:

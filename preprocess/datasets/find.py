@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from data_cache.errors import MptError, UsageError
 from preprocess.datasets.base import Adapter, Discovery, environment_name
-from preprocess.datasets.casme2 import casme2
+from preprocess.datasets.casme2 import casme2, demo
 from preprocess.datasets.casme3 import casme3
 from preprocess.datasets.casme_sq import casme_sq
-from preprocess.datasets.demo import demo
 from preprocess.datasets.dfme import dfme
 from preprocess.datasets.samm import samm
 from preprocess.datasets.smic import smic

@@ -16,7 +16,7 @@ from preprocess.datasets.base import BOX_FILE, VIDEO_SUFFIXES, Discovery
 from preprocess.datasets.collect import refuse
 from preprocess.datasets.folders import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
 from preprocess.datasets.sheet import parse_rate, read_csv, whole_number
-from preprocess.frames.image_header import check_image_file
+from preprocess.frames.read import check_image_file
 from preprocess.frames.video import probe
 
 REQUIRED = ("subject", "clip", "path", "emotion")

@@ -7,6 +7,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -80,9 +81,10 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     settings = asdict(demo)
     if demo.tier == "easy":
         del settings["tier"]  # sets drawn before there were tiers stay as they are
-    if marker.exists() and _read(marker) == settings:
-        log.info(f"{folder}: the demo set is already there")
-        return
+    with suppress(FileNotFoundError, ValueError, RecursionError):  # none, or a damaged one
+        if json.loads(marker.read_text(encoding="utf-8")) == settings:
+            log.info(f"{folder}: the demo set is already there")
+            return
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
         raise UsageError(f"{folder} is not empty and holds no demo set; name another folder with --root")
     write_json(marker, {"complete": False})  # first, so that an interrupted drawing can be begun again
@@ -100,14 +102,6 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     if demo.raw:  # the CSV for `--faces csv`: the square that the cropped variant shows
         write_bytes(folder / BOX_FILE, "\n".join(["subject,clip,x,y,width,height", *boxes, ""]).encode())
     write_json(marker, settings)
-
-
-def _read(marker: Path) -> Any:
-    """What a marker says; None where it is damaged."""
-    try:
-        return json.loads(marker.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        return None
 
 
 def _tasks(folder: Path, demo: DemoSet) -> Iterator[_Task]:

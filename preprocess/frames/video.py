@@ -10,7 +10,9 @@ import cv2
 import numpy as np
 
 from preprocess.clip import ClipError, VideoSpan
-from preprocess.frames.image_header import MOST_PIXELS
+
+MOST_PIXELS = 64_000_000
+"""Largest image that is decoded; a face camera has a tenth of it."""
 
 
 def read_span(span: VideoSpan, indices: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:

@@ -38,9 +38,7 @@ class BuildOptions:
     dry_run: bool = option(
         False, "only tell what would be done: clips, disk space, time. Writes nothing", panel=_RUN, flag="--dry-run"
     )
-    log_file: Path | None = option(  # noqa: RUF009 - makes a field, as elsewhere
-        None, "append one line of JSON per clip to this file", panel=_RUN
-    )
+    log_file: Path | None = option(None, "append one line of JSON per clip to this file", panel=_RUN)
 
     def __post_init__(self) -> None:
         check_options(self)
