@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_cache.names import name_problem, text_problem
-from preprocess.clip import Clip, ClipError
-from preprocess.datasets.base import Anomaly, Discovery
+from preprocess.clip import Clip, ClipError, VideoSpan
+from preprocess.datasets.base import VIDEO_SUFFIXES, Anomaly, Discovery
 from preprocess.datasets.corrections import Moments, correct
 from preprocess.datasets.folders import check_span, describe_gaps, frames_between, numbered_frames
 from preprocess.datasets.sheet import Row, parse_rate, whole_number
@@ -24,10 +24,10 @@ class Listed:
     Attributes:
         line: line of the sheet, or count of the folder, from 1.
         subject: subject in the form that the data set's folders use.
-        folder: where its frames are.
+        folder: where its frames are; it may also be a video.
         onset: the cell with the frame number; likewise `apex` and `offset`.
         action_units: the AU cell, whatever its notation (`4+L10`, `(R6 or R12)+R15`).
-        whole: whether the clip is all of its folder, so that onset and offset are its first and last frame.
+        whole: whether the clip is all of its folder or video, so that onset and offset are the first and last frame.
         fault: why it cannot be used, where the adapter knows already.
         fps: the cell with its frame rate in Hz, "" where it is that of the data set.
     """
@@ -58,13 +58,13 @@ class Facts:
     """What holds for all clips of a data set.
 
     Attributes:
-        fps: native frame rate in Hz, where the annotation states none.
+        fps: native frame rate in Hz, where neither the annotation nor a video states one; None if there is none.
         labels: spellings of emotions, in lower case → the usual one.
         gaps: whether clips lack frames as a rule, so that the frames that are there are used; elsewhere a clip with
             a gap cannot be used.
     """
 
-    fps: float
+    fps: float | None
     labels: Mapping[str, str] = field(default_factory=dict)
     gaps: bool = False
 
@@ -133,24 +133,39 @@ def _repeated(
 
 
 def _clip(found: Discovery, each: Listed, annotation: _Annotation, facts: Facts, corrected: bool) -> Clip:
-    frames = numbered_frames(each.folder)
     moments, emotion, units = annotation
+    images: dict[int, Path] = {}
+    video = None
+    if each.folder.suffix.lower() in VIDEO_SUFFIXES and each.folder.is_file():
+        from preprocess.frames.video import probe  # with OpenCV
+
+        video = probe(each.folder, moments.offset)
+    else:
+        images = numbered_frames(each.folder)
+    numbers = range(video.frames) if video else images
     repairs: list[str] = []
-    if each.whole and not frames:
+    if each.whole and not numbers:
         raise ClipError(f"{each.folder} holds no numbered image; unpack the clip again")
     if each.whole:
-        moments = moments._replace(onset=min(frames), offset=max(frames))
+        moments = moments._replace(onset=min(numbers), offset=max(numbers))
     if corrected:
-        moments, repairs = correct((found.dataset, each.subject, each.clip), moments, frames)
+        moments, repairs = correct((found.dataset, each.subject, each.clip), moments, numbers)
     onset, apex, offset = moments
     if onset is None or offset is None:
-        raise ClipError("no onset or offset is annotated; complete the sheet")
+        raise ClipError(
+            "no onset or offset is annotated; onset and offset go together: fill both (in a manifest, neither means "
+            "the whole folder or video)"
+        )
     if apex is not None:
         check_span(0, apex)
-    images, gaps = frames_between(frames, onset, offset, each.folder, facts.gaps)
+    check_span(onset, offset)
+    frames: tuple[Path, ...] | VideoSpan = VideoSpan(each.folder, onset, offset)
+    gaps: tuple[tuple[int, int], ...] = ()
+    if not video:
+        frames, gaps = frames_between(images, onset, offset, each.folder, facts.gaps)
     if gaps:
         key, what = f"{each.subject}/{each.clip}", describe_gaps(gaps, offset - onset + 1)
         found.anomalies.append(Anomaly(key, "frames missing", what, "the frames that are there are used"))
     found.corrections += repairs
-    rate = parse_rate(each.fps, facts.fps)
-    return Clip(found.dataset, each.subject, each.clip, images, onset, apex, offset, rate, emotion, units, missing=gaps)
+    rate = parse_rate(each.fps, video.rate if video else facts.fps)
+    return Clip(found.dataset, each.subject, each.clip, frames, onset, apex, offset, rate, emotion, units, missing=gaps)

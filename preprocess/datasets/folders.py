@@ -65,9 +65,8 @@ def frames_between(
     """The images numbered `onset` to `offset`, both included, and the (first, last) of each gap between them.
 
     Raises:
-        ClipError: onset after offset; or some are missing (the message lists which) where no gaps are allowed, or all.
+        ClipError: some are missing (the message lists which), where no gaps are allowed; or all are.
     """
-    check_span(onset, offset)
     gaps = missing_between(frames, onset, offset)
     images = tuple(frames[number] for number in sorted(frames) if onset <= number <= offset)
     if gaps and not (gaps_allowed and images):

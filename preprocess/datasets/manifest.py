@@ -6,16 +6,16 @@ folder, numbers are those in the file names, and the whole folder counts when on
 empty. For a video, frames count from 0, and fps is read from the file when empty.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from data_cache.errors import UsageError
-from data_cache.names import name_problem, text_problem
+from data_cache.names import name_problem
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import BOX_FILE, VIDEO_SUFFIXES, Discovery
-from preprocess.datasets.collect import refuse
-from preprocess.datasets.folders import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
-from preprocess.datasets.sheet import parse_rate, read_csv, whole_number
+from preprocess.datasets.collect import Facts, Listed, collect
+from preprocess.datasets.sheet import is_unknown, read_csv
 from preprocess.frames.read import check_image_file
 from preprocess.frames.video import probe
 
@@ -45,73 +45,48 @@ def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -
         raise UsageError(f"{problem}, or pass --name")
     found = Discovery(name, path.parent, licence_notice=LICENCE_NOTICE.format(dataset=name))
     found.cropped = not (path.parent / BOX_FILE).is_file()  # boxes beside it are there to be used
-    seen: set[str] = set()
-    for line, row in read_csv(path, REQUIRED, OPTIONAL, strict=True):
-        key = f"line {line}"
-        try:
-            refuse(name_problem("subject", row["subject"]) or name_problem("clip", row["clip"]))
-            key = f"{row['subject']}/{row['clip']}"
-            if key in seen:
-                raise UsageError(f"{path}, line {line}: clip {key} is listed twice; give it another name")
-            seen.add(key)
-            clip, (width, height) = _clip(found.dataset, row, path.parent, fps)
-            found.clips.append(clip)
-            if width > 1.25 * height:
-                found.wide[key] = f"{width}×{height} pixels"
-        except (ClipError, OSError) as error:
-            found.failures[key] = str(error) if key.startswith("line ") else f"line {line}: {error}"
+    collect(found, _listed(path), Facts(fps), corrected=False)
     if not found.clips and not found.failures:
         raise UsageError(f"{path} lists no clips below its header line")
+    for clip in found.clips:
+        with suppress(ClipError):  # the build says of this clip what is wrong
+            width, height = _size(clip)
+            if width > 1.25 * height:
+                found.wide[clip.key] = f"{width}×{height} pixels"
     return found
 
 
-def _clip(
-    dataset: str, row: Mapping[str, str], folder: Path, default_fps: float | None
-) -> tuple[Clip, tuple[int, int]]:
-    """The clip of a row, and the width and height of its first frame."""
+def _listed(path: Path) -> Iterator[Listed]:
+    seen: set[tuple[str, str]] = set()
+    for line, row in read_csv(path, REQUIRED, OPTIONAL, strict=True):
+        name = row["subject"], row["clip"]
+        if all(name) and name in seen:
+            raise UsageError(f"{path}, line {line}: clip {'/'.join(name)} is listed twice; give it another name")
+        seen.add(name)
+        source, numbers = path.parent / row["path"], (row["onset"], row["apex"], row["offset"])
+        try:
+            fault = _fault(row, source)
+        except OSError as error:  # such as a name that is too long
+            fault = str(error)
+        whole = is_unknown(row["onset"]) and is_unknown(row["offset"])
+        yield Listed(line, *name, source, row["emotion"], *numbers, row["action_units"], whole, fault, row["fps"])
+
+
+def _fault(row: Mapping[str, str], source: Path) -> str:
+    """Why the path of a row cannot be used; "" if it can."""
     if not row["path"]:
-        raise ClipError("path is empty; name a folder of frames or a video file")
+        return "path is empty; name a folder of frames or a video file"
     if not row["path"].isprintable():
-        raise ClipError(f"path {row['path'][:80]!r} holds control characters; correct it")
-    emotion = row["emotion"].lower()
-    refuse(text_problem("emotion", emotion))
-    source = folder / row["path"]
-    onset, apex, offset = (whole_number(name, row[name]) for name in ("onset", "apex", "offset"))
-    if (onset is None) != (offset is None):
-        raise ClipError("onset and offset go together; fill both, or neither for the whole folder or video")
-    frames: tuple[Path, ...] | VideoSpan
-    if source.is_dir():
-        numbered = numbered_frames(source)
-        if not numbered:
-            raise ClipError(f"{source} holds no numbered image ({', '.join(sorted(IMAGE_SUFFIXES))})")
-        onset = min(numbered) if onset is None else onset
-        offset = max(numbered) if offset is None else offset
-        frames, _ = frames_between(numbered, onset, offset, source)
-        fps = parse_rate(row["fps"], default_fps)
-        size = _size(frames[0])
-    elif source.is_file() and source.suffix.lower() in VIDEO_SUFFIXES:
-        onset = 0 if onset is None else onset
-        video = probe(source, offset)
-        offset = video.frames - 1 if offset is None else offset
-        check_span(onset, offset)
-        frames = VideoSpan(source, onset, offset)
-        fps = parse_rate(row["fps"], video.rate)
-        size = video.width, video.height
-    elif source.exists():
-        raise ClipError(f"{source} is neither a folder of frames nor a video ({', '.join(sorted(VIDEO_SUFFIXES))})")
-    else:
-        hint = "; write / instead of \\" if "\\" in row["path"] else ""
-        raise ClipError(f"{source} does not exist; paths are relative to the manifest{hint}")
-    if apex is not None:
-        check_span(0, apex)
-    units = row["action_units"]
-    return Clip(dataset, row["subject"], row["clip"], frames, onset, apex, offset, fps, emotion, units), size
+        return f"path {row['path'][:80]!r} holds control characters; correct it"
+    if source.is_dir() or (source.is_file() and source.suffix.lower() in VIDEO_SUFFIXES):
+        return ""
+    if source.exists():
+        return f"{source} is neither a folder of frames nor a video ({', '.join(sorted(VIDEO_SUFFIXES))})"
+    hint = "; write / instead of \\" if "\\" in row["path"] else ""
+    return f"{source} does not exist; paths are relative to the manifest{hint}"
 
 
-def _size(frame: Path) -> tuple[int, int]:
-    """Width and height by the header of an image; 0 where it cannot be read, which the build says of this clip."""
-    try:
-        header = check_image_file(frame)
-    except ClipError:
-        return 0, 0
+def _size(clip: Clip) -> tuple[int, int]:
+    """Width and height of the first frame, by the header of its file."""
+    header = probe(clip.files[0], 0) if isinstance(clip.frames, VideoSpan) else check_image_file(clip.files[0])
     return header.width, header.height
