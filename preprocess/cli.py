@@ -130,7 +130,7 @@ for _name in ADAPTERS:
         add_dataset(_name)
 
 
-@_command("manifest recordings.csv --faces auto", without=("root", "no_corrections", *CHOICES))
+@_command("manifest recordings.csv --faces auto", without=("root", "no_corrections", *CHOICES[:-1]))
 def manifest(
     csv_file: Annotated[
         Path,
@@ -138,7 +138,6 @@ def manifest(
         Also("--csv"),
     ],
     name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the CSV's name")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frame rate of folders that state none.")] = None,
     *,
     chosen: dict[str, Any],
     given: dict[str, Any],
@@ -147,7 +146,8 @@ def manifest(
     """Any other set, or your own recordings: folders of frames or videos that a CSV lists."""
     from preprocess.datasets.manifest import manifest as adapter
 
-    _build(adapter(csv_file, name, fps), InputOptions(**chosen), given, how)
+    inputs = InputOptions(**chosen)
+    _build(adapter(csv_file, name, inputs.fps), inputs, given, how)
 
 
 @_command("demo --subjects 4 --size 112", without=("root", "no_corrections", *CHOICES))

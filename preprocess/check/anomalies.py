@@ -29,10 +29,8 @@ from preprocess.recipe import Recipe
 if TYPE_CHECKING:
     from rich.table import Table
 
-LONG = 1.0
-"""Seconds above which a micro-expression is asked about."""
-SHORT = Recipe.frames
-"""Clips of fewer frames than the default recipe samples are interpolated."""
+LONG = 1.0  # seconds above which a micro-expression is asked about
+SHORT = Recipe.frames  # clips of fewer frames than the default recipe samples are interpolated
 
 _COUNTS = "counts differ"
 _GO_ON = "what is there is used; is the copy complete?"

@@ -73,23 +73,14 @@ class Discovery:
 
 
 class Adapter(Protocol):
-    """A function that finds the clips of one official data set below `root`.
+    """A function that finds the clips of one official data set below `root`, the folder as delivered.
 
-    Keyword arguments of its own (`sheet`, `camera`, …) are what `find` may be asked for.
+    The annotation's known errors are `corrected` or not. Keyword arguments of its own (`sheet`, `camera`, …) are what
+    `find` may be asked for. It raises `UsageError` where the folder, its frames or its sheet are missing or are not
+    that data set's, and for a choice that it does not offer.
     """
 
-    def __call__(self, root: Path, *, corrected: bool = True) -> Discovery:
-        """Find every clip.
-
-        Args:
-            root: the folder as delivered.
-            corrected: whether to apply the known corrections of the annotation.
-
-        Raises:
-            UsageError: the folder, its frames or its sheet are missing or are not that data set's, or a choice that
-                it does not offer.
-        """
-        ...
+    def __call__(self, root: Path, *, corrected: bool = True) -> Discovery: ...  # noqa: D102 - as the class says
 
 
 def environment_name(dataset: str) -> str:

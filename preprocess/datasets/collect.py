@@ -69,8 +69,7 @@ class Facts:
     gaps: bool = False
 
 
-_Annotation = tuple[Moments, str, str]
-"""Frame numbers, emotion, action units."""
+_Annotation = tuple[Moments, str, str]  # frame numbers, emotion, action units
 
 
 def collect(found: Discovery, listed: Iterable[Listed], facts: Facts, corrected: bool) -> None:

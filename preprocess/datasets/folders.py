@@ -13,8 +13,7 @@ from preprocess.clip import ClipError
 from preprocess.datasets.base import Anomaly, Discovery
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
-MOST_FRAME_NUMBER = 2**31 - 1
-"""Frame numbers are stored as int32."""
+MOST_FRAME_NUMBER = 2**31 - 1  # frame numbers are stored as int32
 _MOST_LISTED = 5
 _COPY = re.compile(r"(.+?)(?:\([0-9]+\)| - Copy.*| copy.*)")
 """What browsers and file managers make of a name when the file is there already."""

@@ -146,8 +146,7 @@ def _version(path: Path) -> tuple[bool, list[int], int]:
     return path.suffix.lower() != ".xls", numbers, -len(path.name)
 
 
-_Line = tuple[int, tuple[Any, ...]]
-"""The number of a line in the sheet, from 1, and its cells."""
+_Line = tuple[int, tuple[Any, ...]]  # the number of a line in the sheet, from 1, and its cells
 
 
 def read_lines(path: Path) -> dict[str, list[_Line]]:

@@ -21,8 +21,7 @@ from preprocess.datasets.folders import Layout, locate
 from preprocess.datasets.sheet import find_sheet, is_unknown, read_sheet, subject_number
 
 FPS = {"hs": 100.0, "vis": 25.0, "nir": 25.0}
-EMOTIONS = {"ne": "negative", "po": "positive", "sur": "surprise"}
-"""Class by the token in a clip's name."""
+EMOTIONS = {"ne": "negative", "po": "positive", "sur": "surprise"}  # class by the token in a clip's name
 SHEET_COLUMNS = ("Subject", "Filename", "OnsetF", "OffsetF")
 _SHORT = ("SMIC_all_cropped/{0}", "SMIC_all_cropped/SMIC_all_cropped/{0}", "SMIC_all_raw/{0}")
 SHORT_FOLDERS = (*_SHORT, "SMIC_all_raw/SMIC_all_raw/{0}", "{0}", ".")

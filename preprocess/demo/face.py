@@ -9,8 +9,7 @@ from dataclasses import astuple, dataclass
 import cv2
 import numpy as np
 
-SUPERSAMPLING = 2
-"""The portrait is drawn this much larger than its frames, so that sub-pixel motion resamples cleanly."""
+SUPERSAMPLING = 2  # the portrait is drawn this much larger than its frames, so that sub-pixel motion resamples cleanly
 _SKIN = np.array([[215, 175, 150], [195, 150, 120], [165, 115, 85], [125, 82, 60], [225, 190, 170]], np.float32)
 _HAIR = np.array([[25, 22, 20], [70, 50, 35], [130, 95, 60], [130, 125, 120]], np.float32)
 _IRIS = np.array([[70, 40, 25], [95, 60, 40], [60, 100, 120], [80, 95, 70]], np.float32)

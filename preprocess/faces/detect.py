@@ -15,8 +15,7 @@ import numpy as np
 from data_cache.errors import UsageError, installation
 from preprocess.clip import FaceBox, median_box
 
-FIRST_FRAMES = 8
-"""How many frames, from the onset, are looked at."""
+FIRST_FRAMES = 8  # how many frames, from the onset, are looked at
 
 SCALES = (1.0, 0.97, 0.94, 0.91, 0.88, 1.03, 1.06, 1.09)
 _LONGER_SIDE = 480  # pixels of the picture that the detector sees; faces of a sixth of it are found

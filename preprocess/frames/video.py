@@ -11,8 +11,7 @@ import numpy as np
 
 from preprocess.clip import ClipError, VideoSpan
 
-MOST_PIXELS = 64_000_000
-"""Largest image that is decoded; a face camera has a tenth of it."""
+MOST_PIXELS = 64_000_000  # largest image that is decoded; a face camera has a tenth of it
 
 
 def read_span(span: VideoSpan, indices: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:

@@ -160,25 +160,17 @@ def _state(path: Path, recipe: Recipe, job: _Job) -> str:
 
 def _missing(job: _Job) -> list[Task]:
     """What is left to do: a task for every clip that lacks a complete shard."""
-    places = [(clip.key, path) for clip in job.found.clips for path in job.recipes]
+    shards = [shard for made in job.shards.values() for shard in made.values()]
     with ThreadPoolExecutor(available_jobs(-1)) as pool:  # hashing runs in parallel
-        complete = pool.map(is_complete, [job.shards[path][key] for key, path in places])
-        left: dict[str, list[Path]] = {}
-        for (key, path), done in zip(places, complete, strict=True):
-            if not done:
-                left.setdefault(key, []).append(path)
-    return [
-        Task(
-            clip=clip.absolute(),
-            seen=job.seen[clip.key],
-            hash_sources=job.options.hash_sources,
-            source_digest=job.sources[clip.key],
-            licence_notice=job.found.licence_notice,
-            outputs=tuple((job.recipes[path], job.shards[path][clip.key].absolute()) for path in left[clip.key]),
-        )
-        for clip in job.found.clips
-        if clip.key in left
-    ]
+        complete = {shard for shard, done in zip(shards, pool.map(is_complete, shards), strict=True) if done}
+    tasks = []
+    for clip in job.found.clips:
+        key = clip.key
+        made = [(recipe, job.shards[path][key]) for path, recipe in job.recipes.items()]
+        if outputs := tuple((recipe, shard.absolute()) for recipe, shard in made if shard not in complete):
+            notice, by_content = job.found.licence_notice, job.options.hash_sources
+            tasks.append(Task(clip.absolute(), job.seen[key], by_content, job.sources[key], notice, outputs))
+    return tasks
 
 
 def _space(job: _Job, missing: Sequence[Task]) -> tuple[int, int]:
