@@ -50,20 +50,18 @@ def _listed(found: Discovery, chosen: Path | None, layout: Layout) -> Iterator[L
     sheets = read_lines(find_sheet(found, ("CAS*code_final*", "code_final*", "CASFEcode*"), chosen))
     by_name = {re.sub("[^a-z0-9]", "", name.lower()): lines for name, lines in sheets.items()}
     try:
-        subjects = {str(line[2]): str(line[1]).strip() for _, line in by_name["namingrule1"]}
-        videos = {str(line[1]).strip(): f"{int(line[0]):04d}" for _, line in by_name["namingrule2"]}
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        subjects = {line[2]: line[1] for _, line in by_name["namingrule1"]}
+        videos = {line[1]: f"{int(float(line[0])):04d}" for _, line in by_name["namingrule2"]}
+    except (KeyError, IndexError, ValueError) as error:
         raise UsageError(
             f"the sheet of {found.root} lacks 'naming rule1' or 'naming rule2'; is it the .xlsx?"
         ) from error
     rows = next(iter(by_name.values()))
     for number, line in rows:
-        cells = ["" if cell is None else str(cell).strip() for cell in [*line, *[None] * 9][:9]]
-        if not cells[7].lower().startswith("micro"):
+        person, clip, onset, apex, offset, units, emotion, kind = [*line, *[""] * 8][:8]
+        if not kind.lower().startswith("micro"):
             continue
-        subject, clip = subjects.get(cells[0].removesuffix(".0"), cells[0]), cells[1]
-        place = subject.removeprefix("s")
-        video = videos.get(clip.partition("_")[0], "")
+        subject = subjects.get(person.removesuffix(".0"), person)
+        place, video = subject.removeprefix("s"), videos.get(clip.partition("_")[0], "")
         folder = folders.get((place, clip.lower())) or folders.get((place, video)) or layout.folder / subject / clip
-        onset, apex, offset, units, emotion = cells[2:7]
         yield Listed(number, subject, clip, folder, emotion, onset, apex, offset, units)

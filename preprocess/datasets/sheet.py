@@ -5,7 +5,7 @@ import io
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -26,12 +26,11 @@ class Row:
     """One line of a sheet."""
 
     number: int  # from 1, as spreadsheet programs count
-    cells: Mapping[str, Any]  # by `plain_name` of the column, as stored
+    cells: Mapping[str, str]  # by `plain_name` of the column
 
     def text(self, *columns: str) -> str:
-        """The cell of the first of `columns` that the sheet has, as stripped text; "" where it is empty."""
-        value = next((self.cells[name] for name in map(plain_name, columns) if name in self.cells), None)
-        return "" if value is None else str(value).strip()
+        """The cell of the first of `columns` that the sheet has; "" where it is empty, or there is none."""
+        return next((self.cells[name] for name in map(plain_name, columns) if name in self.cells), "")
 
 
 def is_unknown(text: str) -> bool:
@@ -86,21 +85,18 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Row]:
         for index, (_, line) in enumerate(lines[:_HEADER_SEARCH_ROWS]):
             names = [plain_name(cell) for cell in line]
             if set(wanted) <= set(names):
-                return [
-                    Row(number, {name: cell for name, cell in zip(names, cells, strict=False) if name})
-                    for number, cells in lines[index + 1 :]
-                ]
+                return [Row(number, dict(zip(names, cells, strict=False))) for number, cells in lines[index + 1 :]]
         if lines:
-            first_lines.append(", ".join(str(cell) for cell in lines[0][1] if cell is not None)[:120])
+            first_lines.append(", ".join(filter(None, lines[0][1]))[:120])
     raise UsageError(
         f"{path} has no line with the columns {', '.join(columns)}; its first line reads: "
         f"{' | '.join(first_lines) or 'nothing'}. Is it the right sheet?"
     )
 
 
-def plain_name(name: object) -> str:
+def plain_name(name: str) -> str:
     """A column name without case, spaces and punctuation: 'Onset Frame' and 'OnsetFrame' are the same."""
-    return "" if name is None else re.sub(r"[^a-z0-9]", "", str(name).lower())
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def subject_number(text: str, prefix: str) -> int | None:
@@ -146,7 +142,7 @@ def _version(path: Path) -> tuple[bool, list[int], int]:
     return path.suffix.lower() != ".xls", numbers, -len(path.name)
 
 
-_Line = tuple[int, tuple[Any, ...]]  # the number of a line in the sheet, from 1, and its cells
+_Line = tuple[int, tuple[str, ...]]  # the number of a line in the sheet, from 1, and its cells as stripped text
 
 
 def read_lines(path: Path) -> dict[str, list[_Line]]:
@@ -171,7 +167,7 @@ def read_lines(path: Path) -> dict[str, list[_Line]]:
             for sheet in book.worksheets:
                 sheet.reset_dimensions()  # streaming writers leave a wrong tag, which openpyxl would believe
                 rows = enumerate(sheet.iter_rows(values_only=True), 1)
-                lines[sheet.title] = [(number, line) for number, line in rows if _holds(line)]
+                lines[sheet.title] = _lines(rows)
             return lines
         finally:
             book.close()
@@ -196,7 +192,7 @@ def csv_lines(path: Path, header_first: bool = True) -> list[_Line]:
         text = path.read_text(encoding="utf-8-sig")
         sample = text.partition("\n")[0] if header_first else text
         reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=sample.count))
-        return [(reader.line_num, tuple(line)) for line in reader if _holds(line)]
+        return _lines((reader.line_num, line) for line in reader)
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -234,10 +230,11 @@ def read_csv(
             raise UsageError(f"{path} has an unknown column {header[place]!r}{hint}")
     for number, line in lines:
         row = dict(zip(names, line, strict=False))
-        cells = {name: row.get(plain, "").strip() for plain, name in known.items()}
+        cells = {name: row.get(plain, "") for plain, name in known.items()}
         if any(cells.values()):
             yield number, cells
 
 
-def _holds(line: Sequence[Any]) -> bool:
-    return any(cell is not None and str(cell).strip() for cell in line)
+def _lines(rows: Iterable[tuple[int, Sequence[Any]]]) -> list[_Line]:
+    texts = ((number, tuple("" if cell is None else str(cell).strip() for cell in row)) for number, row in rows)
+    return [(number, line) for number, line in texts if any(line)]
