@@ -198,8 +198,8 @@ def check(
     chosen: dict[str, Any],
 ) -> None:
     """Check a data set without computing anything: layout, counts, every anomaly; exit code 3 if any is unexpected."""
-    from preprocess.check import check as examine
-    from preprocess.check import print_report
+    from preprocess.check.anomalies import check as examine
+    from preprocess.check.anomalies import print_report
 
     report = examine(InputOptions(**chosen, root=folder).find(dataset), protocol)
     if json:
@@ -248,7 +248,7 @@ def preview(
 
 def _build(found: "Discovery", inputs: InputOptions, given: dict[str, Any], how: dict[str, Any]) -> None:
     """Make the caches of what was found; `given` and `how` are the options that were typed."""
-    from preprocess.check import count_notes
+    from preprocess.check.anomalies import count_notes
     from preprocess.job.build import build
 
     found, settings = inputs.resolve(found, given)

@@ -51,7 +51,7 @@ def _listed(found: Discovery, chosen: Path | None, layout: Layout) -> Iterator[L
     by_name = {re.sub("[^a-z0-9]", "", name.lower()): lines for name, lines in sheets.items()}
     try:
         subjects = {line[2]: line[1] for _, line in by_name["namingrule1"]}
-        videos = {line[1]: f"{int(float(line[0])):04d}" for _, line in by_name["namingrule2"]}
+        videos = {line[1]: f"{int(line[0].removesuffix('.0')):04d}" for _, line in by_name["namingrule2"]}
     except (KeyError, IndexError, ValueError) as error:
         raise UsageError(
             f"the sheet of {found.root} lacks 'naming rule1' or 'naming rule2'; is it the .xlsx?"

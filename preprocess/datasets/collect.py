@@ -88,7 +88,12 @@ def collect(found: Discovery, listed: Iterable[Listed], facts: Facts, corrected:
                 emotion = usual
             annotation = moments, emotion, each.action_units
             if key in seen:
-                _repeated(found, key, each.line, *seen[key], annotation)
+                first_line, first = seen[key]
+                where = f"lines {first_line} and {each.line}"
+                if annotation != first:
+                    found.clips = [clip for clip in found.clips if clip.key != key]
+                    raise ClipError(f"{where} of the sheet contradict each other; remove one of them")
+                found.anomalies.append(Anomaly(key, "duplicate row", f"{where} are equal", "read once", True))
                 continue
             seen[key] = each.line, annotation
             found.lost[key] = emotion
@@ -118,17 +123,6 @@ def _moments(found: Discovery, key: str, each: Listed) -> Moments:
         return Moments(*(whole_number(name, cell) for name, cell in cells.items()))
     except ClipError as error:
         raise ClipError(f"line {each.line}: {error}") from error
-
-
-def _repeated(
-    found: Discovery, key: str, line: int, first_line: int, first: _Annotation, annotation: _Annotation
-) -> None:
-    if annotation == first:
-        where = f"lines {first_line} and {line} are equal"
-        found.anomalies.append(Anomaly(key, "duplicate row", where, "read once", unexpected=True))
-        return
-    found.clips = [clip for clip in found.clips if clip.key != key]
-    found.failures[key] = f"lines {first_line} and {line} of the sheet contradict each other; remove one of them"
 
 
 def _clip(found: Discovery, each: Listed, annotation: _Annotation, facts: Facts, corrected: bool) -> Clip:

@@ -143,7 +143,10 @@ def find_layout(root: Path, candidates: Iterable[str], clips: str) -> Layout | N
             for folder in [place] if name == "." else sorted(place.glob(_any_case(name))):
                 if paths := sorted(path for path in folder.glob(_any_case(clips)) if path.is_dir()):
                     index = {path.relative_to(folder).as_posix().lower(): path for path in paths}
-                    return Layout(folder, _is_cropped(root, folder, paths[0]), index, clips)
+                    # Folders are called Cropped or SAMM_CROP; images of official crops, reg_….
+                    names = [root.name, *folder.relative_to(root).parts]
+                    cropped = any(map(_CROP.search, names)) or any(paths[0].glob("reg_*"))
+                    return Layout(folder, cropped, index, clips)
     return None
 
 
@@ -161,12 +164,6 @@ def _any_case(pattern: str) -> str:
     return re.sub(
         r"\[[^]]*\]|[a-zA-Z]", lambda m: m[0] if m[0][0] == "[" else f"[{m[0].lower()}{m[0].upper()}]", pattern
     )
-
-
-def _is_cropped(root: Path, folder: Path, clip: Path) -> bool:
-    """By the name of a folder (Cropped, SAMM_CROP), or of its images (official crops are called reg_…)."""
-    names = [root.name, *folder.relative_to(root).parts]
-    return any(_CROP.search(name) for name in names) or any(clip.glob("reg_*"))
 
 
 def unlisted_clips(found: Discovery, layout: Layout) -> list[Anomaly]:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from data_cache.errors import UsageError
 from data_cache.names import name_problem
-from preprocess.clip import Clip, ClipError, VideoSpan
+from preprocess.clip import ClipError, VideoSpan
 from preprocess.datasets.base import BOX_FILE, VIDEO_SUFFIXES, Discovery
 from preprocess.datasets.collect import Facts, Listed, collect
 from preprocess.datasets.sheet import is_unknown, read_csv
@@ -50,9 +50,10 @@ def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -
         raise UsageError(f"{path} lists no clips below its header line")
     for clip in found.clips:
         with suppress(ClipError):  # the build says of this clip what is wrong
-            width, height = _size(clip)
-            if width > 1.25 * height:
-                found.wide[clip.key] = f"{width}×{height} pixels"
+            first, is_video = clip.files[0], isinstance(clip.frames, VideoSpan)
+            header = probe(first, 0) if is_video else check_image_file(first)
+            if header.width > 1.25 * header.height:
+                found.wide[clip.key] = f"{header.width}×{header.height} pixels"
     return found
 
 
@@ -84,9 +85,3 @@ def _fault(row: Mapping[str, str], source: Path) -> str:
         return f"{source} is neither a folder of frames nor a video ({', '.join(sorted(VIDEO_SUFFIXES))})"
     hint = "; write / instead of \\" if "\\" in row["path"] else ""
     return f"{source} does not exist; paths are relative to the manifest{hint}"
-
-
-def _size(clip: Clip) -> tuple[int, int]:
-    """Width and height of the first frame, by the header of its file."""
-    header = probe(clip.files[0], 0) if isinstance(clip.frames, VideoSpan) else check_image_file(clip.files[0])
-    return header.width, header.height

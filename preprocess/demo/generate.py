@@ -6,7 +6,7 @@ import logging
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -91,7 +91,11 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     for frames, _ in FRAMES.values():
         shutil.rmtree(folder / frames, ignore_errors=True)
     (folder / BOX_FILE).unlink(missing_ok=True)
-    tasks = list(_tasks(folder, demo))
+    tasks = []
+    for subject in range(demo.subjects):
+        emotions = [emotion for emotion in CLASSES for _ in range(demo.clips_per_class)]
+        order = np.random.default_rng([demo.seed, subject, 1]).permutation(len(emotions))
+        tasks += [_Task(demo, folder, subject, episode, emotions[index]) for episode, index in enumerate(order)]
     made: list[tuple[Row, str]] = []
     with progress("drawing the demo set", len(tasks), "clips") as advance:
         for clip in fan_out(_make_clip, tasks, jobs):
@@ -102,14 +106,6 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     if demo.raw:  # the CSV for `--faces csv`: the square that the cropped variant shows
         write_bytes(folder / BOX_FILE, "\n".join(["subject,clip,x,y,width,height", *boxes, ""]).encode())
     write_json(marker, settings)
-
-
-def _tasks(folder: Path, demo: DemoSet) -> Iterator[_Task]:
-    for subject in range(demo.subjects):
-        emotions = [emotion for emotion in CLASSES for _ in range(demo.clips_per_class)]
-        order = np.random.default_rng([demo.seed, subject, 1]).permutation(len(emotions))
-        for episode, index in enumerate(order):
-            yield _Task(demo, folder, subject, episode, emotions[index])
 
 
 def _make_clip(task: _Task) -> tuple[Row, str]:

@@ -99,8 +99,9 @@ def square_around(box: FaceBox, margin: float) -> FaceCrop:
 def resolve_face_mode(found: Discovery, mode: str | None, boxes: Path | None) -> tuple[Discovery, str]:
     """How the faces of these clips are cropped, and the clips with their boxes where that is by a CSV file.
 
-    Where the user names no `mode`, a file of boxes is used when one is named, cropped frames are used as
-    they are, and whole scenes go by the boxes that lie beside them or, without any, to the detector.
+    Where the user names no `mode`, a file of boxes is used when one is named, cropped frames are used as they are, and
+    whole scenes go by the boxes that lie beside them or, without any, to the detector. Clips that a file does not list
+    fail.
 
     Raises:
         UsageError: the boxes or the detector cannot be had, or boxes were named for another mode.
@@ -112,7 +113,12 @@ def resolve_face_mode(found: Discovery, mode: str | None, boxes: Path | None) ->
     if boxes and faces != "csv":
         raise UsageError(f"--face-boxes goes with --faces csv, not with --faces {faces}")
     if faces == "csv":
-        return _with_boxes(found, boxes or beside), faces
+        path = boxes or beside
+        known = read_boxes(path)
+        lost = {clip.key: f"{path} has no face box for it; add a row" for clip in found.clips if clip.key not in known}
+        clips = [replace(clip, face=known[clip.key]) for clip in found.clips if clip.key in known]
+        notes = [*found.notes, f"faces from {path.name}"]
+        return replace(found, clips=clips, failures=found.failures | lost, notes=notes), faces
     if faces == "auto":
         load_detector()  # say now that it is missing, not once per clip
         note = "faces found by the detector of dlib in the first frames of each clip"
@@ -145,14 +151,6 @@ def crop_for(clip: Clip, recipe: Recipe) -> FaceCrop | None:
     if face is None:
         raise ClipError(lack)
     return square_around(face, recipe.face_margin)
-
-
-def _with_boxes(found: Discovery, path: Path) -> Discovery:
-    """The same clips with their faces; those that the file does not list fail."""
-    boxes = read_boxes(path)
-    clips = [replace(clip, face=boxes[clip.key]) for clip in found.clips if clip.key in boxes]
-    lost = {clip.key: f"{path} has no face box for it; add a row" for clip in found.clips if clip.key not in boxes}
-    return replace(found, clips=clips, failures=found.failures | lost, notes=[*found.notes, f"faces from {path.name}"])
 
 
 def read_boxes(path: Path) -> dict[str, FaceBox]:
