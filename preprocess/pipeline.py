@@ -25,26 +25,22 @@ def process_clip(clip: Clip, recipes: Sequence[Recipe]) -> list[ClipRecord]:
     cv2.setNumThreads(1)  # workers share the cores; more threads inside each only get in the way
     plan = plan_for(clip, recipes[0])
     standard = standardise(clip, plan, recipes[0].size, crop_for(clip, recipes[0]), NUISANCES[recipes[0].stabilise])
-    records, onset_frame = [], quantise(standard[0])[0]
-    for recipe in recipes:
-        rendered = render(standard, plan, recipe)  # α does not enter the plan
-        records.append(
-            ClipRecord(
-                subject=clip.subject,
-                clip=clip.clip,
-                emotion=clip.emotion,
-                onset=clip.onset,
-                apex=-1 if clip.apex is None else clip.apex,
-                offset=clip.offset,
-                n_frames=len(clip.frames),
-                fps=clip.fps,
-                clipped_fraction=rendered.clipped_fraction,
-                dynamic_image=rendered.dynamic_image,
-                motion=rendered.motion,
-                onset_frame=onset_frame,
-            )
+    onset_frame = quantise(standard[0])[0]
+    return [
+        ClipRecord(
+            subject=clip.subject,
+            clip=clip.clip,
+            emotion=clip.emotion,
+            onset=clip.onset,
+            apex=-1 if clip.apex is None else clip.apex,
+            offset=clip.offset,
+            n_frames=len(clip.frames),
+            fps=clip.fps,
+            onset_frame=onset_frame,
+            **vars(render(standard, plan, recipe)),  # α does not enter the plan
         )
-    return records
+        for recipe in recipes
+    ]
 
 
 def plan_for(clip: Clip, recipe: Recipe) -> TemporalPlan:

@@ -175,10 +175,8 @@ def read_recipe(source: str | Path | None) -> dict[str, Any]:
         try:
             values = json.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
-            names = ", ".join(NAMED)
-            raise UsageError(
-                f"--recipe {path} cannot be read ({error.strerror}); a recipe is {names}, or a file"
-            ) from error
+            known = f"a recipe is {', '.join(NAMED)}, or a file"
+            raise UsageError(f"--recipe {path} cannot be read ({error.strerror}); {known}") from error
         except (ValueError, RecursionError) as error:
             raise UsageError(f"--recipe {path} is no JSON file: {error}") from error
         if isinstance(values, dict):

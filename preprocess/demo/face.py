@@ -209,7 +209,6 @@ class _Canvas:
         self.blend(np.clip(arc * (0.75 + 0.25 * self.noise(2)), 0, 1), person.hair * 0.8)
 
     def nostril(self, side: int) -> None:
-        """A nostril and the wing of the nose."""
         person = self.person
         hole = self.bump(side * person.nose_width * 0.5, person.nose_length, 0.10, 0.055)
         self.blend(0.75 * hole, person.skin * 0.25)
@@ -240,7 +239,6 @@ class _Canvas:
         self.blend(0.45 * self.face * grain * np.clip(below - lips, 0, 1), person.hair)
 
     def hair(self) -> None:
-        """The hair over the forehead."""
         person = self.person
         edge = self.y + person.hairline + 0.18 * self.x**2 - 0.5 * (np.abs(self.x) / person.face_width) ** 4
         head = (self.x / person.face_width) ** 2 + ((self.y - 0.1) / (person.face_height * 0.98)) ** 2
@@ -248,7 +246,6 @@ class _Canvas:
         self.blend(mask, person.hair * (1 + 0.12 * self.noise(3) + 0.18 * self.noise(12))[..., None])
 
     def glasses(self) -> None:
-        """Round rims and a bridge."""
         for side in (-1, 1):
             rim = np.hypot((side * self.x - 1) / 1.2, (self.y - 0.1) / 0.9) - 0.5
             self.blend(0.85 * self.line(rim, 0.035), (28, 28, 30))
