@@ -78,7 +78,7 @@ class InputOptions:
 
     def resolve(self, found: "Discovery", typed: dict[str, Any]) -> tuple["Discovery", dict[str, Any]]:
         """The clips, with face boxes where those are used, and the settings of the recipe that are not defaults."""
-        from preprocess.faces.crop import resolve_face_mode
+        from preprocess.faces import resolve_face_mode
 
         settings = read_recipe(self.recipe) | typed
         found, faces = resolve_face_mode(found, settings.get("faces"), self.face_boxes)

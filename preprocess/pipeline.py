@@ -7,7 +7,7 @@ import numpy as np
 
 from data_cache.schema import ClipRecord
 from preprocess.clip import Clip, ClipError
-from preprocess.faces.crop import FaceCrop, crop_for
+from preprocess.faces import FaceCrop, crop_for
 from preprocess.frames.read import read_frames, resize
 from preprocess.motion.magnify import quantise, render
 from preprocess.motion.stabilise import NUISANCES

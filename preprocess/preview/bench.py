@@ -14,7 +14,7 @@ from data_cache.files.atomic import write_bytes
 from data_cache.filters import apex_gain
 from preprocess.clip import Clip
 from preprocess.datasets.base import Discovery
-from preprocess.faces.crop import crop_for
+from preprocess.faces import crop_for
 from preprocess.frames.blocks import block_notes
 from preprocess.motion.magnify import BAND_OFFSET, magnified, quantise, render
 from preprocess.motion.pyramid import laplacian_pyramid

@@ -10,7 +10,7 @@ from official_sets import write_frames, write_sheet
 from data_cache.protocols import PROTOCOLS, read_protocol
 from preprocess.datasets.corrections import CORRECTIONS
 from preprocess.datasets.manifest import manifest
-from preprocess.faces.crop import read_boxes
+from preprocess.faces import read_boxes
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMES = ("how-to/datasets", "how-to/own-recordings", "how-to/faces", "explanation/protocols")
