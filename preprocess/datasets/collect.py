@@ -13,7 +13,7 @@ from data_cache.names import name_problem, text_problem
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import VIDEO_SUFFIXES, Anomaly, Discovery
 from preprocess.datasets.corrections import Moments, correct
-from preprocess.datasets.folders import check_span, describe_gaps, frames_between, numbered_frames
+from preprocess.datasets.folders import check_span, describe_gaps, missing_between, numbered_frames
 from preprocess.datasets.sheet import Row, parse_rate, whole_number
 
 
@@ -152,13 +152,18 @@ def _clip(found: Discovery, each: Listed, annotation: _Annotation, facts: Facts,
     if apex is not None:
         check_span(0, apex)
     check_span(onset, offset)
-    frames: tuple[Path, ...] | VideoSpan = VideoSpan(each.folder, onset, offset)
-    gaps: tuple[tuple[int, int], ...] = ()
-    if not video:
-        frames, gaps = frames_between(images, onset, offset, each.folder, facts.gaps)
+    gaps = [] if video else missing_between(images, onset, offset)
+    between = tuple(images[number] for number in sorted(images) if onset <= number <= offset)
     if gaps:
-        key, what = f"{each.subject}/{each.clip}", describe_gaps(gaps, offset - onset + 1)
+        what = describe_gaps(gaps, offset - onset + 1)
+        if not (facts.gaps and between):
+            held = f"it holds frames {min(images)} to {max(images)}" if images else "it holds no numbered image"
+            raise ClipError(f"{what} in {each.folder} ({held}); unpack the clip again, or correct the annotation")
+        key = f"{each.subject}/{each.clip}"
         found.anomalies.append(Anomaly(key, "frames missing", what, "the frames that are there are used"))
+    frames = VideoSpan(each.folder, onset, offset) if video else between
     found.corrections += repairs
     rate = parse_rate(each.fps, video.rate if video else facts.fps)
-    return Clip(found.dataset, each.subject, each.clip, frames, onset, apex, offset, rate, emotion, units, missing=gaps)
+    return Clip(
+        found.dataset, each.subject, each.clip, frames, onset, apex, offset, rate, emotion, units, missing=tuple(gaps)
+    )

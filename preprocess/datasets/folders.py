@@ -58,25 +58,6 @@ def numbered_frames(folder: Path) -> dict[int, Path]:
     return frames
 
 
-def frames_between(
-    frames: Mapping[int, Path], onset: int, offset: int, folder: Path, gaps_allowed: bool = False
-) -> tuple[tuple[Path, ...], tuple[tuple[int, int], ...]]:
-    """The images numbered `onset` to `offset`, both included, and the (first, last) of each gap between them.
-
-    Raises:
-        ClipError: some are missing (the message lists which), where no gaps are allowed; or all are.
-    """
-    gaps = missing_between(frames, onset, offset)
-    images = tuple(frames[number] for number in sorted(frames) if onset <= number <= offset)
-    if gaps and not (gaps_allowed and images):
-        found = f"it holds frames {min(frames)} to {max(frames)}" if frames else "it holds no numbered image"
-        raise ClipError(
-            f"{describe_gaps(gaps, offset - onset + 1)} in {folder} ({found}); unpack the clip again, or correct the "
-            "annotation"
-        )
-    return images, tuple(gaps)
-
-
 def describe_gaps(gaps: Sequence[tuple[int, int]], frames: int) -> str:
     """Which of so many `frames` are missing, in words: 17 of 40 frames are missing: 1–3, 7, 9–21."""
     parts = [str(first) if first == last else f"{first}–{last}" for first, last in gaps]
