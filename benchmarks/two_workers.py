@@ -16,7 +16,7 @@ import psutil
 
 from benchmarks.contenders import ours, read_all
 from preprocess.clip import Clip
-from preprocess.workers.fanout import fan_out
+from preprocess.workers import fan_out
 
 CLIPS = 80
 WORK: dict[str, Callable[[Clip], None]] = {"ours": ours, "imread": read_all}

@@ -38,22 +38,16 @@ DEMO_ROOT = Path("datasets/demo")
 class InputOptions:
     """What a command works on and where the result goes; `_command` says which commands have which of these."""
 
-    root: Path | None = option(  # noqa: RUF009 - makes a field, as elsewhere
-        None, "Folder of the data set as delivered.", shown="$MPT_<SET>, else datasets/<set>"
-    )
-    sheet: Path | None = option(  # noqa: RUF009
-        None, "Annotation sheet to read (.xlsx or .csv).", shown="the newest in the folder"
-    )
+    root: Path | None = option(None, "Folder of the data set as delivered.", shown="$MPT_<SET>, else datasets/<set>")
+    sheet: Path | None = option(None, "Annotation sheet to read (.xlsx or .csv).", shown="the newest in the folder")
     camera: str | None = option(None, "Camera of SMIC: hs, vis or nir.", shown="hs")
     part: str | None = option(None, "Part of CAS(ME)³: a or c.", shown="a")
     supplement: bool = option(
         False, "Add sub24/EP02_07 to CASME II, whose row is in no official sheet.", flag="--supplement"
     )
     fps: float | None = option(None, "Frame rate of folders in a manifest that state none.")
-    output: Path | None = option(  # noqa: RUF009
-        None, "Cache to write.", flag="--output -o", shown="data_cache/<set>.h5"
-    )
-    alpha: list[float] | None = option(  # noqa: RUF009
+    output: Path | None = option(None, "Cache to write.", flag="--output -o", shown="data_cache/<set>.h5")
+    alpha: list[float] | None = option(
         None,
         "Magnification factor (paper: 20). Give it several times for one cache each, from one decoding.",
         minimum=0,
@@ -65,7 +59,7 @@ class InputOptions:
         '{"alpha": 20}; what is typed wins.',
         shown="paper",
     )
-    face_boxes: Path | None = option(  # noqa: RUF009
+    face_boxes: Path | None = option(
         None,
         "CSV with a box for each face, for --faces csv: subject, clip, x, y, width, height "
         f"({PAGES.format(page='how-to/faces')}).",
@@ -84,7 +78,7 @@ class InputOptions:
 
     def resolve(self, found: "Discovery", typed: dict[str, Any]) -> tuple["Discovery", dict[str, Any]]:
         """The clips, with face boxes where those are used, and the settings of the recipe that are not defaults."""
-        from preprocess.faces.crop import resolve_face_mode
+        from preprocess.faces import resolve_face_mode
 
         settings = read_recipe(self.recipe) | typed
         found, faces = resolve_face_mode(found, settings.get("faces"), self.face_boxes)
@@ -136,7 +130,7 @@ for _name in ADAPTERS:
         add_dataset(_name)
 
 
-@_command("manifest recordings.csv --faces auto", without=("root", "no_corrections", *CHOICES))
+@_command("manifest recordings.csv --faces auto", without=("root", "no_corrections", *CHOICES[:-1]))
 def manifest(
     csv_file: Annotated[
         Path,
@@ -144,7 +138,6 @@ def manifest(
         Also("--csv"),
     ],
     name: Annotated[str | None, typer.Option(help="Name of the data set.", show_default="the CSV's name")] = None,
-    fps: Annotated[float | None, typer.Option(help="Frame rate of folders that state none.")] = None,
     *,
     chosen: dict[str, Any],
     given: dict[str, Any],
@@ -153,7 +146,8 @@ def manifest(
     """Any other set, or your own recordings: folders of frames or videos that a CSV lists."""
     from preprocess.datasets.manifest import manifest as adapter
 
-    _build(adapter(csv_file, name, fps), InputOptions(**chosen), given, how)
+    inputs = InputOptions(**chosen)
+    _build(adapter(csv_file, name, inputs.fps), inputs, given, how)
 
 
 @_command("demo --subjects 4 --size 112", without=("root", "no_corrections", *CHOICES))
@@ -205,7 +199,7 @@ def check(
 ) -> None:
     """Check a data set without computing anything: layout, counts, every anomaly; exit code 3 if any is unexpected."""
     from preprocess.check.anomalies import check as examine
-    from preprocess.check.table import print_report
+    from preprocess.check.anomalies import print_report
 
     report = examine(InputOptions(**chosen, root=folder).find(dataset), protocol)
     if json:
@@ -254,7 +248,7 @@ def preview(
 
 def _build(found: "Discovery", inputs: InputOptions, given: dict[str, Any], how: dict[str, Any]) -> None:
     """Make the caches of what was found; `given` and `how` are the options that were typed."""
-    from preprocess.check import count_notes
+    from preprocess.check.anomalies import count_notes
     from preprocess.job.build import build
 
     found, settings = inputs.resolve(found, given)

@@ -1,7 +1,7 @@
 """One annotated micro-expression on its way through preprocessing: its frames, its annotation, its face."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -79,6 +79,17 @@ class Clip:
     def key(self) -> str:
         """`subject/clip`, the name of the clip in every message."""
         return f"{self.subject}/{self.clip}"
+
+    @property
+    def files(self) -> Sequence[Path]:
+        """The image files, or the video."""
+        return (self.frames.path,) if isinstance(self.frames, VideoSpan) else self.frames
+
+    def absolute(self) -> "Clip":
+        """The same with absolute paths."""
+        paths = tuple(path.absolute() for path in self.files)
+        frames = replace(self.frames, path=paths[0]) if isinstance(self.frames, VideoSpan) else paths
+        return replace(self, frames=frames)
 
     @property
     def apex_index(self) -> int | None:

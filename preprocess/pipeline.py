@@ -7,7 +7,7 @@ import numpy as np
 
 from data_cache.schema import ClipRecord
 from preprocess.clip import Clip, ClipError
-from preprocess.faces.crop import Crop, crop_for
+from preprocess.faces import FaceCrop, crop_for
 from preprocess.frames.read import read_frames, resize
 from preprocess.motion.magnify import quantise, render
 from preprocess.motion.stabilise import NUISANCES
@@ -25,26 +25,22 @@ def process_clip(clip: Clip, recipes: Sequence[Recipe]) -> list[ClipRecord]:
     cv2.setNumThreads(1)  # workers share the cores; more threads inside each only get in the way
     plan = plan_for(clip, recipes[0])
     standard = standardise(clip, plan, recipes[0].size, crop_for(clip, recipes[0]), NUISANCES[recipes[0].stabilise])
-    records, onset_frame = [], quantise(standard[0])[0]
-    for recipe in recipes:
-        rendered = render(standard, plan, recipe)  # α does not enter the plan
-        records.append(
-            ClipRecord(
-                subject=clip.subject,
-                clip=clip.clip,
-                emotion=clip.emotion,
-                onset=clip.onset,
-                apex=-1 if clip.apex is None else clip.apex,
-                offset=clip.offset,
-                n_frames=len(clip.frames),
-                fps=clip.fps,
-                clipped_fraction=rendered.clipped_fraction,
-                dynamic_image=rendered.dynamic_image,
-                motion=rendered.motion,
-                onset_frame=onset_frame,
-            )
+    onset_frame = quantise(standard[0])[0]
+    return [
+        ClipRecord(
+            subject=clip.subject,
+            clip=clip.clip,
+            emotion=clip.emotion,
+            onset=clip.onset,
+            apex=-1 if clip.apex is None else clip.apex,
+            offset=clip.offset,
+            n_frames=len(clip.frames),
+            fps=clip.fps,
+            onset_frame=onset_frame,
+            **vars(render(standard, plan, recipe)),  # α does not enter the plan
         )
-    return records
+        for recipe in recipes
+    ]
 
 
 def plan_for(clip: Clip, recipe: Recipe) -> TemporalPlan:
@@ -62,7 +58,7 @@ def plan_for(clip: Clip, recipe: Recipe) -> TemporalPlan:
     return temporal_plan(len(clip.frames), clip.fps, recipe, index)
 
 
-def standardise(clip: Clip, plan: TemporalPlan, size: int, crop: Crop | None = None, room: int = 0) -> np.ndarray:
+def standardise(clip: Clip, plan: TemporalPlan, size: int, crop: FaceCrop | None = None, room: int = 0) -> np.ndarray:
     """The clip as T frames of size×size: (T, S, S, 3) float32, 0..255 (paper, IV-A), and `room` empty ones after.
 
     Every frame is cropped alike, if at all. Native frames are added to the samples that use them as

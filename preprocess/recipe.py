@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
@@ -17,87 +17,78 @@ ALGORITHM_VERSION = 1
 
 _LATER = {"stabilise": "none", "blur": 0.0}
 """Options that the first caches do not have, with the values that stand for how those were made."""
-_TIME = "Time: sampling and rank pooling"
-_MAGNIFY = "Motion magnification"
-_SPACE = "Space"
+_time = partial(option, panel="Time: sampling and rank pooling")
+_magnify = partial(option, panel="Motion magnification")
+_space = partial(option, panel="Space")
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What is done to a clip. The defaults are the paper's, or our documented choice where it is silent."""
 
-    frames: int = option(16, "T, frames per clip (paper: 16)", panel=_TIME, minimum=1, maximum=512)
-    sampling: Literal["nearest", "linear", "box"] = option(
+    frames: int = _time(16, "T, frames per clip (paper: 16)", minimum=1, maximum=512)
+    sampling: Literal["nearest", "linear", "box"] = _time(
         "nearest",
         "which native frames make the T samples. Paper: 16 'at regular intervals', interpolation when shorter. "
         "nearest picks frames; linear interpolates between two; box averages all frames around a sample, "
         "which halves the noise before magnification",
-        panel=_TIME,
     )
-    rank_pool: Literal["bilen", "linear"] = option(
+    rank_pool: Literal["bilen", "linear"] = _time(
         "bilen",
         "weights of the dynamic image. Paper: the 'fast version' of Bilen et al. (harmonic weights); linear is 2t-T-1",
-        panel=_TIME,
     )
-    rank_pool_span: Literal["clip", "onset-apex"] = option(
+    rank_pool_span: Literal["clip", "onset-apex"] = _time(
         "clip",
         "frames that are rank-pooled. Paper: the sequence (clip). onset-apex needs annotated apexes and does not "
         "cancel a symmetric rise and fall",
-        panel=_TIME,
     )
-    alpha: float = option(20.0, "magnification factor (paper: 20)", panel=_MAGNIFY, minimum=0.0, maximum=1000.0)
-    filter: Literal["causal", "filtfilt", "difference"] = option(
+    alpha: float = _magnify(20.0, "magnification factor (paper: 20)", minimum=0.0, maximum=1000.0)
+    filter: Literal["causal", "filtfilt", "difference"] = _magnify(
         "causal",
         "temporal filter. Paper: Butterworth band-pass, nothing more. causal leaves the onset frame untouched; "
         "filtfilt has no lag; difference is the two-low-pass form of the original Eulerian code",
-        panel=_MAGNIFY,
     )
-    fs: str = option(
+    fs: str = _magnify(
         "true",
         "sampling rate that the cut-offs refer to: true is the rate of the T samples, (T-1)·fps/(N-1); nominal:HZ "
         "is the same for every clip (the paper does not say)",
-        panel=_MAGNIFY,
     )
-    low: float = option(0.4, "lower cut-off in Hz (paper: 0.4)", panel=_MAGNIFY, minimum=1e-6)
-    high: float = option(4.0, "upper cut-off in Hz (paper: 4)", panel=_MAGNIFY, minimum=1e-6)
-    order: int = option(1, "order of the filter (paper: not given)", panel=_MAGNIFY, minimum=1, maximum=8)
-    motion_form: Literal["additive", "band"] = option(
+    low: float = _magnify(0.4, "lower cut-off in Hz (paper: 0.4)", minimum=1e-6)
+    high: float = _magnify(4.0, "upper cut-off in Hz (paper: 4)", minimum=1e-6)
+    order: int = _magnify(1, "order of the filter (paper: not given)", minimum=1, maximum=8)
+    motion_form: Literal["additive", "band"] = _magnify(
         "additive",
         "additive keeps the face, x+αF(x); band is the magnified band alone, 128+αF(x). Paper: ambiguous; its "
         "remark that a large α damages textures speaks for additive",
-        panel=_MAGNIFY,
     )
-    gains: str = option(
+    gains: str = _magnify(
         "uniform",
         "α of each pyramid level. Paper: one α (uniform). evm is the λc schedule of Wu et al.; or a list from fine "
         "to coarse, the residual last, such as 0,10,20,20,0",
-        panel=_MAGNIFY,
     )
-    stabilise: Literal["none", "rigid", "affine"] = option(
+    stabilise: Literal["none", "rigid", "affine"] = _magnify(
         "none",
         "take rigid head motion (shift, turn, zoom) and flicker out of the band and of the dynamic image, by least "
         "squares to first order; affine also takes shear. Not in the paper",
-        panel=_MAGNIFY,
     )
-    blur: float = option(
-        0.0, "blur of the magnified band, standard deviation in pixels (not in the paper)", panel=_MAGNIFY, minimum=0.0
+    blur: float = _magnify(
+        0.0, "blur of the magnified band, standard deviation in pixels (not in the paper)", minimum=0.0
     )
-    levels: int = option(
-        5, "levels of the Laplacian pyramid, residual included (paper: not given)", panel=_SPACE, minimum=1, maximum=16
+    levels: int = _space(
+        5, "levels of the Laplacian pyramid, residual included (paper: not given)", minimum=1, maximum=16
     )
-    explicit_pyramid: bool = option(
-        False, "build every pyramid level, as the equations read; slower, equal within rounding", panel=_SPACE
+    explicit_pyramid: bool = _space(
+        False, "build every pyramid level, as the equations read; slower, equal within rounding"
     )
-    size: int = option(224, "side of the square output in pixels (paper: 224)", panel=_SPACE, minimum=8, maximum=2048)
-    faces: Literal["none", "csv", "auto"] = option(
+    size: int = _space(224, "side of the square output in pixels (paper: 224)", minimum=8, maximum=2048)
+    faces: Literal["none", "csv", "auto"] = _space(
         "none",
         "none uses whole frames; csv crops to boxes from a file; auto to what a detector finds (extra faces). One crop "
         "per clip, never per frame. Unless typed, it is none where frames are cropped already, else auto",
-        panel=_SPACE,
         shown="chosen from the data",
     )
-    face_margin: float = option(
-        0.0, "share of the face's size to add on every side of its box", panel=_SPACE, minimum=-0.4, maximum=2.0
+    face_margin: float = _space(
+        0.0, "share of the face's size to add on every side of its box", minimum=-0.4, maximum=2.0
     )
     algorithm: int = option(ALGORITHM_VERSION, "version of the arithmetic", flag="")
 
@@ -184,10 +175,8 @@ def read_recipe(source: str | Path | None) -> dict[str, Any]:
         try:
             values = json.loads(path.read_text(encoding="utf-8-sig"))
         except OSError as error:
-            names = ", ".join(NAMED)
-            raise UsageError(
-                f"--recipe {path} cannot be read ({error.strerror}); a recipe is {names}, or a file"
-            ) from error
+            known = f"a recipe is {', '.join(NAMED)}, or a file"
+            raise UsageError(f"--recipe {path} cannot be read ({error.strerror}); {known}") from error
         except (ValueError, RecursionError) as error:
             raise UsageError(f"--recipe {path} is no JSON file: {error}") from error
         if isinstance(values, dict):

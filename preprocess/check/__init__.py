@@ -1,5 +1,1 @@
 """Check a data set before hours are spent on it."""
-
-from preprocess.check.anomalies import Report, check, count_notes
-
-__all__ = ["Report", "check", "count_notes"]

@@ -1,12 +1,15 @@
 """Look a data set over before hours are spent on it: layout, counts, and every anomaly; it decodes a few frames."""
 
 import json
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
 
-from data_cache.errors import ClipsFailed
+from data_cache.errors import ClipsFailed, grouped
 from data_cache.filters import recipe_notes
+from data_cache.names import visible
 from data_cache.protocols.choose import choose_protocol
 from data_cache.protocols.protocol import Composition, Labelling, apply_protocol, count_differences, part_of
 from data_cache.protocols.published import OFFICIAL_EMOTIONS
@@ -14,13 +17,14 @@ from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Anomaly, Discovery
 from preprocess.datasets.corrections import KNOWN_ANOMALIES
 from preprocess.frames.blocks import block_notes
-from preprocess.frames.image_header import check_image_file
+from preprocess.frames.read import check_image_file
 from preprocess.recipe import Recipe
 
-LONG = 1.0
-"""Seconds above which a micro-expression is asked about."""
-SHORT = Recipe.frames
-"""Clips of fewer frames than the default recipe samples are interpolated."""
+if TYPE_CHECKING:
+    from rich.table import Table
+
+LONG = 1.0  # seconds above which a micro-expression is asked about
+SHORT = Recipe.frames  # clips of fewer frames than the default recipe samples are interpolated
 
 _COUNTS = "counts differ"
 _GO_ON = "what is there is used; is the copy complete?"
@@ -79,20 +83,26 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
     Raises:
         UsageError: no such protocol, or it says nothing about this data set.
     """
-    protocol = choose_protocol(protocol_name, [found.dataset], [clip.emotion for clip in found.clips])
     clips = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in found.clips]
+    protocol = choose_protocol(protocol_name, [found.dataset], [emotion for _, emotion in clips])
     labelling = apply_protocol(protocol, clips)
-    lost = [((found.dataset, *key.partition("/")[::2]), emotion) for key, emotion in found.lost.items()]
-    counted = clips + [(key, emotion) for key, emotion in lost if KNOWN_ANOMALIES.get(key) == "unusable"]
-    listed = apply_protocol(protocol, counted)
+    unusable = {key for key in found.failures if KNOWN_ANOMALIES.get((found.dataset, key)) == "unusable"}
+    lost = {key: emotion for key, emotion in found.lost.items() if key in unusable}
+    counted = clips + [((found.dataset, *key.partition("/")[::2]), emotion) for key, emotion in lost.items()]
+    keys = [key for key, _ in counted]
     whole = protocol.composition.get(found.dataset, Composition({}))
-    full = whole.counts_for([key for key, _ in counted])
+    full = whole.counts_for(keys)
     subjects = _subjects(found.clips, labelling)
+    lengths = [(len(clip.frames), clip.fps) for clip in found.clips]
+    recorded = [*block_notes(found.clips), *recipe_notes(Recipe().as_json(), lengths)]
     anomalies = [
-        *_failures(found),
+        *(
+            Anomaly(key, "unusable", why, "left out; the build stops unless --allow-missing", key not in unusable)
+            for key, why in found.failures.items()
+        ),
         *_files(found.clips),
         *_annotation(found.clips),
-        *_recording(found),
+        *(Anomaly(found.dataset, "as recorded", note, "cached as it is") for note in recorded),
         *found.anomalies,
         *(
             Anomaly(key, "wide frames", size, "whole scenes? --faces auto cuts the faces out")
@@ -100,7 +110,7 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
         ),
         *(
             Anomaly(found.dataset, _COUNTS, text, _GO_ON, unexpected=True)
-            for text in count_differences(protocol, listed.counts, [key for key, _ in counted])
+            for text in count_differences(protocol, apply_protocol(protocol, counted).counts, keys)
         ),
         *_subject_anomalies(subjects, whole, found.dataset),
         *(
@@ -114,7 +124,7 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
         layout=[*found.notes, *_spans(found.clips)],
         cropped=found.cropped,
         protocol=protocol.name,
-        clips=len(found.clips),
+        clips=len(clips),
         classes={
             name: {"clips": count, "full_set": full[name] if whole.counts else None}
             for name, count in labelling.counts.items()
@@ -126,20 +136,19 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
     )
 
 
-def _failures(found: Discovery) -> Iterator[Anomaly]:
-    for key, reason in found.failures.items():
-        known = KNOWN_ANOMALIES.get((found.dataset, *key.partition("/")[::2])) == "unusable"
-        yield Anomaly(key, "unusable", reason, "left out; the build stops unless --allow-missing", unexpected=not known)
+def count_notes(found: Discovery) -> list[str]:
+    """How the classes of the usual protocol differ in number from the full set; empty when they agree."""
+    clips = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in found.clips]
+    protocol = choose_protocol(None, [found.dataset], [emotion for _, emotion in clips])
+    return count_differences(protocol, apply_protocol(protocol, clips).counts, [key for key, _ in clips])
 
 
 def _files(clips: Iterable[Clip]) -> Iterator[Anomaly]:
     """Images whose header says that they cannot be decoded, or that they differ in size."""
     for clip in clips:
-        if isinstance(clip.frames, VideoSpan):
-            continue
         faults: list[str] = []
         sizes: dict[str, None] = {}  # in the order in which they are met
-        for path in clip.frames:
+        for path in () if isinstance(clip.frames, VideoSpan) else clip.frames:
             try:
                 header = check_image_file(path)
                 sizes[f"{header.width}×{header.height}"] = None
@@ -150,8 +159,7 @@ def _files(clips: Iterable[Clip]) -> Iterator[Anomaly]:
             action = "the clip fails if such an image is sampled"
             yield Anomaly(clip.key, "unreadable image", faults[0] + more, action, unexpected=True)
         if len(sizes) > 1:
-            found = f"frames of {', '.join(sizes)} pixels"
-            yield Anomaly(clip.key, "sizes differ", found, "the clip fails", unexpected=True)
+            yield Anomaly(clip.key, "sizes differ", f"frames of {', '.join(sizes)} pixels", "the clip fails", True)
 
 
 def _annotation(clips: Iterable[Clip]) -> Iterator[Anomaly]:
@@ -159,7 +167,6 @@ def _annotation(clips: Iterable[Clip]) -> Iterator[Anomaly]:
     clips = list(clips)
     has_apexes = any(clip.apex is not None for clip in clips)
     for clip in clips:
-        known = KNOWN_ANOMALIES.get((clip.dataset, clip.subject, clip.clip))
         emotions = OFFICIAL_EMOTIONS.get(clip.dataset)
         if not clip.emotion or (emotions and clip.emotion not in emotions):
             found = f"emotion {clip.emotion!r}" if clip.emotion else "no emotion"
@@ -169,7 +176,8 @@ def _annotation(clips: Iterable[Clip]) -> Iterator[Anomaly]:
             yield Anomaly(clip.key, "apex unknown", "no apex is annotated", _APEX_UNUSED)
         elif clip.apex is not None and not clip.onset <= clip.apex <= clip.offset:
             found = f"apex {clip.apex} outside {clip.onset}–{clip.offset}"
-            yield Anomaly(clip.key, "apex outside", found, _APEX_UNUSED, unexpected=known != "apex outside")
+            known = KNOWN_ANOMALIES.get((clip.dataset, clip.key)) == "apex outside"
+            yield Anomaly(clip.key, "apex outside", found, _APEX_UNUSED, unexpected=not known)
         elif clip.apex == clip.onset:
             yield Anomaly(clip.key, "apex at onset", f"both are {clip.onset}", _APEX_UNUSED)
         if len(clip.frames) == 1:
@@ -182,13 +190,6 @@ def _annotation(clips: Iterable[Clip]) -> Iterator[Anomaly]:
             yield Anomaly(clip.key, "long", found, "kept; are onset, offset and fps right?")
 
 
-def _recording(found: Discovery) -> Iterator[Anomaly]:
-    """What the frames and lengths will make of the default recipe."""
-    lengths = [(len(clip.frames), clip.fps) for clip in found.clips]
-    for note in [*block_notes(found.clips), *recipe_notes(Recipe().as_json(), lengths)]:
-        yield Anomaly(found.dataset, "as recorded", note, "cached as it is")
-
-
 def _spans(clips: Sequence[Clip]) -> list[str]:
     """One line on frames, rates and lengths, where a wrong frame rate or an open interval shows."""
     if not clips:
@@ -198,18 +199,11 @@ def _spans(clips: Sequence[Clip]) -> list[str]:
     return ["clips of " + ", ".join(f"{min(values):.3g} to {max(values):.3g} {unit}" for values, unit in spans)]
 
 
-def count_notes(found: Discovery) -> list[str]:
-    """How the classes of the usual protocol differ in number from the full set; empty when they agree."""
-    clips = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in found.clips]
-    protocol = choose_protocol(None, [found.dataset], [emotion for _, emotion in clips])
-    return count_differences(protocol, apply_protocol(protocol, clips).counts, [key for key, _ in clips])
-
-
 def _subjects(clips: Iterable[Clip], labelling: Labelling) -> dict[str, dict[str, int]]:
     """Subject → clips of each class, without classes that it lacks; a subject without any has an empty entry."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    counts: dict[str, Counter[str]] = {}
     for clip, label in zip(clips, labelling.labels, strict=True):
-        counts[clip.subject].update([labelling.classes[label]] if label >= 0 else [])
+        counts.setdefault(clip.subject, Counter()).update([labelling.classes[label]] if label >= 0 else [])
     return {subject: dict(counts[subject]) for subject in sorted(counts, key=lambda text: (len(text), text))}
 
 
@@ -226,3 +220,58 @@ def _subject_anomalies(
             known = whole.single_class is None or subject in whole.single_class
             found = f"all its {sum(counts.values())} clips are {next(iter(counts))}"
             yield Anomaly(subject, "single class", found, "a fold like any other", unexpected=not known)
+
+
+def print_report(report: Report) -> None:
+    """Print the report to stdout."""
+    from rich.console import Console
+
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(f"[bold]{_shown(report.dataset)}[/bold] in {_shown(report.root)}")
+    for line in report.layout:
+        console.print(f"  {_shown(line)}")
+    console.print(_counts(report), soft_wrap=False)
+    whole = f" (full set: {report.expected_subjects} with clips of these classes)" if report.expected_subjects else ""
+    console.print(f"{report.clips} clips of {len(report.subjects)} subjects{whole}")
+    if report.corrections:
+        console.print("\n[bold]corrected[/bold] (--no-corrections takes the annotation as delivered)")
+        for line in report.corrections:
+            console.print(f"  {_shown(line)}")
+    for (expected, kind, action), anomalies in groupby(sorted(report.anomalies, key=_kind), key=_kind):
+        console.print(f"\n[bold]{_shown(kind)}[/bold] → {_shown(action)}")
+        mark = " " if expected else "[red]![/red]"
+        for line in grouped((anomaly.key, anomaly.found) for anomaly in anomalies):
+            console.print(f"{mark} {_shown(line)}")
+    console.print(f"\nunexpected, marked !: {report.unexpected}" if report.unexpected else "\nOK: nothing unexpected")
+
+
+def _shown(text: str) -> str:
+    """Text of the data set's as it is: neither markup nor a command to the terminal."""
+    from rich.markup import escape
+
+    return escape(visible(text))
+
+
+def _kind(anomaly: Anomaly) -> tuple[bool, str, str]:
+    return not anomaly.unexpected, anomaly.kind, anomaly.action
+
+
+def _counts(report: Report) -> "Table":
+    """Subjects × classes, and below the sums and what the full set has."""
+    from rich.table import Table
+
+    table = Table(title=f"clips by protocol {_shown(report.protocol)}", title_justify="left")
+    table.add_column("subject", min_width=max(map(len, report.subjects), default=0), overflow="fold")
+    for name in (*report.classes, "all"):
+        table.add_column(_shown(name), justify="right")
+    for subject, counts in report.subjects.items():
+        cells = [str(counts.get(name, "")) for name in report.classes]
+        table.add_row(_shown(subject), *cells, str(sum(counts.values())))
+    found = {name: counts["clips"] or 0 for name, counts in report.classes.items()}
+    whole = {name: counts["full_set"] for name, counts in report.classes.items() if counts["full_set"] is not None}
+    table.add_section()
+    table.add_row("found", *map(str, found.values()), str(sum(found.values())), style="bold")
+    if whole:
+        cells = [str(whole[name]) if whole[name] == found[name] else f"[red]{whole[name]}[/red]" for name in whole]
+        table.add_row("full set", *cells, str(sum(whole.values())))
+    return table

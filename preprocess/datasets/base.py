@@ -22,26 +22,6 @@ LICENCE_NOTICE = (
 
 
 @dataclass(frozen=True)
-class Annotation:
-    """One micro-expression as a sheet or a folder states it, before its frames are looked for.
-
-    Attributes:
-        subject: subject in the form that the data set's folders use.
-        onset: annotated frame number, None where the source leaves it open; likewise `apex`, `offset`.
-        emotion: raw emotion label in lower case, "" where unknown.
-        action_units: the AU cell as text, whatever its notation (`4+L10`, `(R6 or R12)+R15`).
-    """
-
-    subject: str
-    clip: str
-    onset: int | None
-    apex: int | None
-    offset: int | None
-    emotion: str
-    action_units: str = ""
-
-
-@dataclass(frozen=True)
 class Anomaly:
     """Something that an adapter noticed and went on from.
 
@@ -93,23 +73,14 @@ class Discovery:
 
 
 class Adapter(Protocol):
-    """A function that finds the clips of one official data set below `root`.
+    """A function that finds the clips of one official data set below `root`, the folder as delivered.
 
-    Keyword arguments of its own (`sheet`, `camera`, …) are what `find` may be asked for.
+    The annotation's known errors are `corrected` or not. Keyword arguments of its own (`sheet`, `camera`, …) are what
+    `find` may be asked for. It raises `UsageError` where the folder, its frames or its sheet are missing or are not
+    that data set's, and for a choice that it does not offer.
     """
 
-    def __call__(self, root: Path, *, corrected: bool = True) -> Discovery:
-        """Find every clip.
-
-        Args:
-            root: the folder as delivered.
-            corrected: whether to apply the known corrections of the annotation.
-
-        Raises:
-            UsageError: the folder, its frames or its sheet are missing or are not that data set's, or a choice that
-                it does not offer.
-        """
-        ...
+    def __call__(self, root: Path, *, corrected: bool = True) -> Discovery: ...  # noqa: D102 - as the class says
 
 
 def environment_name(dataset: str) -> str:

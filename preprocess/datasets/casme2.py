@@ -11,8 +11,8 @@ under a licence agreement: http://casme.psych.ac.cn
 from pathlib import Path
 
 from data_cache.protocols.published import CASME2_RELABELLED, CASME2_UNLISTED
-from preprocess.datasets.base import Annotation, Discovery
-from preprocess.datasets.collect import Facts
+from preprocess.datasets.base import Discovery
+from preprocess.datasets.collect import Facts, Listed
 from preprocess.datasets.sheet_set import SheetSet
 
 CASME2 = SheetSet(
@@ -34,8 +34,11 @@ CASME2 = SheetSet(
     subject_folder="sub{:02d}".format,
     expected="Cropped/sub01/…/reg_img46.jpg (or CASME2_RAW_selected/sub01/…)",
 )
-SUPPLEMENT = Annotation(*CASME2_UNLISTED[1:], 61, 91, 106, "disgust")
+SUPPLEMENT = Listed(0, *CASME2_UNLISTED[1:], Path(), "disgust", "61", "91", "106")
 """The frames of this clip are delivered, but its row is in no official sheet; lists of 256 clips have it like this."""
+SYNTHETIC_NOTICE = (
+    "Synthetic: every face in this file was drawn by mpt-preprocess demo; no person is shown. MIT licence."
+)
 
 
 def casme2(root: Path, *, corrected: bool = True, sheet: Path | None = None, supplement: bool = False) -> Discovery:
@@ -53,4 +56,11 @@ def casme2(root: Path, *, corrected: bool = True, sheet: Path | None = None, sup
         )
     if f"{CASME2_UNLISTED[1]}/{CASME2_UNLISTED[2]}" not in {clip.key for clip in found.clips}:
         found.notes.append("sub24/EP02_07 has no row, as in every official sheet; --supplement adds it")
+    return found
+
+
+def demo(root: Path, *, corrected: bool = True) -> Discovery:
+    """An `Adapter` for a generated demo set, which is laid out as CASME II; only name and notice differ."""
+    found = CASME2.find("demo", root, corrected)
+    found.licence_notice = SYNTHETIC_NOTICE
     return found

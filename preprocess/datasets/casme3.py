@@ -11,14 +11,14 @@ are used. Part C: `part_C/01/a/color/12.jpg` and `CAS(ME)3_part_C_ME.xlsx`, no a
 issue #5). Released under a licence agreement: http://casme.psych.ac.cn
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 from data_cache.errors import UsageError
 from preprocess.datasets.base import Anomaly, Discovery, find_root
 from preprocess.datasets.collect import Facts, Listed, collect
-from preprocess.datasets.folders import find_layout, index_folders
-from preprocess.datasets.sheet import find_sheet, read_sheet
+from preprocess.datasets.folders import Layout, locate
+from preprocess.datasets.sheet import Row, find_sheet, read_sheet
 
 FACTS = Facts(fps=30.0, labels={"sad": "sadness", "happy": "happiness", "other": "others"}, gaps=True)
 LAYOUTS = {
@@ -28,8 +28,8 @@ LAYOUTS = {
 """Pattern of the clips' folders → where those may be."""
 _HIDDEN = (
     "2/e_138 145/g_150 146/a_530 147/d_1146 147/e_1058 155/d_5 179/b_7 200/b_518 204/a_606 206/a_10 206/c_69 214/b_5 "
+    "214/k_4 215/f_5 215/f_2183"
 )
-_HIDDEN += "214/k_4 215/f_5 215/f_2183"
 HIDDEN_AT_APEX = frozenset(f"spNO.{clip}" for clip in _HIDDEN.split())
 """The authors' exception list: clips whose face is hidden at the apex."""
 
@@ -43,8 +43,9 @@ def casme3(root: Path, *, corrected: bool = True, sheet: Path | None = None, par
     """
     if part not in ("a", "c"):
         raise UsageError(f"no part {part!r}; micro-expressions are in part a and part c of CAS(ME)³")
-    found = Discovery("casme3" if part == "a" else "casme3-c", find_root(root, "casme3"), cropped=False)
+    found = Discovery("casme3" if part == "a" else "casme3-c", find_root(root, "casme3"))
     collect(found, (_part_a if part == "a" else _part_c)(found, sheet), FACTS, corrected)
+    found.cropped = False
     found.anomalies += [
         Anomaly(clip.key, "face hidden", "on the authors' exception list: hidden at the apex", "kept")
         for clip in found.clips
@@ -53,31 +54,23 @@ def casme3(root: Path, *, corrected: bool = True, sheet: Path | None = None, par
     return found
 
 
-def _folders(found: Discovery, layouts: Mapping[str, tuple[str, ...]], expected: str) -> tuple[Path, dict[str, Path]]:
-    for pattern, candidates in layouts.items():
-        if layout := find_layout(found.root, candidates, pattern):
-            found.notes.append(layout.describe(found.root))
-            return layout.folder, index_folders(layout.folder, pattern)
-    raise UsageError(f"no CAS(ME)³ frames in {found.root}: expected {expected}; unpack the archive there")
-
-
 def _part_a(found: Discovery, chosen: Path | None) -> Iterator[Listed]:
     expected = "part_A/spNO.1/a/color/166.jpg (or Part_A_ME_clip/frame/spNO.1_a_355/355.jpg)"
-    folder, folders = _folders(found, LAYOUTS, expected)
-    for row in read_sheet(
-        find_sheet(found, ("*part_A*JpgIndex*",), chosen), ("Filename", "Onset", "Offset", "emotion")
-    ):
-        subject, video, onset = row.text("Subject"), row.text("Filename").lower(), row.text("Onset").removesuffix(".0")
-        names = (f"{subject}/{video}/color", f"{subject}_{video}_{onset}")
-        path = next((folders[name.lower()] for name in names if name.lower() in folders), folder / names[0])
-        numbers = (onset, row.text("Apex"), row.text("Offset"))
-        yield Listed(row.number, subject, f"{video}_{onset}", path, row.text("emotion"), *numbers, row.text("AU"))
+    layout = locate(found, "CAS(ME)³", LAYOUTS, expected)
+    sheet = find_sheet(found, ("*part_A*JpgIndex*",), chosen)
+    for row in read_sheet(sheet, ("Filename", "Onset", "Offset", "emotion")):
+        yield _listed(row, layout, row.text("Subject"), row.text("Filename").lower())
 
 
 def _part_c(found: Discovery, chosen: Path | None) -> Iterator[Listed]:
-    folder, folders = _folders(found, {"[0-9]*/*/color": ("part_C/part_C", "part_C", ".")}, "part_C/01/a/color/12.jpg")
+    places = {"[0-9]*/*/color": ("part_C/part_C", "part_C", ".")}
+    layout = locate(found, "CAS(ME)³", places, "part_C/01/a/color/12.jpg")
     for row in read_sheet(find_sheet(found, ("*part_C*ME*",), chosen), ("sub", "count", "onset", "offset", "emotion")):
-        subject, onset = row.text("sub").removesuffix(".0").zfill(2), row.text("onset").removesuffix(".0")
-        path = folders.get(f"{subject}/a/color", folder / subject / "a" / "color")
-        numbers = (onset, "", row.text("offset"))
-        yield Listed(row.number, subject, f"a_{onset}", path, row.text("emotion"), *numbers, row.text("au"))
+        yield _listed(row, layout, row.text("sub").removesuffix(".0").zfill(2), "a")
+
+
+def _listed(row: Row, layout: Layout, subject: str, video: str) -> Listed:
+    clip = f"{video}_{row.text('Onset').removesuffix('.0')}"
+    names = (f"{subject}/{video}/color", f"{subject}_{clip}")
+    folder = next((layout.clips[name.lower()] for name in names if name.lower() in layout.clips), None)
+    return Listed.of_row(row, subject, clip, folder or layout.folder / names[0])

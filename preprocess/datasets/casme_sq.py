@@ -18,7 +18,7 @@ from pathlib import Path
 from data_cache.errors import UsageError
 from preprocess.datasets.base import Discovery, find_root
 from preprocess.datasets.collect import Facts, Listed, collect
-from preprocess.datasets.folders import find_layout, index_folders
+from preprocess.datasets.folders import Layout, locate
 from preprocess.datasets.sheet import find_sheet, read_lines
 
 LAYOUTS = {
@@ -32,14 +32,9 @@ LAYOUTS = {
 def casme_sq(root: Path, *, corrected: bool = True, sheet: Path | None = None) -> Discovery:
     """An `Adapter`; `sheet` is the sheet to read, by default the newest that is found."""
     found = Discovery("casme-sq", find_root(root, "casme-sq"))
-    for pattern, candidates in LAYOUTS.items():
-        if layout := find_layout(root, candidates, pattern):
-            found.cropped, found.notes = layout.cropped, [layout.describe(root)]
-            # The number in front of a long video's name counts: 23_0502… lies in s19, but shows s23.
-            folders = {_names(path): path for path in index_folders(layout.folder, pattern).values()}
-            collect(found, _listed(found, sheet, folders, layout.folder), Facts(30.0), corrected)
-            return found
-    raise UsageError(f"no CAS(ME)² frames in {root}: expected cropped/15/…, selectedpic/s15/… or rawpic/s15/…")
+    layout = locate(found, "CAS(ME)²", LAYOUTS, "cropped/15/…, selectedpic/s15/… or rawpic/s15/…")
+    collect(found, _listed(found, sheet, layout), Facts(30.0), corrected)
+    return found
 
 
 def _names(path: Path) -> tuple[str, str]:
@@ -49,26 +44,24 @@ def _names(path: Path) -> tuple[str, str]:
     return path.parent.name.lower().removeprefix("s"), path.name.lower()
 
 
-def _listed(
-    found: Discovery, chosen: Path | None, folders: dict[tuple[str, str], Path], where: Path
-) -> Iterator[Listed]:
+def _listed(found: Discovery, chosen: Path | None, layout: Layout) -> Iterator[Listed]:
+    # The number in front of a long video's name counts: 23_0502… lies in s19, but shows s23.
+    folders = {_names(path): path for path in layout.clips.values()}
     sheets = read_lines(find_sheet(found, ("CAS*code_final*", "code_final*", "CASFEcode*"), chosen))
     by_name = {re.sub("[^a-z0-9]", "", name.lower()): lines for name, lines in sheets.items()}
     try:
-        subjects = {str(line[2]): str(line[1]).strip() for _, line in by_name["namingrule1"]}
-        videos = {str(line[1]).strip(): f"{int(line[0]):04d}" for _, line in by_name["namingrule2"]}
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+        subjects = {line[2]: line[1] for _, line in by_name["namingrule1"]}
+        videos = {line[1]: f"{int(line[0].removesuffix('.0')):04d}" for _, line in by_name["namingrule2"]}
+    except (KeyError, IndexError, ValueError) as error:
         raise UsageError(
             f"the sheet of {found.root} lacks 'naming rule1' or 'naming rule2'; is it the .xlsx?"
         ) from error
     rows = next(iter(by_name.values()))
     for number, line in rows:
-        cells = ["" if cell is None else str(cell).strip() for cell in [*line, *[None] * 9][:9]]
-        if not cells[7].lower().startswith("micro"):
+        person, clip, onset, apex, offset, units, emotion, kind = [*line, *[""] * 8][:8]
+        if not kind.lower().startswith("micro"):
             continue
-        subject, clip = subjects.get(cells[0].removesuffix(".0"), cells[0]), cells[1]
-        place = subject.removeprefix("s")
-        video = videos.get(clip.partition("_")[0], "")
-        folder = folders.get((place, clip.lower())) or folders.get((place, video)) or where / subject / clip
-        onset, apex, offset, units, emotion = cells[2:7]
+        subject = subjects.get(person.removesuffix(".0"), person)
+        place, video = subject.removeprefix("s"), videos.get(clip.partition("_")[0], "")
+        folder = folders.get((place, clip.lower())) or folders.get((place, video)) or layout.folder / subject / clip
         yield Listed(number, subject, clip, folder, emotion, onset, apex, offset, units)

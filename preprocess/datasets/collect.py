@@ -6,15 +6,15 @@ as nothing: none is dropped in silence.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from data_cache.names import name_problem, text_problem
-from preprocess.clip import Clip, ClipError
-from preprocess.datasets.base import Annotation, Anomaly, Discovery
-from preprocess.datasets.corrections import correct
-from preprocess.datasets.folders import check_span, describe_gaps, frames_between, missing_between, numbered_frames
-from preprocess.datasets.sheet import parse_rate, whole_number
+from preprocess.clip import Clip, ClipError, VideoSpan
+from preprocess.datasets.base import VIDEO_SUFFIXES, Anomaly, Discovery
+from preprocess.datasets.corrections import Moments, correct
+from preprocess.datasets.folders import check_span, describe_gaps, missing_between, numbered_frames
+from preprocess.datasets.sheet import Row, parse_rate, whole_number
 
 
 @dataclass(frozen=True)
@@ -24,10 +24,10 @@ class Listed:
     Attributes:
         line: line of the sheet, or count of the folder, from 1.
         subject: subject in the form that the data set's folders use.
-        folder: where its frames are.
+        folder: where its frames are; it may also be a video.
         onset: the cell with the frame number; likewise `apex` and `offset`.
         action_units: the AU cell, whatever its notation (`4+L10`, `(R6 or R12)+R15`).
-        whole: whether the clip is all of its folder, so that onset and offset are its first and last frame.
+        whole: whether the clip is all of its folder or video, so that onset and offset are the first and last frame.
         fault: why it cannot be used, where the adapter knows already.
         fps: the cell with its frame rate in Hz, "" where it is that of the data set.
     """
@@ -45,42 +45,58 @@ class Listed:
     fault: str = ""
     fps: str = ""
 
+    @classmethod
+    def of_row(cls, row: Row, subject: str, clip: str, folder: Path, fps: str = "") -> "Listed":
+        """What a row says under the names that sheets have for these columns."""
+        emotion, units = row.text("Estimated Emotion", "emotion"), row.text("Action Units", "AU")
+        onset, apex, offset = (row.text(f"{name}Frame", name) for name in ("Onset", "Apex", "Offset"))
+        return cls(row.number, subject, clip, folder, emotion, onset, apex, offset, units, fps=fps)
+
 
 @dataclass(frozen=True)
 class Facts:
     """What holds for all clips of a data set.
 
     Attributes:
-        fps: native frame rate in Hz, where the annotation states none.
+        fps: native frame rate in Hz, where neither the annotation nor a video states one; None if there is none.
         labels: spellings of emotions, in lower case → the usual one.
         gaps: whether clips lack frames as a rule, so that the frames that are there are used; elsewhere a clip with
             a gap cannot be used.
     """
 
-    fps: float
+    fps: float | None
     labels: Mapping[str, str] = field(default_factory=dict)
     gaps: bool = False
+
+
+_Annotation = tuple[Moments, str, str]  # frame numbers, emotion, action units
 
 
 def collect(found: Discovery, listed: Iterable[Listed], facts: Facts, corrected: bool) -> None:
     """Turn what is listed into clips of `found`, `corrected` where an error is known, or failures that say why not."""
     respelled: Counter[str] = Counter()
-    seen: dict[str, tuple[int, Annotation]] = {}
+    seen: dict[str, tuple[int, _Annotation]] = {}
     for each in listed:
         key = f"line {each.line}"
         try:
-            check_name("subject", each.subject)
-            check_name("clip", each.clip)
+            refuse(name_problem("subject", each.subject) or name_problem("clip", each.clip))
             key = f"{each.subject}/{each.clip}"
-            annotation = _annotation(found, key, each)
-            if usual := facts.labels.get(annotation.emotion):
+            moments = _moments(found, key, each)
+            emotion = each.emotion.lower()
+            if usual := facts.labels.get(emotion):
                 respelled[f"{each.emotion!r} is read as {usual!r}"] += 1
-                annotation = replace(annotation, emotion=usual)
+                emotion = usual
+            annotation = moments, emotion, each.action_units
             if key in seen:
-                _repeated(found, key, each.line, annotation, *seen[key])
+                first_line, first = seen[key]
+                where = f"lines {first_line} and {each.line}"
+                if annotation != first:
+                    found.clips = [clip for clip in found.clips if clip.key != key]
+                    raise ClipError(f"{where} of the sheet contradict each other; remove one of them")
+                found.anomalies.append(Anomaly(key, "duplicate row", f"{where} are equal", "read once", True))
                 continue
-            seen[key] = (each.line, annotation)
-            found.lost[key] = annotation.emotion
+            seen[key] = each.line, annotation
+            found.lost[key] = emotion
             found.clips.append(_clip(found, each, annotation, facts, corrected))
             del found.lost[key]
         except ClipError as error:
@@ -88,77 +104,66 @@ def collect(found: Discovery, listed: Iterable[Listed], facts: Facts, corrected:
     found.notes += [f"{line} in {count} rows" for line, count in respelled.items()]
 
 
-def check_name(what: str, name: str) -> None:
-    """Refuse names that are no plain names: they would lead out of the data set's folder, or deceive a reader.
-
-    Raises:
-        ClipError: the name is empty, too long, a path, a formula, or holds characters that cannot be printed.
-    """
-    if problem := name_problem(what, name):
+def refuse(problem: str | None) -> None:
+    """Raise `ClipError` with a problem of a name or text (`data_cache.names`), if there is one."""
+    if problem:
         raise ClipError(problem)
 
 
-def check_text(what: str, text: str) -> None:
-    """Refuse text that is no plain text.
-
-    Raises:
-        ClipError: it is too long, a formula, or holds characters that cannot be printed.
-    """
-    if problem := text_problem(what, text):
-        raise ClipError(problem)
-
-
-def _annotation(found: Discovery, key: str, each: Listed) -> Annotation:
-    """The numbers and the label of `each`; an apex below 0 is how some programs write that it is unknown."""
-    if each.fault:
-        raise ClipError(each.fault)
-    if each.apex.startswith("-") and each.apex[1:].removesuffix(".0").isdecimal():
-        found.anomalies.append(Anomaly(key, "apex below 0", f"apex {each.apex}", "taken as unknown"))
-        each = replace(each, apex="")
+def _moments(found: Discovery, key: str, each: Listed) -> Moments:
+    """The numbers of `each`; an apex below 0 is how some programs write that it is unknown."""
+    refuse(each.fault)
+    apex = each.apex
+    if apex.startswith("-") and apex[1:].removesuffix(".0").isdecimal():
+        found.anomalies.append(Anomaly(key, "apex below 0", f"apex {apex}", "taken as unknown"))
+        apex = ""
     try:
-        check_text("emotion", each.emotion)
-        onset, apex, offset = (whole_number(name, getattr(each, name)) for name in ("onset", "apex", "offset"))
+        refuse(text_problem("emotion", each.emotion))
+        cells = {"onset": each.onset, "apex": apex, "offset": each.offset}
+        return Moments(*(whole_number(name, cell) for name, cell in cells.items()))
     except ClipError as error:
         raise ClipError(f"line {each.line}: {error}") from error
-    return Annotation(each.subject, each.clip, onset, apex, offset, each.emotion.lower(), each.action_units)
 
 
-def _repeated(
-    found: Discovery, key: str, line: int, annotation: Annotation, first_line: int, first: Annotation
-) -> None:
-    if annotation == first:
-        where = f"lines {first_line} and {line} are equal"
-        found.anomalies.append(Anomaly(key, "duplicate row", where, "read once", unexpected=True))
-        return
-    found.clips = [clip for clip in found.clips if clip.key != key]
-    found.failures[key] = f"lines {first_line} and {line} of the sheet contradict each other; remove one of them"
+def _clip(found: Discovery, each: Listed, annotation: _Annotation, facts: Facts, corrected: bool) -> Clip:
+    moments, emotion, units = annotation
+    images: dict[int, Path] = {}
+    video = None
+    if each.folder.suffix.lower() in VIDEO_SUFFIXES and each.folder.is_file():
+        from preprocess.frames.video import probe  # with OpenCV
 
-
-def _clip(found: Discovery, each: Listed, annotation: Annotation, facts: Facts, corrected: bool) -> Clip:
-    frames = numbered_frames(each.folder)
+        video = probe(each.folder, moments.offset)
+    else:
+        images = numbered_frames(each.folder)
+    numbers = range(video.frames) if video else images
     repairs: list[str] = []
-    if each.whole and not frames:
+    if each.whole and not numbers:
         raise ClipError(f"{each.folder} holds no numbered image; unpack the clip again")
     if each.whole:
-        annotation = replace(annotation, onset=min(frames), offset=max(frames))
+        moments = moments._replace(onset=min(numbers), offset=max(numbers))
     if corrected:
-        annotation, repairs = correct(found.dataset, annotation, frames)
-    onset, apex, offset = annotation.onset, annotation.apex, annotation.offset
+        moments, repairs = correct((found.dataset, each.subject, each.clip), moments, numbers)
+    onset, apex, offset = moments
     if onset is None or offset is None:
-        raise ClipError("no onset or offset is annotated; complete the sheet")
+        raise ClipError(
+            "no onset or offset is annotated; onset and offset go together: fill both (in a manifest, neither means "
+            "the whole folder or video)"
+        )
     if apex is not None:
         check_span(0, apex)
     check_span(onset, offset)
-    gaps = tuple(missing_between(frames, onset, offset)) if facts.gaps else ()
-    between = tuple(frames[number] for number in sorted(frames) if onset <= number <= offset)
-    if not gaps or not between:
-        between, gaps = frames_between(frames, onset, offset, each.folder), ()
+    gaps = [] if video else missing_between(images, onset, offset)
+    between = tuple(images[number] for number in sorted(images) if onset <= number <= offset)
     if gaps:
-        key, what = f"{each.subject}/{each.clip}", describe_gaps(gaps, offset - onset + 1)
+        what = describe_gaps(gaps, offset - onset + 1)
+        if not (facts.gaps and between):
+            held = f"it holds frames {min(images)} to {max(images)}" if images else "it holds no numbered image"
+            raise ClipError(f"{what} in {each.folder} ({held}); unpack the clip again, or correct the annotation")
+        key = f"{each.subject}/{each.clip}"
         found.anomalies.append(Anomaly(key, "frames missing", what, "the frames that are there are used"))
+    frames = VideoSpan(each.folder, onset, offset) if video else between
     found.corrections += repairs
-    rate = parse_rate(each.fps, facts.fps)
-    emotion, units = annotation.emotion, annotation.action_units
+    rate = parse_rate(each.fps, video.rate if video else facts.fps)
     return Clip(
-        found.dataset, each.subject, each.clip, between, onset, apex, offset, rate, emotion, units, missing=gaps
+        found.dataset, each.subject, each.clip, frames, onset, apex, offset, rate, emotion, units, missing=tuple(gaps)
     )

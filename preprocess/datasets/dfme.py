@@ -16,7 +16,7 @@ from pathlib import Path
 from data_cache.errors import UsageError
 from preprocess.datasets.base import Discovery, find_root
 from preprocess.datasets.collect import Facts, Listed, collect
-from preprocess.datasets.folders import find_layout, index_folders
+from preprocess.datasets.folders import Layout, find_layout
 from preprocess.datasets.sheet import find_sheet, read_sheet
 
 PARTS = {
@@ -32,28 +32,21 @@ _CLIPS = "sub[0-9]*_[0-9]*"
 def dfme(root: Path, *, corrected: bool = True) -> Discovery:
     """An `Adapter` for the parts that are below `root`: some may be missing, each that is there needs its sheet."""
     found = Discovery("dfme", find_root(root, "dfme"), cropped=False)
-    layouts = {part: find_layout(root, folders, _CLIPS) for part, folders in PARTS.items()}
-    folders = {part: layout.folder for part, layout in layouts.items() if layout is not None}
-    if not folders:
+    located = {part: find_layout(root, folders, _CLIPS) for part, folders in PARTS.items()}
+    layouts = {part: layout for part, layout in located.items() if layout is not None}
+    if not layouts:
         raise UsageError(f"no DFME frames in {root}: expected train_data/train_data/sub0003_01/00109.png; unpack them")
-    found.notes = [f"{part}: frames from {folder.relative_to(root)} (whole scenes)" for part, folder in folders.items()]
-    found.notes += [f"{part} is not there" for part in PARTS if part not in folders]
-    collect(found, (each for part in folders for each in _listed(found, part, folders[part])), Facts(200.0), corrected)
+    for part, layout in layouts.items():
+        found.notes.append(f"{part}: frames from {layout.folder.relative_to(root)} (whole scenes)")
+    found.notes += [f"{part} is not there" for part in PARTS if part not in layouts]
+    listed = (each for part, layout in layouts.items() for each in _listed(found, part, layout))
+    collect(found, listed, Facts(200.0), corrected)
     return found
 
 
-def _listed(found: Discovery, part: str, folder: Path) -> Iterator[Listed]:
-    folders = index_folders(folder, _CLIPS)
+def _listed(found: Discovery, part: str, layout: Layout) -> Iterator[Listed]:
     for row in read_sheet(find_sheet(found, (f"{part}_full*", f"{part}*")), COLUMNS):
         clip = row.text("Filename")
-        numbers = (row.text("OnsetFrame"), row.text("ApexFrame"), row.text("OffsetFrame"))
-        yield Listed(
-            row.number,
-            f"{part}-{row.text('Subject')}",
-            clip,
-            folders.get(clip.lower(), folder / clip),
-            row.text("Emotion"),
-            *numbers,
-            row.text("AU"),
-            fps=row.text("Fps") or "unknown",
-        )
+        folder = layout.clips.get(clip.lower(), layout.folder / clip)
+        subject, fps = f"{part}-{row.text('Subject')}", row.text("Fps") or "unknown"
+        yield Listed.of_row(row, subject, clip, folder, fps)

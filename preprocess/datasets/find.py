@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 from data_cache.errors import MptError, UsageError
 from preprocess.datasets.base import Adapter, Discovery, environment_name
-from preprocess.datasets.casme2 import casme2
+from preprocess.datasets.casme2 import casme2, demo
 from preprocess.datasets.casme3 import casme3
 from preprocess.datasets.casme_sq import casme_sq
-from preprocess.datasets.demo import demo
 from preprocess.datasets.dfme import dfme
 from preprocess.datasets.samm import samm
 from preprocess.datasets.smic import smic
@@ -49,15 +48,21 @@ def find(name: str, root: Path | None = None, *, corrected: bool = True, **choic
     Raises:
         UsageError: no such data set, it does not offer a choice, or it is not where it was looked for.
     """
-    choices = {choice: value for choice, value in choices.items() if value is not None}
+    adapter: Callable[..., Discovery]
+    arguments: dict[str, Any]
     if Path(name).suffix.lower() in (".csv", ".tsv", ".txt"):
         from preprocess.datasets.manifest import manifest  # with OpenCV, for videos
 
-        return manifest(Path(name), **_offered(name, manifest, choices))
-    if name not in ADAPTERS:
+        adapter, arguments = manifest, {"path": Path(name)}
+    elif name in ADAPTERS:
+        adapter, arguments = ADAPTERS[name].adapter, {"root": dataset_root(name, root), "corrected": corrected}
+    else:
         raise UsageError(f"no data set {name!r}; choose one of {', '.join(ADAPTERS)}, or name a manifest (FILE.csv)")
-    adapter = ADAPTERS[name].adapter
-    return adapter(dataset_root(name, root), corrected=corrected, **_offered(name, adapter, choices))
+    given = {choice: value for choice, value in choices.items() if value is not None}
+    for choice in given:
+        if choice not in signature(adapter).parameters:
+            raise UsageError(f"--{choice} is no option of {name}")
+    return adapter(**arguments, **given)
 
 
 def present() -> Iterator[tuple[str, str]]:
@@ -71,13 +76,6 @@ def present() -> Iterator[tuple[str, str]]:
                 yield name, f"{root}: {len(found.clips)} clips{lost}"
             except (MptError, OSError) as error:
                 yield name, f"{root}: {error}"
-
-
-def _offered(name: str, adapter: Callable[..., Discovery], choices: dict[str, Any]) -> dict[str, Any]:
-    for choice in choices:
-        if choice not in signature(adapter).parameters:
-            raise UsageError(f"--{choice} is no option of {name}")
-    return choices
 
 
 def dataset_root(dataset: str, root: Path | None) -> Path:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
+from data_cache.errors import UsageError
 from preprocess.clip import ClipError
 from preprocess.datasets.base import Anomaly, Discovery
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
-MOST_FRAME_NUMBER = 2**31 - 1
-"""Frame numbers are stored as int32."""
+MOST_FRAME_NUMBER = 2**31 - 1  # frame numbers are stored as int32
 _MOST_LISTED = 5
 _COPY = re.compile(r"(.+?)(?:\([0-9]+\)| - Copy.*| copy.*)")
 """What browsers and file managers make of a name when the file is there already."""
@@ -32,8 +32,12 @@ def numbered_frames(folder: Path) -> dict[int, Path]:
     """
     if not folder.is_dir():
         raise ClipError(f"there is no folder {folder}; unpack the frames there, or correct the sheet")
+    try:
+        with os.scandir(folder) as scan:
+            entries = list(scan)
+    except OSError as error:
+        raise ClipError(f"{folder} cannot be listed ({error.strerror}); correct its permissions") from error
     frames: dict[int, Path] = {}
-    entries = _entries(folder)
     names = {entry.name for entry in entries}
     for entry in entries:
         path = folder / entry.name
@@ -47,49 +51,17 @@ def numbered_frames(folder: Path) -> dict[int, Path]:
             raise ClipError(
                 f"{folder} has two images with frame number {number}: {frames[number].name} and {path.name}; remove one"
             )
-        if not _is_file(entry):
+        if not (entry.is_file(follow_symlinks=False) or path.is_file()):
             what = "a folder" if path.is_dir() else "no regular file (a link that leads nowhere?)"
             raise ClipError(f"{path} is {what}, expected an image; remove it, or unpack the clip again")
         frames[number] = path
     return frames
 
 
-def _entries(folder: Path) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except OSError as error:
-        raise ClipError(f"{folder} cannot be listed ({error.strerror}); correct its permissions") from error
-
-
-def _is_file(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_file()
-    except OSError:  # a loop of symbolic links
-        return False
-
-
-def frames_between(frames: Mapping[int, Path], onset: int, offset: int, folder: Path) -> tuple[Path, ...]:
-    """The images numbered `onset` to `offset`, both included.
-
-    Raises:
-        ClipError: onset after offset, or some are missing (the message lists which).
-    """
-    check_span(onset, offset)
-    if gaps := missing_between(frames, onset, offset):
-        found = f"it holds frames {min(frames)} to {max(frames)}" if frames else "it holds no numbered image"
-        raise ClipError(
-            f"{describe_gaps(gaps, offset - onset + 1)} in {folder} ({found}); unpack the clip again, or correct the "
-            "annotation"
-        )
-    return tuple(frames[number] for number in range(onset, offset + 1))
-
-
 def describe_gaps(gaps: Sequence[tuple[int, int]], frames: int) -> str:
     """Which of so many `frames` are missing, in words: 17 of 40 frames are missing: 1–3, 7, 9–21."""
-    parts = [str(first) if first == last else f"{first}–{last}" for first, last in gaps[:_MOST_LISTED]]
-    shown = ", ".join(parts) + (", …" if len(gaps) > _MOST_LISTED else "")
-    return f"{sum(last - first + 1 for first, last in gaps)} of {frames} frames are missing: {shown}"
+    parts = [str(first) if first == last else f"{first}–{last}" for first, last in gaps]
+    return f"{sum(last - first + 1 for first, last in gaps)} of {frames} frames are missing: {_first_few(parts)}"
 
 
 def check_span(onset: int, offset: int) -> None:
@@ -112,24 +84,36 @@ def missing_between(frames: Iterable[int], onset: int, offset: int) -> list[tupl
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the clips of a data set are.
+    """Where the clips of a data set are."""
 
-    Attributes:
-        folder: the folder that holds the subjects.
-        cropped: whether the frames show faces only, as official crops do.
+    folder: Path  # that of the subjects
+    cropped: bool  # whether the frames show faces only, as official crops do
+    clips: Mapping[str, Path]  # the clips' folders, by their path below `folder` in lower case
+    pattern: str  # which these match
+
+
+def locate(found: Discovery, title: str, layouts: Mapping[str, Iterable[str]], expected: str) -> Layout:
+    """The first layout that is there, said in the notes of `found`, which also learns whether its frames are cropped.
+
+    Args:
+        title: name of the data set as its authors write it.
+        layouts: pattern of the clips' folders → where those may be; see `find_layout`.
+        expected: an example, for the message.
+
+    Raises:
+        UsageError: there is none.
     """
-
-    folder: Path
-    cropped: bool
-
-    def describe(self, root: Path) -> str:
-        """One line for the user and the provenance."""
-        kind = "cropped faces" if self.cropped else "whole scenes"
-        return f"frames from {self.folder.relative_to(root)} ({kind})"
+    for pattern, candidates in layouts.items():
+        if layout := find_layout(found.root, candidates, pattern):
+            kind = "cropped faces" if layout.cropped else "whole scenes"
+            found.notes.append(f"frames from {layout.folder.relative_to(found.root)} ({kind})")
+            found.cropped = layout.cropped
+            return layout
+    raise UsageError(f"no {title} frames in {found.root}: expected {expected}; unpack the archive there")
 
 
 def find_layout(root: Path, candidates: Iterable[str], clips: str) -> Layout | None:
-    """The first of `candidates` below `root` with a folder that matches the pattern `clips`; None without any.
+    """The first of `candidates` below `root` with folders that match the pattern `clips`; None without any.
 
     Names count in any case, and candidates may lie up to two folders deeper: archives are unpacked into
     folders of their own, such as `CASME2_preprocessed_Li Xiaobai/Cropped`.
@@ -137,10 +121,13 @@ def find_layout(root: Path, candidates: Iterable[str], clips: str) -> Layout | N
     places = list(_places(root, re.compile(fnmatch.translate(clips.partition("/")[0]), re.IGNORECASE)))
     for name in candidates:
         for place in places:
-            for folder in [place] if name == "." else sorted(place.glob(any_case(name))):
-                clip = min((path for path in folder.glob(any_case(clips)) if path.is_dir()), default=None)
-                if clip is not None:
-                    return Layout(folder, _is_cropped(root, folder, clip))
+            for folder in [place] if name == "." else sorted(place.glob(_any_case(name))):
+                if paths := sorted(path for path in folder.glob(_any_case(clips)) if path.is_dir()):
+                    index = {path.relative_to(folder).as_posix().lower(): path for path in paths}
+                    # Folders are called Cropped or SAMM_CROP; images of official crops, reg_….
+                    names = [root.name, *folder.relative_to(root).parts]
+                    cropped = any(map(_CROP.search, names)) or any(paths[0].glob("reg_*"))
+                    return Layout(folder, cropped, index, clips)
     return None
 
 
@@ -153,31 +140,24 @@ def _places(root: Path, subject: re.Pattern[str], depth: int = 2) -> Iterator[Pa
                 yield from _places(path, subject, depth - 1)
 
 
-def any_case(pattern: str) -> str:
+def _any_case(pattern: str) -> str:
     """A glob pattern whose letters match in any case; what stands in brackets stays as it is."""
     return re.sub(
         r"\[[^]]*\]|[a-zA-Z]", lambda m: m[0] if m[0][0] == "[" else f"[{m[0].lower()}{m[0].upper()}]", pattern
     )
 
 
-def index_folders(folder: Path, clips: str) -> dict[str, Path]:
-    """The folders that match the pattern `clips` below `folder`, by their path from there in lower case."""
-    paths = sorted(path for path in folder.glob(any_case(clips)) if path.is_dir())
-    return {path.relative_to(folder).as_posix().lower(): path for path in paths}
-
-
-def _is_cropped(root: Path, folder: Path, clip: Path) -> bool:
-    """By the name of a folder (Cropped, SAMM_CROP), or of its images (official crops are called reg_…)."""
-    names = [root.name, *folder.relative_to(root).parts]
-    return any(_CROP.search(name) for name in names) or any(clip.glob("reg_*"))
-
-
-def unlisted_clips(found: Discovery, folder: Path, folders: Mapping[str, Path]) -> list[Anomaly]:
-    """Folders of clips (`index_folders`) that no row of the sheet names: a sign of another version of the sheet."""
+def unlisted_clips(found: Discovery, layout: Layout) -> list[Anomaly]:
+    """Folders of clips that no row of the sheet names: a sign of another version of the sheet."""
     known = {key.lower() for key in [*(clip.key for clip in found.clips), *found.failures]}
-    unlisted = sorted(path.relative_to(folder).as_posix() for key, path in folders.items() if key not in known)
+    unlisted = sorted(
+        path.relative_to(layout.folder).as_posix() for key, path in layout.clips.items() if key not in known
+    )
     if not unlisted:
         return []
-    shown = ", ".join(unlisted[:_MOST_LISTED]) + (", …" if len(unlisted) > _MOST_LISTED else "")
-    what = f"{len(unlisted)} folders have no row in the sheet: {shown}"
-    return [Anomaly(folder.name, "not in the sheet", what, "ignored")]
+    what = f"{len(unlisted)} folders have no row in the sheet: {_first_few(unlisted)}"
+    return [Anomaly(layout.folder.name, "not in the sheet", what, "ignored")]
+
+
+def _first_few(parts: Sequence[str]) -> str:
+    return ", ".join([*parts[:_MOST_LISTED], *(["…"] if len(parts) > _MOST_LISTED else [])])

@@ -6,19 +6,17 @@ folder, numbers are those in the file names, and the whole folder counts when on
 empty. For a video, frames count from 0, and fps is read from the file when empty.
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
-from difflib import get_close_matches
+from contextlib import suppress
 from pathlib import Path
 
 from data_cache.errors import UsageError
-from preprocess.clip import Clip, ClipError, VideoSpan
+from data_cache.names import name_problem
+from preprocess.clip import ClipError, VideoSpan
 from preprocess.datasets.base import BOX_FILE, VIDEO_SUFFIXES, Discovery
-from preprocess.datasets.collect import check_name, check_text
-from preprocess.datasets.folders import IMAGE_SUFFIXES, check_span, frames_between, numbered_frames
-from preprocess.datasets.sheet import parse_rate, plain_name, whole_number
-from preprocess.frames.image_header import check_image_file
+from preprocess.datasets.collect import Facts, Listed, collect
+from preprocess.datasets.sheet import is_unknown, read_csv
+from preprocess.frames.read import check_image_file
 from preprocess.frames.video import probe
 
 REQUIRED = ("subject", "clip", "path", "emotion")
@@ -43,125 +41,47 @@ def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -
     if not path.is_file():
         raise UsageError(f"no manifest at {path}; write a CSV with the columns {', '.join(REQUIRED + OPTIONAL)}")
     name = dataset or path.stem
-    try:
-        check_name("the name of the data set", name)
-    except ClipError as error:
-        raise UsageError(f"{error}, or pass --name") from error
+    if problem := name_problem("the name of the data set", name):
+        raise UsageError(f"{problem}, or pass --name")
     found = Discovery(name, path.parent, licence_notice=LICENCE_NOTICE.format(dataset=name))
     found.cropped = not (path.parent / BOX_FILE).is_file()  # boxes beside it are there to be used
-    seen: set[str] = set()
-    for line, row in read_csv(path, REQUIRED, OPTIONAL, strict=True):
-        key = f"line {line}"
-        try:
-            check_name("subject", row["subject"])
-            check_name("clip", row["clip"])
-            key = f"{row['subject']}/{row['clip']}"
-            if key in seen:
-                raise UsageError(f"{path}, line {line}: clip {key} is listed twice; give it another name")
-            seen.add(key)
-            clip, (width, height) = _clip(found.dataset, row, path.parent, fps)
-            found.clips.append(clip)
-            if width > 1.25 * height:
-                found.wide[key] = f"{width}×{height} pixels"
-        except (ClipError, OSError) as error:
-            found.failures[key] = str(error) if key.startswith("line ") else f"line {line}: {error}"
+    collect(found, _listed(path), Facts(fps), corrected=False)
     if not found.clips and not found.failures:
         raise UsageError(f"{path} lists no clips below its header line")
+    for clip in found.clips:
+        with suppress(ClipError):  # the build says of this clip what is wrong
+            first, is_video = clip.files[0], isinstance(clip.frames, VideoSpan)
+            header = probe(first, 0) if is_video else check_image_file(first)
+            if header.width > 1.25 * header.height:
+                found.wide[clip.key] = f"{header.width}×{header.height} pixels"
     return found
 
 
-def read_csv(
-    path: Path, required: tuple[str, ...], optional: tuple[str, ...], strict: bool = False
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file as (line, column → stripped text); columns that the file lacks read "".
-
-    Comma, semicolon or tab, whichever the header has most of; UTF-8 with or without a byte order mark.
-
-    Raises:
-        UsageError: the file cannot be read as CSV, lacks a required column, has one twice or, where it is `strict`, has
-            one that is not known.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        header = text.partition("\n")[0]
-        reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
-        names = [plain_name(name) for name in reader.fieldnames or []]
-        missing = [name for name in required if plain_name(name) not in names]
-        if missing:
-            raise UsageError(
-                f"{path} lacks the column {' and '.join(missing)}; its header reads {header.strip()[:120]!r}, expected "
-                f"{','.join(required)} and optionally {','.join(optional)}"
-            )
-        known = {plain_name(name): name for name in required + optional}
-        for place, name in enumerate(names):
-            if name and name in names[:place]:
-                raise UsageError(f"{path} has the column {name!r} twice; remove one of them")
-            if strict and name and name not in known:
-                near = get_close_matches(name, known, 1)
-                hint = f"; did you mean {known[near[0]]}?" if near else f"; known are {', '.join(known.values())}"
-                raise UsageError(f"{path} has an unknown column {(reader.fieldnames or [])[place]!r}{hint}")
-        reader.fieldnames = names
-        for row in reader:
-            cells = {name: (row.get(plain_name(name)) or "").strip() for name in required + optional}
-            if any(cells.values()):
-                yield reader.line_num, cells
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}; UTF-16?); save it as 'CSV UTF-8'"
-        ) from error
-    except csv.Error as error:
-        raise UsageError(f"{path} is no CSV file: {error}") from error
+def _listed(path: Path) -> Iterator[Listed]:
+    seen: set[tuple[str, str]] = set()
+    for line, row in read_csv(path, REQUIRED, OPTIONAL, strict=True):
+        name = row["subject"], row["clip"]
+        if all(name) and name in seen:
+            raise UsageError(f"{path}, line {line}: clip {'/'.join(name)} is listed twice; give it another name")
+        seen.add(name)
+        source, numbers = path.parent / row["path"], (row["onset"], row["apex"], row["offset"])
+        try:
+            fault = _fault(row, source)
+        except OSError as error:  # such as a name that is too long
+            fault = str(error)
+        whole = is_unknown(row["onset"]) and is_unknown(row["offset"])
+        yield Listed(line, *name, source, row["emotion"], *numbers, row["action_units"], whole, fault, row["fps"])
 
 
-def _clip(
-    dataset: str, row: Mapping[str, str], folder: Path, default_fps: float | None
-) -> tuple[Clip, tuple[int, int]]:
-    """The clip of a row, and the width and height of its first frame."""
+def _fault(row: Mapping[str, str], source: Path) -> str:
+    """Why the path of a row cannot be used; "" if it can."""
     if not row["path"]:
-        raise ClipError("path is empty; name a folder of frames or a video file")
+        return "path is empty; name a folder of frames or a video file"
     if not row["path"].isprintable():
-        raise ClipError(f"path {row['path'][:80]!r} holds control characters; correct it")
-    emotion = row["emotion"].lower()
-    check_text("emotion", emotion)
-    source = folder / row["path"]
-    onset, apex, offset = (whole_number(name, row[name]) for name in ("onset", "apex", "offset"))
-    if (onset is None) != (offset is None):
-        raise ClipError("onset and offset go together; fill both, or neither for the whole folder or video")
-    frames: tuple[Path, ...] | VideoSpan
-    if source.is_dir():
-        numbered = numbered_frames(source)
-        if not numbered:
-            raise ClipError(f"{source} holds no numbered image ({', '.join(sorted(IMAGE_SUFFIXES))})")
-        onset = min(numbered) if onset is None else onset
-        offset = max(numbered) if offset is None else offset
-        frames = frames_between(numbered, onset, offset, source)
-        fps = parse_rate(row["fps"], default_fps)
-        size = _size(frames[0])
-    elif source.is_file() and source.suffix.lower() in VIDEO_SUFFIXES:
-        onset = 0 if onset is None else onset
-        video = probe(source, offset)
-        offset = video.frames - 1 if offset is None else offset
-        check_span(onset, offset)
-        frames = VideoSpan(source, onset, offset)
-        fps = parse_rate(row["fps"], video.rate)
-        size = video.width, video.height
-    elif source.exists():
-        raise ClipError(f"{source} is neither a folder of frames nor a video ({', '.join(sorted(VIDEO_SUFFIXES))})")
-    else:
-        hint = "; write / instead of \\" if "\\" in row["path"] else ""
-        raise ClipError(f"{source} does not exist; paths are relative to the manifest{hint}")
-    if apex is not None:
-        check_span(0, apex)
-    units = row["action_units"]
-    return Clip(dataset, row["subject"], row["clip"], frames, onset, apex, offset, fps, emotion, units), size
-
-
-def _size(frame: Path) -> tuple[int, int]:
-    """Width and height by the header of an image; 0 where it cannot be read, which the build says of this clip."""
-    try:
-        header = check_image_file(frame)
-    except ClipError:
-        return 0, 0
-    return header.width, header.height
+        return f"path {row['path'][:80]!r} holds control characters; correct it"
+    if source.is_dir() or (source.is_file() and source.suffix.lower() in VIDEO_SUFFIXES):
+        return ""
+    if source.exists():
+        return f"{source} is neither a folder of frames nor a video ({', '.join(sorted(VIDEO_SUFFIXES))})"
+    hint = "; write / instead of \\" if "\\" in row["path"] else ""
+    return f"{source} does not exist; paths are relative to the manifest{hint}"

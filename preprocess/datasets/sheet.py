@@ -1,11 +1,13 @@
 """Read annotation sheets as labs receive them: preamble rows, unnamed columns, numbers stored as text."""
 
 import csv
+import io
 import re
 import warnings
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -21,20 +23,14 @@ SHEET_SUFFIXES = (".xlsx", ".xlsm", ".csv", ".xls")
 
 @dataclass(frozen=True)
 class Row:
-    """One line of a sheet.
+    """One line of a sheet."""
 
-    Attributes:
-        number: its line in the sheet, counted from 1 as spreadsheet programs do.
-        cells: column name (lower case, letters and digits only) → value as stored.
-    """
+    number: int  # from 1, as spreadsheet programs count
+    cells: Mapping[str, str]  # by `plain_name` of the column
 
-    number: int
-    cells: Mapping[str, Any]
-
-    def text(self, column: str) -> str:
-        """A cell as stripped text; "" where it is empty or the sheet has no such column."""
-        value = self.cells.get(plain_name(column))
-        return "" if value is None else str(value).strip()
+    def text(self, *columns: str) -> str:
+        """The cell of the first of `columns` that the sheet has; "" where it is empty, or there is none."""
+        return next((self.cells[name] for name in map(plain_name, columns) if name in self.cells), "")
 
 
 def is_unknown(text: str) -> bool:
@@ -89,18 +85,18 @@ def read_sheet(path: Path, columns: Sequence[str]) -> list[Row]:
         for index, (_, line) in enumerate(lines[:_HEADER_SEARCH_ROWS]):
             names = [plain_name(cell) for cell in line]
             if set(wanted) <= set(names):
-                return [Row(number, _cells(names, cells)) for number, cells in lines[index + 1 :]]
+                return [Row(number, dict(zip(names, cells, strict=False))) for number, cells in lines[index + 1 :]]
         if lines:
-            first_lines.append(", ".join(str(cell) for cell in lines[0][1] if cell is not None)[:120])
+            first_lines.append(", ".join(filter(None, lines[0][1]))[:120])
     raise UsageError(
         f"{path} has no line with the columns {', '.join(columns)}; its first line reads: "
         f"{' | '.join(first_lines) or 'nothing'}. Is it the right sheet?"
     )
 
 
-def plain_name(name: object) -> str:
+def plain_name(name: str) -> str:
     """A column name without case, spaces and punctuation: 'Onset Frame' and 'OnsetFrame' are the same."""
-    return "" if name is None else re.sub(r"[^a-z0-9]", "", str(name).lower())
+    return re.sub(r"[^a-z0-9]", "", name.lower())
 
 
 def subject_number(text: str, prefix: str) -> int | None:
@@ -146,8 +142,7 @@ def _version(path: Path) -> tuple[bool, list[int], int]:
     return path.suffix.lower() != ".xls", numbers, -len(path.name)
 
 
-_Line = tuple[int, tuple[Any, ...]]
-"""The number of a line in the sheet, from 1, and its cells."""
+_Line = tuple[int, tuple[str, ...]]  # the number of a line in the sheet, from 1, and its cells as stripped text
 
 
 def read_lines(path: Path) -> dict[str, list[_Line]]:
@@ -159,7 +154,7 @@ def read_lines(path: Path) -> dict[str, list[_Line]]:
         UsageError: the file cannot be read; the message says how to convert an old .xls.
     """
     if path.suffix.lower() == ".csv":
-        return {path.stem: [(n, tuple(line)) for n, line in enumerate(_csv_lines(path), 1) if _holds(tuple(line))]}
+        return {path.stem: csv_lines(path, header_first=False)}
     from openpyxl import load_workbook
     from openpyxl.utils.exceptions import InvalidFileException
 
@@ -172,7 +167,7 @@ def read_lines(path: Path) -> dict[str, list[_Line]]:
             for sheet in book.worksheets:
                 sheet.reset_dimensions()  # streaming writers leave a wrong tag, which openpyxl would believe
                 rows = enumerate(sheet.iter_rows(values_only=True), 1)
-                lines[sheet.title] = [(number, line) for number, line in rows if _holds(line)]
+                lines[sheet.title] = _lines(rows)
             return lines
         finally:
             book.close()
@@ -185,22 +180,61 @@ def read_lines(path: Path) -> dict[str, list[_Line]]:
         raise UsageError(f"{path} cannot be read as an Excel sheet: {' '.join(str(error).split())}") from error
 
 
-def _csv_lines(path: Path) -> list[list[str]]:
-    """The lines of a CSV export; comma, semicolon or tab, whichever there are most of.
+def csv_lines(path: Path, header_first: bool = True) -> list[_Line]:
+    """The lines of a CSV file that are not empty; UTF-8 with or without a byte order mark.
+
+    Separated by comma, semicolon or tab, whichever the first line has most of; all of the file, unless `header_first`.
 
     Raises:
-        UsageError: it is no UTF-8 text or no CSV.
+        UsageError: it cannot be read, is no UTF-8 text or no CSV.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
-        return list(csv.reader(text.splitlines(), delimiter=max(",;\t", key=text.count)))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{path} cannot be read as CSV in UTF-8: {error}; save it as 'CSV UTF-8'") from error
+        sample = text.partition("\n")[0] if header_first else text
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=sample.count))
+        return _lines((reader.line_num, line) for line in reader)
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}; UTF-16?); save it as 'CSV UTF-8'"
+        ) from error
+    except csv.Error as error:
+        raise UsageError(f"{path} is no CSV file: {error}") from error
 
 
-def _holds(line: tuple[Any, ...]) -> bool:
-    return any(cell is not None and str(cell).strip() for cell in line)
+def read_csv(
+    path: Path, required: tuple[str, ...], optional: tuple[str, ...], strict: bool = False
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """The rows of a CSV file as (line, column → stripped text); columns that the file lacks read "".
+
+    Raises:
+        UsageError: the file cannot be read (`csv_lines`), lacks a required column, has one twice or, where it is
+            `strict`, has one that is not known.
+    """
+    (_, header), *lines = csv_lines(path) or [(0, ())]
+    names = [plain_name(name) for name in header]
+    missing = [name for name in required if plain_name(name) not in names]
+    if missing:
+        raise UsageError(
+            f"{path} lacks the column {' and '.join(missing)}; its header reads {', '.join(header)[:120]!r}, expected "
+            f"{','.join(required)} and optionally {','.join(optional)}"
+        )
+    known = {plain_name(name): name for name in required + optional}
+    for place, name in enumerate(names):
+        if name and name in names[:place]:
+            raise UsageError(f"{path} has the column {name!r} twice; remove one of them")
+        if strict and name and name not in known:
+            near = get_close_matches(name, known, 1)
+            hint = f"; did you mean {known[near[0]]}?" if near else f"; known are {', '.join(known.values())}"
+            raise UsageError(f"{path} has an unknown column {header[place]!r}{hint}")
+    for number, line in lines:
+        row = dict(zip(names, line, strict=False))
+        cells = {name: row.get(plain, "") for plain, name in known.items()}
+        if any(cells.values()):
+            yield number, cells
 
 
-def _cells(names: Sequence[str], line: tuple[Any, ...]) -> dict[str, Any]:
-    return {name: cell for name, cell in zip(names, line, strict=False) if name}
+def _lines(rows: Iterable[tuple[int, Sequence[Any]]]) -> list[_Line]:
+    texts = ((number, tuple("" if cell is None else str(cell).strip() for cell in row)) for number, row in rows)
+    return [(number, line) for number, line in texts if any(line)]

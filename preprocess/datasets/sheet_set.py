@@ -1,13 +1,13 @@
 """Data sets that come as one folder per clip and one sheet with a row per clip: CASME II and SAMM."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from data_cache.errors import UsageError
-from preprocess.datasets.base import Annotation, Discovery, find_root
+from preprocess.datasets.base import Discovery, find_root
 from preprocess.datasets.collect import Facts, Listed, collect
-from preprocess.datasets.folders import find_layout, index_folders, unlisted_clips
+from preprocess.datasets.folders import Layout, locate, unlisted_clips
 from preprocess.datasets.sheet import Row, find_sheet, read_sheet, subject_number
 
 COLUMNS = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion")
@@ -37,12 +37,7 @@ class SheetSet:
     expected: str
 
     def find(
-        self,
-        dataset: str,
-        root: Path,
-        corrected: bool,
-        sheet: Path | None = None,
-        supplement: Sequence[Annotation] = (),
+        self, dataset: str, root: Path, corrected: bool, sheet: Path | None = None, supplement: Sequence[Listed] = ()
     ) -> Discovery:
         """Find the clips of `dataset` below `root`, as an `Adapter` does.
 
@@ -51,46 +46,24 @@ class SheetSet:
             supplement: rows to add where the sheet lacks them.
         """
         found = Discovery(dataset, find_root(root, dataset))
-        layout = find_layout(root, self.frame_folders, self.clip_folders)
-        if layout is None:
-            raise UsageError(f"no {self.title} frames in {root}: expected {self.expected}; unpack the archive there")
-        found.notes, found.cropped = [layout.describe(root)], layout.cropped
+        layout = locate(found, self.title, {self.clip_folders: self.frame_folders}, self.expected)
         path = find_sheet(found, self.sheets, sheet)
-        rows = read_sheet(path, COLUMNS)
-        if not rows:
+        listed = [self._listed(row, layout) for row in read_sheet(path, COLUMNS)]
+        if not listed:
             raise UsageError(f"{path} lists no clips below its header; is it complete?")
-        folders = index_folders(layout.folder, self.clip_folders)
-        listed = [self._listed(row, layout.folder, folders) for row in rows]
-        listed += _added(found, listed, supplement, layout.folder)
+        there = {(each.subject, each.clip) for each in listed}
+        for each in supplement:
+            if (each.subject, each.clip) not in there:
+                row = f"row added: {each.emotion}, {each.onset}–{each.apex}–{each.offset}, which no official sheet has"
+                found.corrections.append(f"{each.subject}/{each.clip}: {row} (--supplement)")
+                listed.append(replace(each, folder=layout.folder / each.subject / each.clip))
         collect(found, listed, self.facts, corrected)
-        found.anomalies += unlisted_clips(found, layout.folder, folders)
+        found.anomalies += unlisted_clips(found, layout)
         return found
 
-    def _listed(self, row: Row, folder: Path, folders: Mapping[str, Path]) -> Listed:
+    def _listed(self, row: Row, layout: Layout) -> Listed:
         number = subject_number(row.text("Subject"), "sub")
         subject = row.text("Subject") if number is None else self.subject_folder(number)
         clip = row.text("Filename")
-        return Listed(
-            line=row.number,
-            subject=subject,
-            clip=clip,
-            folder=folders.get(f"{subject}/{clip}".lower(), folder / subject / clip),
-            emotion=row.text("Estimated Emotion"),
-            onset=row.text("OnsetFrame"),
-            apex=row.text("ApexFrame"),
-            offset=row.text("OffsetFrame"),
-            action_units=row.text("Action Units"),
-        )
-
-
-def _added(
-    found: Discovery, listed: Sequence[Listed], supplement: Sequence[Annotation], folder: Path
-) -> Iterator[Listed]:
-    there = {(each.subject, each.clip) for each in listed}
-    for row in supplement:
-        if (row.subject, row.clip) not in there:
-            onset, apex, offset = (str(number) for number in (row.onset, row.apex, row.offset))
-            line = f"row added: {row.emotion}, {onset}–{apex}–{offset}, which no official sheet has (--supplement)"
-            found.corrections.append(f"{row.subject}/{row.clip}: {line}")
-            path = folder / row.subject / row.clip
-            yield Listed(0, row.subject, row.clip, path, row.emotion, onset, apex, offset)
+        folder = layout.clips.get(f"{subject}/{clip}".lower(), layout.folder / subject / clip)
+        return Listed.of_row(row, subject, clip, folder)

@@ -17,12 +17,11 @@ from pathlib import Path
 from data_cache.errors import UsageError
 from preprocess.datasets.base import Anomaly, Discovery, find_root
 from preprocess.datasets.collect import Facts, Listed, collect
-from preprocess.datasets.folders import Layout, find_layout, index_folders
+from preprocess.datasets.folders import Layout, locate
 from preprocess.datasets.sheet import find_sheet, is_unknown, read_sheet, subject_number
 
 FPS = {"hs": 100.0, "vis": 25.0, "nir": 25.0}
-EMOTIONS = {"ne": "negative", "po": "positive", "sur": "surprise"}
-"""Class by the token in a clip's name."""
+EMOTIONS = {"ne": "negative", "po": "positive", "sur": "surprise"}  # class by the token in a clip's name
 SHEET_COLUMNS = ("Subject", "Filename", "OnsetF", "OffsetF")
 _SHORT = ("SMIC_all_cropped/{0}", "SMIC_all_cropped/SMIC_all_cropped/{0}", "SMIC_all_raw/{0}")
 SHORT_FOLDERS = (*_SHORT, "SMIC_all_raw/SMIC_all_raw/{0}", "{0}", ".")
@@ -30,6 +29,7 @@ _LONG = ("{0}_long/SMIC-{0}-E", "{0}_long/SMIC_{0}_E", "SMIC-{0}-E", "SMIC_{0}_E
 LONG_FOLDERS = tuple(
     f"{outer}{name}{inner}" for outer in ("", "SMIC-E_raw image/") for name in _LONG for inner in ("", "/{0}")
 )
+_SHORT_CLIPS, _LONG_CLIPS = "s[0-9]*/micro/*/*", "s[0-9]*/s[0-9]*_*_*"
 _CLIP_NAME = re.compile(r"s(\d+)_(ne|po|sur)_\d+", re.IGNORECASE)
 
 
@@ -48,23 +48,20 @@ def smic(root: Path, *, corrected: bool = True, camera: str = "hs", sheet: Path 
     """
     if camera not in FPS:
         raise UsageError(f"no camera {camera!r}; SMIC has {', '.join(FPS)}")
-    find_root(root, "smic")
-    found = Discovery("smic" if camera == "hs" else f"smic-{camera}", root)
+    found = Discovery("smic" if camera == "hs" else f"smic-{camera}", find_root(root, "smic"))
     name = camera.upper()
-    short = find_layout(root, [folder.format(name) for folder in SHORT_FOLDERS], "s[0-9]*/micro/*/*")
-    long = find_layout(root, [folder.format(name) for folder in LONG_FOLDERS], "s[0-9]*/s[0-9]*_*_*")
-    if short is not None:
-        _check_camera(root, short, camera)
-        collect(found, _from_folders(found, short), Facts(FPS[camera]), corrected)
-    elif long is not None:
-        _check_camera(root, long, camera)
-        collect(found, _from_sheet(found, long, name, sheet), Facts(FPS[camera]), corrected)
-    else:
-        raise UsageError(
-            f"no SMIC {name} frames in {root}: expected SMIC_all_cropped/{name}/s1/micro/negative/s1_ne_01/… "
-            f"(or SMIC_all_raw/{name}/…, or {name}_long/SMIC-{name}-E/s01/…); unpack the archive there, or choose "
-            "another --camera"
-        )
+    layouts = {_SHORT_CLIPS: SHORT_FOLDERS, _LONG_CLIPS: LONG_FOLDERS}
+    layout = locate(
+        found,
+        f"SMIC {name}",
+        {pattern: [folder.format(name) for folder in folders] for pattern, folders in layouts.items()},
+        f"SMIC_all_cropped/{name}/s1/micro/negative/s1_ne_01/… (or SMIC_all_raw/{name}/…, {name}_long/SMIC-{name}-E/"
+        "s01/…, or another --camera)",
+    )
+    _check_camera(root, layout, camera)
+    short = layout.pattern == _SHORT_CLIPS
+    listed = _from_folders(found, layout) if short else _from_sheet(found, layout, name, sheet)
+    collect(found, listed, Facts(FPS[camera]), corrected)
     return found
 
 
@@ -77,12 +74,10 @@ def _check_camera(root: Path, layout: Layout, camera: str) -> None:
 
 
 def _from_folders(found: Discovery, layout: Layout) -> Iterator[Listed]:
-    found.cropped = layout.cropped
-    found.notes = [layout.describe(found.root), "classes and intervals from the folders; SMIC annotates no apex"]
-    folders = index_folders(layout.folder, "s[0-9]*/micro/*/*").values()
-    for count, path in enumerate(folders, 1):
-        subject, emotion, fault = _subject(path.parts[-4]), _emotion(path.name), _name_fault(path.name)
-        for by_name, by_place in ((emotion, path.parts[-2].lower()), (_owner(path.name), subject)):
+    found.notes.append("classes and intervals from the folders; SMIC annotates no apex")
+    for count, path in enumerate(layout.clips.values(), 1):
+        subject, (owner, emotion, fault) = _subject(path.parts[-4]), _named(path.name)
+        for by_name, by_place in ((emotion, path.parts[-2].lower()), (owner, subject)):
             if by_name != by_place:
                 fault = fault or f"{path} is {by_name} by its name and {by_place} by its place; move or rename it"
         yield Listed(count, subject, path.name, path, emotion, whole=True, fault=fault)
@@ -90,16 +85,13 @@ def _from_folders(found: Discovery, layout: Layout) -> Iterator[Listed]:
 
 def _from_sheet(found: Discovery, layout: Layout, camera: str, chosen: Path | None) -> Iterator[Listed]:
     """Up to three micro-expressions of a row; the second and third of a video are called clip_2 and clip_3."""
-    found.cropped, found.notes = layout.cropped, [layout.describe(found.root)]
     sheet = find_sheet(found, (f"SMIC-{camera}-E_annotation*", f"SMIC*{camera}*annotation*"), chosen)
-    folders = {
-        (_subject(path.parent.name), path.name): path for path in layout.folder.glob("s[0-9]*/*") if path.is_dir()
-    }
+    folders = {(_subject(path.parent.name), path.name): path for path in layout.clips.values()}
     for row in read_sheet(sheet, SHEET_COLUMNS):
         subject, video = _subject(row.text("Subject")), row.text("Filename")
-        emotion, fault = _emotion(video), _name_fault(video)
-        if not fault and _owner(video) != subject:
-            fault = f"line {row.number}: {video} is of {_owner(video)} by its name, but Subject says {subject}"
+        owner, emotion, fault = _named(video)
+        if not fault and owner != subject:
+            fault = f"line {row.number}: {video} is of {owner} by its name, but Subject says {subject}"
         by_sheet = row.text("Emotion").lower()
         if not fault and by_sheet and by_sheet[:2] != emotion[:2]:
             what = f"the sheet says {by_sheet!r}, the clip's name {emotion}"
@@ -112,21 +104,15 @@ def _from_sheet(found: Discovery, layout: Layout, camera: str, chosen: Path | No
                 yield Listed(row.number, subject, clip, folder, emotion, onset, "", offset, fault=fault)
 
 
-def _emotion(clip: str) -> str:
-    """The class that a clip's name says; "" where it is no clip name of SMIC."""
+def _named(clip: str) -> tuple[str, str, str]:
+    """The subject and the class that a clip's name says, and what is wrong where it is no clip name of SMIC.
+
+    A clip in another subject's place would leak across folds.
+    """
     match = _CLIP_NAME.fullmatch(clip)
-    return EMOTIONS[match[2].lower()] if match else ""
-
-
-def _name_fault(clip: str) -> str:
-    if _emotion(clip):
-        return ""
-    return f"{clip!r} is no clip name of SMIC (s1_ne_01, s1_po_01 or s1_sur_01); rename the folder"
-
-
-def _owner(clip: str) -> str:
-    """The subject that a clip's name says; a clip in another subject's place would leak across folds."""
-    return _subject(clip.partition("_")[0])
+    if match:
+        return _subject(clip.partition("_")[0]), EMOTIONS[match[2].lower()], ""
+    return "", "", f"{clip!r} is no clip name of SMIC (s1_ne_01, s1_po_01 or s1_sur_01); rename the folder"
 
 
 def _subject(text: str) -> str:

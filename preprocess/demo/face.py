@@ -9,8 +9,7 @@ from dataclasses import astuple, dataclass
 import cv2
 import numpy as np
 
-SUPERSAMPLING = 2
-"""The portrait is drawn this much larger than its frames, so that sub-pixel motion resamples cleanly."""
+SUPERSAMPLING = 2  # the portrait is drawn this much larger than its frames, so that sub-pixel motion resamples cleanly
 _SKIN = np.array([[215, 175, 150], [195, 150, 120], [165, 115, 85], [125, 82, 60], [225, 190, 170]], np.float32)
 _HAIR = np.array([[25, 22, 20], [70, 50, 35], [130, 95, 60], [130, 125, 120]], np.float32)
 _IRIS = np.array([[70, 40, 25], [95, 60, 40], [60, 100, 120], [80, 95, 70]], np.float32)
@@ -74,19 +73,12 @@ class Window:
 
 @dataclass(frozen=True)
 class Portrait:
-    """A drawn face.
+    """A drawn face."""
 
-    Attributes:
-        image: (SUPERSAMPLING·height, SUPERSAMPLING·width, 3) float32 RGB, 0..255.
-        window: the part of the plane that the image covers.
-        unit: half the eye distance, in pixels of a frame.
-        centre: the point between the eyes, (x, y) in pixels of a frame.
-    """
-
-    image: np.ndarray
-    window: Window
-    unit: float
-    centre: tuple[float, float]
+    image: np.ndarray  # (SUPERSAMPLING·height, SUPERSAMPLING·width, 3) float32 RGB, 0..255
+    window: Window  # the part of the plane that the image covers
+    unit: float  # half the eye distance, in pixels of a frame
+    centre: tuple[float, float]  # the point between the eyes, (x, y) in pixels of a frame
 
 
 def draw_portrait(person: Identity, size: int, light: tuple[float, float], window: Window) -> Portrait:
@@ -217,7 +209,6 @@ class _Canvas:
         self.blend(np.clip(arc * (0.75 + 0.25 * self.noise(2)), 0, 1), person.hair * 0.8)
 
     def nostril(self, side: int) -> None:
-        """A nostril and the wing of the nose."""
         person = self.person
         hole = self.bump(side * person.nose_width * 0.5, person.nose_length, 0.10, 0.055)
         self.blend(0.75 * hole, person.skin * 0.25)
@@ -248,7 +239,6 @@ class _Canvas:
         self.blend(0.45 * self.face * grain * np.clip(below - lips, 0, 1), person.hair)
 
     def hair(self) -> None:
-        """The hair over the forehead."""
         person = self.person
         edge = self.y + person.hairline + 0.18 * self.x**2 - 0.5 * (np.abs(self.x) / person.face_width) ** 4
         head = (self.x / person.face_width) ** 2 + ((self.y - 0.1) / (person.face_height * 0.98)) ** 2
@@ -256,7 +246,6 @@ class _Canvas:
         self.blend(mask, person.hair * (1 + 0.12 * self.noise(3) + 0.18 * self.noise(12))[..., None])
 
     def glasses(self) -> None:
-        """Round rims and a bridge."""
         for side in (-1, 1):
             rim = np.hypot((side * self.x - 1) / 1.2, (self.y - 0.1) / 0.9) - 0.5
             self.blend(0.85 * self.line(rim, 0.035), (28, 28, 30))

@@ -6,7 +6,8 @@ import logging
 import re
 import shutil
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from data_cache.files.atomic import write_bytes, write_json
 from preprocess.datasets.base import BOX_FILE
 from preprocess.demo.face import Identity, Window
 from preprocess.demo.motion import TIERS, Camera, film
-from preprocess.workers.fanout import fan_out
+from preprocess.workers import fan_out
 
 log = logging.getLogger(__name__)
 
@@ -80,16 +81,21 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     settings = asdict(demo)
     if demo.tier == "easy":
         del settings["tier"]  # sets drawn before there were tiers stay as they are
-    if marker.exists() and _read(marker) == settings:
-        log.info(f"{folder}: the demo set is already there")
-        return
+    with suppress(FileNotFoundError, ValueError, RecursionError):  # none, or a damaged one
+        if json.loads(marker.read_text(encoding="utf-8")) == settings:
+            log.info(f"{folder}: the demo set is already there")
+            return
     if folder.exists() and any(folder.iterdir()) and not marker.exists():
         raise UsageError(f"{folder} is not empty and holds no demo set; name another folder with --root")
     write_json(marker, {"complete": False})  # first, so that an interrupted drawing can be begun again
     for frames, _ in FRAMES.values():
         shutil.rmtree(folder / frames, ignore_errors=True)
     (folder / BOX_FILE).unlink(missing_ok=True)
-    tasks = list(_tasks(folder, demo))
+    tasks = []
+    for subject in range(demo.subjects):
+        emotions = [emotion for emotion in CLASSES for _ in range(demo.clips_per_class)]
+        order = np.random.default_rng([demo.seed, subject, 1]).permutation(len(emotions))
+        tasks += [_Task(demo, folder, subject, episode, emotions[index]) for episode, index in enumerate(order)]
     made: list[tuple[Row, str]] = []
     with progress("drawing the demo set", len(tasks), "clips") as advance:
         for clip in fan_out(_make_clip, tasks, jobs):
@@ -100,22 +106,6 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     if demo.raw:  # the CSV for `--faces csv`: the square that the cropped variant shows
         write_bytes(folder / BOX_FILE, "\n".join(["subject,clip,x,y,width,height", *boxes, ""]).encode())
     write_json(marker, settings)
-
-
-def _read(marker: Path) -> Any:
-    """What a marker says; None where it is damaged."""
-    try:
-        return json.loads(marker.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError):
-        return None
-
-
-def _tasks(folder: Path, demo: DemoSet) -> Iterator[_Task]:
-    for subject in range(demo.subjects):
-        emotions = [emotion for emotion in CLASSES for _ in range(demo.clips_per_class)]
-        order = np.random.default_rng([demo.seed, subject, 1]).permutation(len(emotions))
-        for episode, index in enumerate(order):
-            yield _Task(demo, folder, subject, episode, emotions[index])
 
 
 def _make_clip(task: _Task) -> tuple[Row, str]:

@@ -51,36 +51,22 @@ class Camera:
 
 @dataclass(frozen=True)
 class Sway:
-    """A movement without a class, back and forth at a random strength, rate and phase.
-
-    Attributes:
-        pulls: what it moves, as in `ACTION_UNITS`.
-        extent: its largest displacement in pixels of a frame of the usual camera.
-        rates: between which frequencies it sways, in Hz.
-    """
+    """A movement without a class, back and forth at a random strength, rate and phase."""
 
     pulls: tuple[Pull, ...]
-    extent: float
-    rates: tuple[float, float]
+    extent: float  # the largest displacement, in pixels of a frame of the usual camera
+    rates: tuple[float, float]  # the lowest and the highest, in Hz
 
 
 @dataclass(frozen=True)
 class Tier:
-    """How hard it is to see the class.
+    """How hard it is to see the class."""
 
-    Attributes:
-        amplitude: of the micro-expressions, as a share of the camera's.
-        blinks: share of clips with a blink.
-        sways: movements that disturb, in every clip.
-        shades: strengths of the soft shades that pass over the face, as shares of the light.
-        cameras: of each camera, by what its lengths in pixels, its noise and its JPEG quality are multiplied;
-            subjects sit before them in turn.
-    """
-
-    amplitude: float = 1.0
-    blinks: float = 0.25
-    sways: tuple[Sway, ...] = ()
-    shades: tuple[float, ...] = ()
+    amplitude: float = 1.0  # of the micro-expressions, as a share of the camera's
+    blinks: float = 0.25  # share of clips with a blink
+    sways: tuple[Sway, ...] = ()  # in every clip
+    shades: tuple[float, ...] = ()  # strengths of soft shades that pass over the face, as shares of the light
+    # Of each camera, by what its lengths, its noise and its JPEG quality are multiplied; subjects take turns.
     cameras: tuple[tuple[float, float, float], ...] = ((1.0, 1.0, 1.0),)
 
     def filmed_by(self, camera: Camera, subject: int) -> tuple[Camera, float]:
@@ -143,8 +129,7 @@ def film(
     apex = int(n_frames * rng.uniform(0.35, 0.6))
     envelope = rise_and_fall(n_frames, apex, rng)
     pose = _Pose(portrait.centre, n_frames, rng)
-    disturbance = _Disturbance(list(fields), camera, n_frames, rng, tier.blinks)
-    nuisances = _Nuisances(tier, person, portrait, camera, n_frames, rng.spawn(1)[0])
+    disturbance = _Disturbance(person, portrait, fields, camera, tier, n_frames, rng)
     # The class enters here and nowhere above.
     strength = camera.amplitude * rng.uniform(0.7, 1.3)
     columns = np.arange(camera.size, dtype=np.float32)
@@ -152,9 +137,9 @@ def film(
     movement = sum(fields[unit] for unit in action_units) * (strength * asymmetry)
     frames = np.empty((n_frames, window.height, window.width, 3), np.uint8)
     for t in range(n_frames):
-        field = disturbance.field(fields, t) + nuisances.field(t) + movement * (envelope[t] - 0.5)
+        field = disturbance.field(t) + movement * (envelope[t] - 0.5)
         image = _warp(portrait, field.astype(np.float32), *pose.grid(window, t))
-        frames[t] = disturbance.sense(image * nuisances.light(t), t, rng)
+        frames[t] = disturbance.sense(image, t, rng)
     return FilmedClip(frames, apex)
 
 
@@ -210,49 +195,36 @@ class _Pose:
 
 
 class _Disturbance:
-    """Resting expression, blink, tremor, flicker and sensor noise: all that has no class."""
+    """All that has no class: resting face, blink, tremor, flicker and sensor noise; and what the tier adds.
+
+    The latter, movements that sway and soft shades that pass over the face, has random numbers of its own.
+    """
 
     def __init__(
-        self, units: Sequence[str], camera: Camera, n_frames: int, rng: np.random.Generator, blinking: float
+        self,
+        person: Identity,
+        portrait: Portrait,
+        fields: dict[str, np.ndarray],
+        camera: Camera,
+        tier: Tier,
+        n_frames: int,
+        rng: np.random.Generator,
     ) -> None:
-        self.units, self.camera = units, camera
-        self.resting = {unit: rng.uniform(-camera.resting, camera.resting) for unit in units if unit != BLINK}
+        self.fields, self.camera = fields, camera
+        self.resting = {unit: rng.uniform(-camera.resting, camera.resting) for unit in fields if unit != BLINK}
         t = np.arange(n_frames)
-        blinks, moment = rng.uniform() < blinking, rng.uniform(0, n_frames)
+        blinks, moment = rng.uniform() < tier.blinks, rng.uniform(0, n_frames)
         self.blink = 2.2 * blinks * np.exp(-0.5 * ((t - moment) / (0.025 * camera.fps)) ** 2)
-        shake = rng.standard_normal((n_frames, len(units))).astype(np.float32)
+        shake = rng.standard_normal((n_frames, len(fields))).astype(np.float32)
         self.tremor = 0.08 * cv2.GaussianBlur(shake, (1, 9), sigmaX=1, sigmaY=2)
         flicker = 0.012 * np.sin(2 * np.pi * rng.uniform(1, 9) * t / camera.fps + rng.uniform(0, 2 * np.pi))
         self.gain = 1 + flicker + 0.004 * rng.standard_normal(n_frames)
-
-    def field(self, fields: dict[str, np.ndarray], t: int) -> np.ndarray:
-        """The displacement at frame t that has nothing to do with the class."""
-        total = fields[BLINK] * self.blink[t]
-        for unit, amount in self.resting.items():
-            total = total + fields[unit] * amount
-        for column, unit in enumerate(self.units):
-            total = total + fields[unit] * self.tremor[t, column]
-        return np.asarray(total)
-
-    def sense(self, image: np.ndarray, t: int, rng: np.random.Generator) -> np.ndarray:
-        """What the sensor makes of `image`: flicker, noise, 8 bits."""
-        noise = rng.normal(0, self.camera.grey_noise, (*image.shape[:2], 1))
-        noise = noise + rng.normal(0, self.camera.colour_noise, image.shape)
-        return np.clip(np.rint(image * self.gain[t] + noise), 0, 255).astype(np.uint8)
-
-
-class _Nuisances:
-    """What a tier adds: movements that sway, and soft shades that pass over the face."""
-
-    def __init__(
-        self, tier: Tier, person: Identity, portrait: Portrait, camera: Camera, n_frames: int, rng: np.random.Generator
-    ) -> None:
-        seconds = np.arange(n_frames) / camera.fps
+        rng = rng.spawn(1)[0]
         shape = portrait.unit, portrait.centre, camera.size
         self.sways = []
         for sway in tier.sways:
             extent = sway.extent * camera.size / Camera.size * rng.uniform(0.3, 1)
-            course = np.sin(2 * np.pi * (rng.uniform(*sway.rates) * seconds + rng.uniform()))
+            course = np.sin(2 * np.pi * (rng.uniform(*sway.rates) * (t / camera.fps) + rng.uniform()))
             self.sways.append((_pulled(sway.pulls, person.landmarks(), *shape), extent * course))
         window = portrait.window
         self.rows, self.columns = np.mgrid[0 : window.height, 0 : window.width].astype(np.float32)
@@ -262,17 +234,24 @@ class _Nuisances:
             path = start + (end - start) * np.linspace(0, 1, n_frames)[:, None]
             self.shades.append((strength * rng.uniform(-1, 1), portrait.unit * rng.uniform(0.5, 1.2), path))
 
-    def field(self, t: int) -> np.ndarray | float:
-        """The displacement at frame t."""
-        return sum(field * course[t] for field, course in self.sways)
+    def field(self, t: int) -> np.ndarray:
+        """The displacement at frame t, (2, size, size)."""
+        total = self.fields[BLINK] * self.blink[t]
+        for unit, amount in self.resting.items():
+            total = total + self.fields[unit] * amount
+        for field, tremor in zip(self.fields.values(), self.tremor[t], strict=True):
+            total = total + field * tremor
+        return np.asarray(total + sum(field * course[t] for field, course in self.sways))
 
-    def light(self, t: int) -> np.ndarray | float:
-        """By how much each pixel is brighter at frame t, (H, W, 1)."""
+    def sense(self, image: np.ndarray, t: int, rng: np.random.Generator) -> np.ndarray:
+        """What the sensor makes of `image`, (H, W, 3): shades, flicker, noise, 8 bits."""
         light: np.ndarray | float = 1.0
         for strength, width, path in self.shades:
             distance = np.hypot(self.columns - path[t, 0], self.rows - path[t, 1]) / width
             light = light * (1 + strength * np.exp(-0.5 * distance**2))[..., None]
-        return light
+        noise = rng.normal(0, self.camera.grey_noise, (*image.shape[:2], 1))
+        noise = noise + rng.normal(0, self.camera.colour_noise, image.shape)
+        return np.clip(np.rint(image * light * self.gain[t] + noise), 0, 255).astype(np.uint8)
 
 
 def _warp(portrait: Portrait, field: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:

@@ -11,8 +11,7 @@ from preprocess.frames.read import read_frames
 BLOCKS = 1.25
 """Blockiness to speak of. Frames of the demo have 1.0 as PNG, 1.1 to 1.2 as JPEG of quality 95 to 85, 1.3 at 75 and 1.9
 at 30; two filmed faces in H.264 have 1.1 to 1.2."""
-SAMPLED = 5
-"""Clips of which one frame is looked at."""
+SAMPLED = 5  # clips of which one frame is looked at
 
 
 def blockiness(image: np.ndarray) -> float:

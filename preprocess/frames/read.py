@@ -1,17 +1,45 @@
-"""Read the frames of a clip as RGB images, and resize them to squares."""
+"""Read the frames of a clip as RGB images, and resize them to squares.
 
-from collections.abc import Collection, Iterator, Sequence
+Pillow reads the header of an image before it is decoded, which costs microseconds: a file that claims
+30,000×30,000 pixels is refused before any memory is set aside for them.
+"""
+
+import io
+import mmap
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
+from PIL.BmpImagePlugin import BmpImageFile
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.PngImagePlugin import PngImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 from scipy import sparse
 
 from preprocess.clip import ClipError, VideoSpan
-from preprocess.frames.image_header import check_image
-from preprocess.frames.video import read_span
+from preprocess.frames.video import MOST_PIXELS, read_span
+
+Bytes = bytes | mmap.mmap
+_KINDS: Mapping[tuple[bytes, ...], tuple[str, Callable[[Any], Any], Callable[[Any, Bytes], bool]]] = {
+    # How a file starts; its kind; Pillow's class, not `Image.open`, whose own limit of pixels would come first, as a
+    # warning; and whether it ends early. `cv2.imdecode` refuses that too (but for a JPEG that lacks nothing except its
+    # end marker), but `check` does not decode. A JPEG has an end marker after its last scan. A mapped file is searched
+    # from the current position where no other is said.
+    (b"\xff\xd8\xff",): (
+        "JPEG",
+        JpegImageFile,
+        lambda _, data: (end := data.rfind(b"\xff\xd9", 0)) < 0 or data.rfind(b"\xff\xda", end) >= 0,
+    ),
+    (b"\x89PNG",): ("PNG", PngImageFile, lambda _, data: data.rfind(b"IEND\xaeB`\x82", max(0, len(data) - 4096)) < 0),
+    (b"BM",): ("BMP", BmpImageFile, lambda _, data: len(data) < int.from_bytes(data[2:6], "little")),
+    (b"II*\0", b"MM\0*"): ("TIFF", TiffImageFile, lambda image, data: len(data) < _end_of_strips(image.tag_v2)),
+}
 
 
 def read_frames(source: Sequence[Path] | VideoSpan, indices: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -53,6 +81,69 @@ def read_image(path: Path) -> np.ndarray:
         if image is not None:
             return np.asarray(image)
     raise ClipError(f"{path} is a damaged {kind} ({len(data)} bytes); copy it again")
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What a header says: JPEG, PNG, BMP or TIFF, and the size in pixels."""
+
+    kind: str
+    width: int
+    height: int
+
+
+def check_image(data: Bytes, path: Path) -> ImageHeader:
+    """The header of an image that is worth decoding.
+
+    Raises:
+        ClipError: no image of a known kind, damaged, truncated, or of more than 64 megapixels.
+    """
+    start = bytes(data[:8])
+    try:
+        kind, parse, ends_early = next(kind for magics, kind in _KINDS.items() if start.startswith(magics))
+    except StopIteration as error:
+        raise ClipError(
+            f"{path} is no JPEG, PNG, BMP or TIFF image ({len(data)} bytes, starts with {start!r}); copy it again"
+        ) from error
+    try:
+        # What Pillow warns of is decided below. Leaving `with` frees the file's bytes; kept, they cost 2 ms a clip.
+        with (
+            warnings.catch_warnings(action="ignore"),
+            parse(data if isinstance(data, mmap.mmap) else io.BytesIO(data)) as image,
+        ):
+            width, height = image.size
+            cut = ends_early(image, data)
+    except Exception as error:  # of any type: Pillow does not promise which one a damaged header raises
+        raise ClipError(f"{path} is a damaged {kind} ({len(data)} bytes): {error}; copy it again") from error
+    if cut:
+        raise ClipError(f"{path} is a truncated {kind} ({len(data)} bytes); copy it again")
+    if width * height > MOST_PIXELS:
+        raise ClipError(
+            f"{path} says that it has {width}×{height} pixels; allowed are 1 to {MOST_PIXELS // 10**6} million. "
+            "Is it a frame of this clip?"
+        )
+    return ImageHeader(kind, width, height)
+
+
+def check_image_file(path: Path) -> ImageHeader:
+    """Likewise for a file, of which only the pages that are looked at are read.
+
+    Raises:
+        ClipError: as above, or the file cannot be opened.
+    """
+    try:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            return check_image(data, path)
+    except ValueError:  # an empty file cannot be mapped
+        return check_image(b"", path)
+    except OSError as error:
+        raise ClipError(f"{path} cannot be read ({error.strerror}); copy it again") from error
+
+
+def _end_of_strips(tags: Any) -> int:
+    """Where the last strip or tile of a TIFF ends, in bytes."""
+    starts, lengths = (tags[273], tags[279]) if 273 in tags else (tags[324], tags[325])
+    return int(max(map(sum, zip(starts, lengths, strict=True))))
 
 
 def resize(image: np.ndarray, size: int, out: np.ndarray | None = None) -> np.ndarray:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from preprocess.clip import ClipError, VideoSpan
-from preprocess.frames.image_header import MOST_PIXELS
+
+MOST_PIXELS = 64_000_000  # largest image that is decoded; a face camera has a tenth of it
 
 
 def read_span(span: VideoSpan, indices: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
@@ -39,13 +40,7 @@ def read_span(span: VideoSpan, indices: Collection[int]) -> Iterator[tuple[int, 
 
 @dataclass(frozen=True)
 class VideoHeader:
-    """What is known of a video file.
-
-    Attributes:
-        frames: how many there are.
-        rate: frames per second as the file says, None where it does not say.
-        width: of a frame in pixels; likewise `height`.
-    """
+    """What is known of a video: how many frames, of how many pixels, and how many a second if it says so."""
 
     frames: int
     rate: float | None

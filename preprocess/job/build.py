@@ -21,7 +21,7 @@ from data_cache.errors import ClipsFailed, Interrupted, InvalidFile, StaleFile, 
 from data_cache.files.lock import writer_lock
 from data_cache.files.space import free_bytes, readable, require_space
 from data_cache.names import natural_key
-from data_cache.schema import CacheAttributes, cache_bytes
+from data_cache.schema import cache_bytes
 from data_cache.write.parts import (
     failure_report,
     finish,
@@ -31,7 +31,7 @@ from data_cache.write.parts import (
     require_own_parts,
     shard_path,
 )
-from preprocess.clip import ClipError, VideoSpan
+from preprocess.clip import ClipError
 from preprocess.datasets.base import Discovery
 from preprocess.job.options import BuildOptions
 from preprocess.job.provenance import (
@@ -46,8 +46,7 @@ from preprocess.job.provenance import (
 from preprocess.job.work import ClipResult, Task, make_shards, result_log
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
-from preprocess.workers.cluster import DaskCluster
-from preprocess.workers.fanout import available_jobs, run_here
+from preprocess.workers import available_jobs, run_here, run_on_cluster
 
 log = logging.getLogger(__name__)
 
@@ -158,42 +157,23 @@ def _state(path: Path, recipe: Recipe, job: _Job) -> str:
 
 def _missing(job: _Job) -> list[Task]:
     """What is left to do: a task for every clip that lacks a complete shard."""
-    attributes = {
-        path: CacheAttributes(
-            dataset=job.found.dataset,
-            recipe=recipe.as_json(),
-            recipe_digest=recipe.digest,
-            source_digest="",
-            provenance={},
-            licence_notice=job.found.licence_notice,
-        )
-        for path, recipe in job.recipes.items()
-    }
-    places = [(clip, path) for clip in job.found.clips for path in job.recipes]
+    shards = [shard for made in job.shards.values() for shard in made.values()]
     with ThreadPoolExecutor(available_jobs(-1)) as pool:  # hashing runs in parallel
-        complete = pool.map(is_complete, [job.shards[path][clip.key] for clip, path in places])
-        left: dict[str, list[Path]] = {}
-        for (clip, path), done in zip(places, complete, strict=True):
-            if not done:
-                left.setdefault(clip.key, []).append(path)
-    return [
-        Task(
-            clip=clip,
-            seen=job.seen[clip.key],
-            hash_sources=job.options.hash_sources,
-            recipes=tuple(job.recipes[path] for path in left[clip.key]),
-            shards=tuple(job.shards[path][clip.key] for path in left[clip.key]),
-            attributes=tuple(replace(attributes[path], source_digest=job.sources[clip.key]) for path in left[clip.key]),
-        )
-        for clip in job.found.clips
-        if clip.key in left
-    ]
+        complete = {shard for shard, done in zip(shards, pool.map(is_complete, shards), strict=True) if done}
+    tasks = []
+    for clip in job.found.clips:
+        key = clip.key
+        made = [(recipe, job.shards[path][key]) for path, recipe in job.recipes.items()]
+        if outputs := tuple((recipe, shard.absolute()) for recipe, shard in made if shard not in complete):
+            notice, by_content = job.found.licence_notice, job.options.hash_sources
+            tasks.append(Task(clip.absolute(), job.seen[key], by_content, job.sources[key], notice, outputs))
+    return tasks
 
 
 def _space(job: _Job, missing: Sequence[Task]) -> tuple[int, int]:
     """How many shards are to be made, and the bytes of these and of the caches."""
     recipe = next(iter(job.recipes.values()))
-    shards = sum(len(task.shards) for task in missing)
+    shards = sum(len(task.outputs) for task in missing)
     caches = len(job.recipes) * cache_bytes(len(job.sources), recipe.frames, recipe.size)
     return shards, shards * cache_bytes(1, recipe.frames, recipe.size) + caches
 
@@ -225,7 +205,7 @@ def _seconds_per_clip(tasks: Sequence[Task]) -> float | None:
     for task in [tasks[0], *tasks[:: max(1, len(tasks) // 3)][:3]]:
         started = time.perf_counter()
         try:
-            process_clip(task.clip, task.recipes)
+            process_clip(task.clip, [recipe for recipe, _ in task.outputs])
         except (ClipError, ValueError):
             continue
         times.append(time.perf_counter() - started)
@@ -236,7 +216,6 @@ def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
     """Run the tasks under one progress bar; clip key → failure."""
     failures: dict[str, str] = {}
     waiting = {task.clip.key for task in tasks}
-    tasks = [task.absolute() for task in tasks]  # workers may have been started in other folders
     done, clips = len(job.sources) - len(tasks), len(job.sources)
     with (
         result_log(job.options.log_file) as write,
@@ -266,7 +245,5 @@ def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
 def _results(job: _Job, tasks: Sequence[Task], stop: Event) -> Generator[ClipResult, None, None]:
     if job.options.scheduler is None or not tasks:
         return run_here(make_shards, tasks, stop, job.options.jobs)
-    frames = tasks[0].clip.frames
-    source = frames.path if isinstance(frames, VideoSpan) else frames[0]
-    cluster = DaskCluster(job.options.scheduler, [parts_folder(path) for path in job.recipes], source)
-    return cluster.run(make_shards, tasks, stop)
+    folders = [parts_folder(path) for path in job.recipes]
+    return run_on_cluster(make_shards, tasks, stop, job.options.scheduler, folders, tasks[0].clip.files[0])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,37 +11,29 @@ from data_cache.errors import PAGES, UsageError
 from preprocess.recipe import Recipe
 
 CACHE_FOLDER = Path("data_cache")
-_RUN = "Run (changes no pixel)"
+_run = partial(option, panel="Run (changes no pixel)")
 
 
 @dataclass(frozen=True)
 class BuildOptions:
     """How to run a build; every command that builds a cache has these options."""
 
-    jobs: int = option(-1, "worker processes; -1 is every core", panel=_RUN, flag="--jobs -j")
-    force: bool = option(False, "overwrite an existing cache that is stale", panel=_RUN, flag="--force")
-    allow_missing: bool = option(
-        False,
-        "write the cache without clips that cannot be used (still exit code 3)",
-        panel=_RUN,
-        flag="--allow-missing",
+    jobs: int = _run(-1, "worker processes; -1 is every core", flag="--jobs -j")
+    force: bool = _run(False, "overwrite an existing cache that is stale", flag="--force")
+    allow_missing: bool = _run(
+        False, "write the cache without clips that cannot be used (still exit code 3)", flag="--allow-missing"
     )
-    fail_fast: bool = option(False, "stop at the first clip that cannot be used", panel=_RUN, flag="--fail-fast")
-    hash_sources: bool = option(
-        False, "identify source files by content instead of size and date", panel=_RUN, flag="--hash-sources"
-    )
-    scheduler: str | None = option(
+    fail_fast: bool = _run(False, "stop at the first clip that cannot be used", flag="--fail-fast")
+    hash_sources: bool = _run(False, "identify source files by content instead of size and date", flag="--hash-sources")
+    scheduler: str | None = _run(
         None,
         "run on the dask cluster of this scheduler, such as tcp://node1:8786; its workers need this package and the "
         f"same folders ({PAGES.format(page='how-to/cluster')})",
-        panel=_RUN,
     )
-    dry_run: bool = option(
-        False, "only tell what would be done: clips, disk space, time. Writes nothing", panel=_RUN, flag="--dry-run"
+    dry_run: bool = _run(
+        False, "only tell what would be done: clips, disk space, time. Writes nothing", flag="--dry-run"
     )
-    log_file: Path | None = option(  # noqa: RUF009 - makes a field, as elsewhere
-        None, "append one line of JSON per clip to this file", panel=_RUN
-    )
+    log_file: Path | None = _run(None, "append one line of JSON per clip to this file")  # noqa: RUF009 - a field
 
     def __post_init__(self) -> None:
         check_options(self)

@@ -74,12 +74,12 @@ def file_identities(clip: Clip, hash_contents: bool = False) -> tuple[list[Any],
 
     The content survives copying the data set to another machine.
     """
-    return tuple(_identity(path, hash_contents) for path in _files(clip))
+    return tuple(_identity(path, hash_contents) for path in clip.files)
 
 
 def replaced_file(clip: Clip, seen: Sequence[list[Any]], hash_contents: bool) -> Path | None:
     """The first file of the clip that is gone, or no longer the one of the identities `seen`."""
-    for path, before in zip(_files(clip), seen, strict=True):
+    for path, before in zip(clip.files, seen, strict=True):
         with suppress(OSError):
             if _identity(path, hash_contents) == before:
                 continue
@@ -97,7 +97,7 @@ def source_digest(clip: Clip, root: Path, seen: Sequence[list[Any]]) -> str:
     annotation: list[Any] = [clip.dataset, clip.subject, clip.clip, *moments, clip.emotion]
     if clip.face is not None:
         annotation.append(list(astuple(clip.face)))
-    names = [path.relative_to(root) if path.is_relative_to(root) else path for path in _files(clip)]
+    names = [path.relative_to(root) if path.is_relative_to(root) else path for path in clip.files]
     return digest([annotation, span, [[name.as_posix(), *each] for name, each in zip(names, seen, strict=True)]])
 
 
@@ -136,10 +136,6 @@ def lowered_bands(clips: Sequence[Clip], recipe: Recipe) -> list[str]:
         return []
     shown = "; ".join(lowered[:_SHOWN]) + ("; …" if len(lowered) > _SHOWN else "")
     return [f"cut-offs lowered to fit the sampling rate in {len(lowered)} clips ({shown})"]
-
-
-def _files(clip: Clip) -> Sequence[Path]:
-    return [clip.frames.path] if isinstance(clip.frames, VideoSpan) else clip.frames
 
 
 def _identity(path: Path, hash_contents: bool) -> list[Any]:

@@ -5,7 +5,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from data_cache.errors import UsageError
 from data_cache.files.atomic import json_bytes
 from data_cache.schema import CacheAttributes
 from data_cache.write.shards import write_shard
-from preprocess.clip import Clip, ClipError, VideoSpan
+from preprocess.clip import Clip, ClipError
 from preprocess.job.provenance import replaced_file
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
@@ -21,46 +21,26 @@ from preprocess.recipe import Recipe
 
 @dataclass(frozen=True)
 class Task:
-    """One clip and the shards to make of it, one per recipe.
-
-    Attributes:
-        seen: the identities of the clip's files when the data set was scanned.
-        hash_sources: whether these are of their contents.
-    """
+    """One clip, with absolute paths for workers in other folders, and the shards to make of it."""
 
     clip: Clip
-    seen: tuple[list[Any], ...]
-    hash_sources: bool
-    recipes: tuple[Recipe, ...]
-    shards: tuple[Path, ...]
-    attributes: tuple[CacheAttributes, ...]
-
-    def absolute(self) -> "Task":
-        """The same with absolute paths, for workers in other folders."""
-        frames = self.clip.frames
-        here = (
-            replace(frames, path=frames.path.absolute())
-            if isinstance(frames, VideoSpan)
-            else tuple(path.absolute() for path in frames)
-        )
-        shards = tuple(shard.absolute() for shard in self.shards)
-        return replace(self, clip=replace(self.clip, frames=here), shards=shards)
+    seen: tuple[list[Any], ...]  # the identities of its files when the data set was scanned
+    hash_sources: bool  # whether these are of their contents
+    source_digest: str
+    licence_notice: str
+    outputs: tuple[tuple[Recipe, Path], ...]  # of each shard; the recipes differ in α alone
 
 
 @dataclass(frozen=True)
 class ClipResult:
-    """What comes back from a worker; pixels stay on the disk.
-
-    Attributes:
-        sha256: of the pixels in each shard.
-    """
+    """What comes back from a worker; pixels stay on the disk."""
 
     clip: str
-    failure: str | None = None
-    sha256: tuple[str, ...] = ()
-    host: str = ""
-    pid: int = 0
-    seconds: float = 0.0
+    failure: str | None
+    sha256: tuple[str, ...]  # of the pixels in each shard
+    host: str
+    pid: int
+    seconds: float
 
 
 def make_shards(task: Task) -> ClipResult:
@@ -73,13 +53,21 @@ def make_shards(task: Task) -> ClipResult:
     hashes: list[str] = []
     failure = None
     try:
-        records = process_clip(task.clip, task.recipes)
+        records = process_clip(task.clip, [recipe for recipe, _ in task.outputs])
         if replaced := replaced_file(task.clip, task.seen, task.hash_sources):
             raise ClipError(
                 f"{replaced} is not the file that was there when the data set was scanned; run the same command again "
                 "(with --hash-sources if machines have copies of their own)"
             )
-        for record, path, attributes in zip(records, task.shards, task.attributes, strict=True):
+        for record, (recipe, path) in zip(records, task.outputs, strict=True):
+            attributes = CacheAttributes(
+                dataset=task.clip.dataset,
+                recipe=recipe.as_json(),
+                recipe_digest=recipe.digest,
+                source_digest=task.source_digest,
+                provenance={},
+                licence_notice=task.licence_notice,
+            )
             write_shard(path, record, attributes)
             hashes.append(record.sha256)
     except (ClipError, ValueError) as error:

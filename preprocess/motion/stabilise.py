@@ -19,8 +19,11 @@ from collections.abc import Callable, Mapping
 import cv2
 import numpy as np
 
-NUISANCES = {"none": 0, "rigid": 6, "affine": 8}
-"""K of each kind of stabilisation."""
+NUISANCES = {"none": 0, "rigid": 6, "affine": 8}  # K of each kind of stabilisation
+_LINEAR: Mapping[str, Callable[..., list[np.ndarray]]] = {
+    "rigid": lambda across, down, x, y: [x * across + y * down, x * down - y * across],
+    "affine": lambda across, down, x, y: [x * across, y * across, x * down, y * down],
+}
 _NEGLIGIBLE = 1e-6
 """Directions whose share of A Aᵀ is below this carry no texture (flat frames) and are left out of the fit."""
 _FLAT = 1e-4  # rms in grey levels: an image that shows less is rounding noise
@@ -88,14 +91,3 @@ def without_nuisances(matrix: np.ndarray, extended: np.ndarray) -> np.ndarray:
     products *= scale[:, None]  # images of unit norm; those that show nothing become zero
     inverse = np.linalg.pinv(products[:, frames:] * scale, rcond=_NEGLIGIBLE, hermitian=True)
     return np.hstack([matrix, -matrix @ products[:, :frames].T @ inverse * scale])
-
-
-def _rigid(across: np.ndarray, down: np.ndarray, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    return [x * across + y * down, x * down - y * across]
-
-
-def _affine(across: np.ndarray, down: np.ndarray, x: np.ndarray, y: np.ndarray) -> list[np.ndarray]:
-    return [x * across, y * across, x * down, y * down]
-
-
-_LINEAR: Mapping[str, Callable[..., list[np.ndarray]]] = {"rigid": _rigid, "affine": _affine}

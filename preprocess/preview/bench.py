@@ -14,7 +14,7 @@ from data_cache.files.atomic import write_bytes
 from data_cache.filters import BAND_OFFSET, apex_gain
 from preprocess.clip import Clip
 from preprocess.datasets.base import Discovery
-from preprocess.faces.crop import crop_for
+from preprocess.faces import crop_for
 from preprocess.frames.blocks import block_notes
 from preprocess.motion.magnify import magnified, quantise, render
 from preprocess.motion.pyramid import laplacian_pyramid
@@ -23,8 +23,7 @@ from preprocess.pipeline import plan_for, standardise
 from preprocess.preview.draw import draw_each, notes_on
 from preprocess.recipe import Recipe
 
-SIDE = 224
-"""Pixels of a frame on the page, at most."""
+SIDE = 224  # pixels of a frame on the page, at most
 SLICE = 0.3
 """Where the slice is cut, as a share of the width: through brow, eye and corner of the mouth of a cropped face."""
 _STRETCH = 8  # columns per moment of a slice: codecs store colours at half the resolution

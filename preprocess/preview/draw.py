@@ -18,7 +18,7 @@ from data_cache.filters import recipe_notes
 from data_cache.names import figure_fonts
 from preprocess.clip import Clip, ClipError
 from preprocess.datasets.base import Discovery
-from preprocess.faces.crop import crop_for
+from preprocess.faces import crop_for
 from preprocess.frames.blocks import block_notes
 from preprocess.frames.read import read_frames, resize
 from preprocess.motion.magnify import Rendered, quantise, render, stabilised
@@ -30,12 +30,9 @@ log = logging.getLogger(__name__)
 
 USUAL_CLIPS = 6
 MOVIES = ("avif", "gif", "none")
-COLUMNS = 4
-"""Pictures in a row of a contact sheet."""
-RATE = 8.0
-"""Samples per second of a movie: a micro-expression of a third of a second takes two."""
-STRIP = 28
-"""Height in pixels of the strip above a movie that names its halves."""
+COLUMNS = 4  # pictures in a row of a contact sheet
+RATE = 8.0  # samples per second of a movie: a micro-expression of a third of a second takes two
+STRIP = 28  # height in pixels of the strip above a movie that names its halves
 
 
 def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Path, movie: str) -> None:
@@ -112,38 +109,29 @@ def choose(found: Discovery, wanted: Sequence[str]) -> tuple[list[Clip], dict[st
         if not found.clips:
             raise ClipsFailed("; ".join(f"{key}: {reason}" for key, reason in found.failures.items()) or "no clips")
         return found.clips[:USUAL_CLIPS], {}
-    chosen: dict[str, Clip] = {}
-    failed: dict[str, str] = {}
+    clips = {clip.key: clip for clip in found.clips}
+    keys: list[str] = []
     for name in wanted:
-        clips = {clip.key: clip for clip in found.clips if name in (clip.key, clip.subject)}
-        failures = {key: why for key, why in found.failures.items() if name in (key, key.split("/")[0])}
-        if not clips and not failures:
+        named = [key for key in (*clips, *found.failures) if name in (key, key.partition("/")[0])]
+        if not named:
             example = found.clips[0].key if found.clips else "sub01/EP02_01f"
             raise UsageError(f"no clip or subject {name!r} in {found.dataset}; clips are called as in {example}")
-        chosen |= clips
-        failed |= failures
-    return list(chosen.values()), failed
+        keys += named
+    failed = {key: found.failures[key] for key in keys if key in found.failures}
+    return [clips[key] for key in dict.fromkeys(keys) if key in clips], failed
 
 
 @dataclass(frozen=True)
 class Scene:
-    """All that is drawn of one clip.
-
-    Attributes:
-        original: (T, S, S, 3) uint8 RGB, the standardised frames.
-        apex: (S, S, 3) uint8 RGB, the native apex frame; None where no apex is known inside the clip.
-        rendered: dynamic image and magnified motion, as the network sees them.
-        eye: (T, S, S) uint8, the magnification made to be looked at (see `for_the_eye`).
-        eye_alpha: its α.
-    """
+    """All that is drawn of one clip."""
 
     clip: Clip
     recipe: Recipe
     plan: TemporalPlan
-    original: np.ndarray
-    apex: np.ndarray | None
-    rendered: Rendered
-    eye: np.ndarray
+    original: np.ndarray  # the standardised frames, (T, S, S, 3) uint8 RGB
+    apex: np.ndarray | None  # the native apex frame, (S, S, 3) uint8 RGB, if an apex is known inside the clip
+    rendered: Rendered  # as the network sees them
+    eye: np.ndarray  # the magnification made to be looked at (`for_the_eye`), (T, S, S) uint8
     eye_alpha: float
 
     def title(self) -> str:

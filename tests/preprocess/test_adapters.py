@@ -16,10 +16,9 @@ from videos import write_video
 from data_cache.errors import UsageError
 from preprocess.clip import VideoSpan
 from preprocess.datasets.base import Discovery
-from preprocess.datasets.casme2 import casme2
+from preprocess.datasets.casme2 import casme2, demo
 from preprocess.datasets.casme3 import casme3
 from preprocess.datasets.casme_sq import casme_sq
-from preprocess.datasets.demo import demo
 from preprocess.datasets.dfme import dfme
 from preprocess.datasets.manifest import manifest
 from preprocess.datasets.samm import samm

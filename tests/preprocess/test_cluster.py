@@ -191,9 +191,9 @@ def test_a_worker_without_this_package_is_named(
 
 
 def test_no_scheduler_is_said_in_one_line(command: Command, drawn_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import preprocess.workers.cluster
+    import preprocess.workers
 
-    monkeypatch.setattr(preprocess.workers.cluster, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(preprocess.workers, "CONNECT_SECONDS", 0.5)
     address = f"tcp://127.0.0.1:{free_port()}"
     done = command("mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "--scheduler", address)
     assert done.code == 2

@@ -6,8 +6,7 @@ import official_sets as official
 import pytest
 from official_sets import Expression, clips_of
 
-from preprocess.datasets.casme2 import casme2
-from preprocess.datasets.demo import demo
+from preprocess.datasets.casme2 import casme2, demo
 from preprocess.datasets.samm import samm
 
 SHORTENED = Expression("sub16", "EP01_08", 90, 94, 96, "repression", "17")

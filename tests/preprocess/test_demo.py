@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from data_cache.errors import UsageError
-from preprocess.datasets.demo import demo as demo_set
+from preprocess.datasets.casme2 import demo as demo_set
 from preprocess.demo.face import Identity
 from preprocess.demo.generate import CLASSES, SHEET, DemoSet, generate
 from preprocess.demo.motion import ACTION_UNITS, BLINK, TIERS, Camera, displacement_fields, film, rise_and_fall

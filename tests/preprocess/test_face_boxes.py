@@ -17,8 +17,7 @@ from oracles import centroid, raw_clip
 from data_cache import CacheReader
 from data_cache.errors import UsageError
 from preprocess.clip import ClipError, FaceBox, median_box
-from preprocess.faces.boxes import read_boxes
-from preprocess.faces.crop import FaceCrop, square_around
+from preprocess.faces import FaceCrop, read_boxes, square_around
 from preprocess.job.provenance import file_identities, source_digest
 from preprocess.recipe import Recipe
 

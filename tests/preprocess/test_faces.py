@@ -17,12 +17,12 @@ from oracles import centroid, raw_clip
 
 from data_cache import CacheReader
 from data_cache.errors import UsageError
+from preprocess import faces
 from preprocess.clip import Clip, ClipError, FaceBox
 from preprocess.datasets.casme2 import casme2
 from preprocess.demo.face import Identity, Window
 from preprocess.demo.motion import Camera, film
-from preprocess.faces import crop
-from preprocess.faces.crop import crop_for, resolve_face_mode, square_around
+from preprocess.faces import crop_for, resolve_face_mode, square_around
 from preprocess.frames.read import read_frames
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
@@ -40,7 +40,7 @@ def test_cropped_frames_are_used_as_they_are(tmp_path: Path) -> None:
 
 
 def test_whole_scenes_go_by_boxes_or_to_the_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(crop, "load_detector", lambda: None)
+    monkeypatch.setattr(faces, "load_detector", lambda: None)
     raw_clip(tmp_path)
     assert mode_of(tmp_path, None) == "auto"
     (tmp_path / "face_boxes.csv").write_text("subject,clip,x,y,width,height\nsub01,EP02_01f,1,1,18,18\n")
@@ -81,7 +81,7 @@ def test_a_clip_is_cropped_alike_in_every_frame(tmp_path: Path, monkeypatch: pyt
         seen.append(len(frames))
         return FaceBox(20, 14, 32, 32)
 
-    monkeypatch.setattr(crop, "find_face", found)
+    monkeypatch.setattr(faces, "find_face", found)
     recipe = Recipe(frames=12, size=32, levels=2, alpha=0, faces="auto")
     motion = process_clip(clip, [recipe, recipe.with_alpha(5)])[0].motion
     places = [centroid(frame[..., 0])[0] for frame in motion]
@@ -91,7 +91,7 @@ def test_a_clip_is_cropped_alike_in_every_frame(tmp_path: Path, monkeypatch: pyt
 
 def test_where_nothing_is_found_the_clip_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = raw_clip(tmp_path)
-    monkeypatch.setattr(crop, "find_face", lambda frames: None)
+    monkeypatch.setattr(faces, "find_face", lambda frames: None)
     with pytest.raises(ClipError, match="no face was found in its first 8 frames; give it a box"):
         crop_for(clip, replace(TINY, faces="auto"))
     with pytest.raises(ClipError, match="no face box is known"):
@@ -112,7 +112,7 @@ def scenes() -> list[np.ndarray]:
 
 def test_the_detector_finds_drawn_faces(scenes: list[np.ndarray]) -> None:
     pytest.importorskip("dlib")
-    from preprocess.faces.detect import find_face
+    from preprocess.faces import find_face
 
     for frames in scenes:
         face = find_face(frames)
@@ -124,7 +124,7 @@ def test_the_detector_finds_drawn_faces(scenes: list[np.ndarray]) -> None:
 
 def test_the_detector_finds_none_in_walls_and_noise(scenes: list[np.ndarray]) -> None:
     pytest.importorskip("dlib")
-    from preprocess.faces.detect import find_face
+    from preprocess.faces import find_face
 
     noise = np.random.default_rng(1).integers(0, 256, (8, 120, 160, 3), np.uint8)
     assert find_face(list(noise)) is None
@@ -153,7 +153,7 @@ def test_scenes_of_samm_are_cropped_without_a_word(scenes: list[np.ndarray], tmp
 
 def test_a_face_must_be_in_one_place(scenes: list[np.ndarray]) -> None:
     pytest.importorskip("dlib")
-    from preprocess.faces.detect import find_face
+    from preprocess.faces import find_face
 
     mixed = [scenes[0][0], *[np.full_like(scenes[0][0], 120)] * 7]
     assert find_face(mixed) is None

@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from oracles import png_header
 
 from preprocess.clip import ClipError
-from preprocess.frames.image_header import check_image, check_image_file
-from preprocess.frames.read import read_image
+from preprocess.frames.read import check_image, check_image_file, read_image
 
 FORMATS = [".jpg", ".png", ".bmp", ".tif"]
 NOWHERE = Path("frame")

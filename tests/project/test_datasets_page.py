@@ -11,11 +11,17 @@ from data_cache.protocols.choose import read_protocol
 from data_cache.protocols.published import PROTOCOLS
 from preprocess.datasets.corrections import CORRECTIONS
 from preprocess.datasets.manifest import manifest
-from preprocess.faces.boxes import read_boxes
+from preprocess.faces import read_boxes
 
 DOCS = Path(__file__).parents[2] / "docs"
 NAMES = ("how-to/datasets", "how-to/own-recordings", "how-to/faces", "explanation/protocols")
 PAGE = "".join((DOCS / f"{name}.md").read_text(encoding="utf-8") for name in NAMES)
+
+ONLY_IF = {  # in words, `Correction.is_needed`
+    "onset": "onset lies after offset, or is 0 without a frame 0",
+    "apex": "apex lies outside",
+    "offset": "frames are missing",
+}
 
 
 def blocks(language: str) -> list[str]:
@@ -26,7 +32,7 @@ def test_the_table_of_corrections_is_the_one_in_force() -> None:
     table = PAGE.split("<!-- corrections -->")[1].split("<!-- end -->")[0]
     rows = [
         f"| {dataset} {subject}/{clip} | {each.field} → {'unknown' if each.value is None else each.value} | "
-        f"{each.only_if.__name__.strip('_').replace('_', ' ')} | {each.reason} |"
+        f"{ONLY_IF[each.field]} | {each.reason} |"
         for (dataset, subject, clip), each in CORRECTIONS.items()
     ]
     assert table.strip().splitlines()[2:] == rows

@@ -1,1 +1,0 @@
-"""Spread work over the cores of a machine, or over a dask cluster."""
