@@ -1,7 +1,6 @@
 """From the folds of a run to its scores, and from several seeds to mean and deviation; needs run folders alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from statistics import mean, stdev
 from typing import Any
 
@@ -43,6 +42,8 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split)
     keys = [key for fold in folds for key in fold.keys]
     subjects = ["/".join(key[:2]) for key in keys]
     p_value, chance = permutation_p(true, predicted, subjects)
+    best = [(fold.epoch_predictions == fold.true).sum(1).argmax() for fold in folds]
+    oracle = np.concatenate([fold.epoch_predictions[n] for fold, n in zip(folds, best, strict=True)]).tolist()
     matrices = subject_matrices(true, predicted, subjects, len(classes))
     matrix = matrices.sum(0)
     return {
@@ -52,7 +53,7 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split)
         "split": split.title,
         "epochs": len(folds[0].epoch_predictions),
         "final_epoch": {
-            **asdict(scores(matrix)),
+            **scores(matrix),
             "interval_95": bootstrap_interval(matrices),
             "permutation_p": p_value,
             "permutation_accuracy": chance,
@@ -60,10 +61,10 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split)
         },
         "by_dataset": _by_part([split.part(key) for key in keys], true, predicted, subjects, len(classes)),
         **_alone(folds, true, subjects, len(classes)),
-        "majority_baseline": asdict(majority_baseline(true, len(classes))),
+        "majority_baseline": majority_baseline(true, len(classes)),
         "fold_average": fold_average(folds, len(classes)),
         "oracle_best_epoch": {
-            **asdict(scores(confusion_matrix(true, _oracle(folds).tolist(), len(classes)))),
+            **scores(confusion_matrix(true, oracle, len(classes))),
             "warning": "leak: the epoch of each fold was chosen with its test labels",
         },
         "seconds": round(sum(fold.seconds for fold in folds), 1),
@@ -202,9 +203,3 @@ def _alone(
         found[name] = {**pooled(matrices.sum(0)), "interval_95": bootstrap_interval(matrices)}
     chosen = np.bincount([fold.traces["recipe"][0] for fold in folds]).tolist() if found else []
     return {"probe": {**found, "folds_by_recipe": chosen}} if found else {}
-
-
-def _oracle(folds: Sequence[FoldResult]) -> np.ndarray:
-    """Predictions of each fold at the epoch where most of its test clips are correct."""
-    chosen = [fold.epoch_predictions[(fold.epoch_predictions == fold.true).sum(1).argmax()] for fold in folds]
-    return np.concatenate(chosen)
