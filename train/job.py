@@ -21,7 +21,6 @@ from data_cache.files.checksum import file_sha256
 from train import final
 from train.config import Execution, TrainConfig
 from train.cost.accounting import bytes_per_fold, folds_at_once
-from train.data.augment import AUGMENTATIONS
 from train.data.clips import ClipPixels
 from train.data.folds import Fold, choose_folds, used_clips
 from train.data.stream import Stream, open_stream
@@ -246,9 +245,7 @@ def _store(job: _Job, fold: Fold, result: FoldResult, group: Sequence[Fold], bes
 
 
 def _open_stream(job: _Job, used: Sequence[int]) -> Stream:
-    changed = AUGMENTATIONS[job.config.augment] is not None
-    pixels = ClipPixels.of(job.task.clips, job.config, whole_frames=changed)
-    return open_stream(pixels, used, job.device, job.execution)
+    return open_stream(ClipPixels(job.task.clips, job.config), used, job.device, job.execution)
 
 
 def _train_final_model(job: _Job) -> None:

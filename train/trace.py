@@ -77,7 +77,7 @@ def clip_maps(trained: Trained, clips: ClipSet, predictions: Sequence[Prediction
 
     A map is the mean over the models of the prediction, each scaled to its own maximum, so that they count alike.
     """
-    stream = Stream(ClipPixels.of(clips, trained.config), next(trained.model.parameters()).device)
+    stream = Stream(ClipPixels(clips, trained.config), next(trained.model.parameters()).device)
 
     @cache  # neighbours have the same models, whose weights are copied
     def part_of(models: tuple[str, ...]) -> MPT:

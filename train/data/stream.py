@@ -7,6 +7,7 @@ folds on the device. Where clips are kept is the mode: on the device, or in the 
 import logging
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from shutil import disk_usage
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from data_cache.console.commandline import progress
 from data_cache.errors import MptError, UsageError
@@ -28,7 +29,6 @@ from train.model.mpt import Inputs
 from train.model.tokenizer import patchify
 
 log = logging.getLogger(__name__)
-
 _SHARED = "/dev/shm"
 
 
@@ -141,15 +141,15 @@ class FileStream(Stream):
     def __init__(self, pixels: ClipPixels, device: torch.device, workers: int, start_method: str | None = None) -> None:
         super().__init__(pixels, device)
         self.order: list[list[int]] = []  # the loader walks through this list; each entry is one step's clips
-        self.stack = _Stack()
+        self.read = _Read(pixels)
         self.loader: DataLoader[Any] = DataLoader(
-            _ErrorsAsItems(pixels),
+            range(len(pixels)),  # type: ignore[arg-type]  # clips are read where a step is put together: by workers
             batch_sampler=self.order,
             num_workers=workers,
             persistent_workers=True,
             pin_memory=device.type == "cuda",
             multiprocessing_context=start_method,
-            collate_fn=self.stack,
+            collate_fn=self.read,
             worker_init_fn=_ignore_signals,
         )
 
@@ -170,26 +170,20 @@ class FileStream(Stream):
         A worker that finds it full is killed. Those that run already are not asked again.
         """
         waiting = 2 * self.loader.num_workers + 1  # steps read ahead, and the one in use
-        needed, free = waiting * max(map(len, self.order), default=0) * self.pixels.bytes_per_clip, _shared_memory()
-        if needed > free and self.stack.shared:
+        needed, free = waiting * max(map(len, self.order), default=0) * self.pixels.bytes_per_clip, inf
+        with suppress(OSError):  # it is no file system everywhere
+            free = disk_usage(_SHARED).free
+        if needed > free and self.read.shared:
             log.info(
                 f"{_SHARED} has {free / 1e6:.0f} MB free, and reading ahead takes up to {needed / 1e6:.0f}: clips come "
                 "through pipes, which is slower; in a container, --shm-size gives more"
             )
-            self.stack.shared = False
+            self.read.shared = False
 
     def close(self) -> None:
         """End the workers. They ignore signals, so where an error leaves them Python would wait for them for ever."""
         if self.loader._iterator is not None:
             self.loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
-
-
-def _shared_memory() -> float:
-    """Free bytes of what processes share; unlimited where it is no file system."""
-    try:
-        return disk_usage(_SHARED).free
-    except OSError:
-        return inf
 
 
 def open_stream(pixels: ClipPixels, used: Sequence[int], device: torch.device, execution: Execution) -> Stream:
@@ -225,33 +219,20 @@ def _ignore_signals(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-Clip = tuple[Tensor, Tensor | None]
+class _Read:
+    """Reads a step: tensors, which travel in shared memory, or arrays, which travel through a pipe.
 
+    An expected error is returned: raised in a worker, it would arrive wrapped in a traceback.
+    """
 
-class _ErrorsAsItems(Dataset[Clip | MptError]):
-    """Returns an expected error as an item: raised in a worker, it would arrive wrapped in a traceback."""
+    shared = True
 
     def __init__(self, pixels: ClipPixels) -> None:
         self.pixels = pixels
 
-    def __getitem__(self, clip: int) -> Clip | MptError:
+    def __call__(self, clips: list[int]) -> Any:
         try:
-            return self.pixels[clip]
+            step = self.pixels.read(clips)
         except MptError as error:
             return error
-
-
-class _Stack:
-    """Makes a step of its clips: tensors, which travel in shared memory, or arrays, which travel through a pipe."""
-
-    shared = True
-
-    def __call__(self, clips: list[Clip | MptError]) -> Any:
-        read: list[Clip] = []
-        for clip in clips:
-            if isinstance(clip, MptError):
-                return clip
-            read.append(clip)
-        images, motion = zip(*read, strict=True)
-        step = torch.stack(images), None if motion[0] is None else torch.stack(motion)
         return step if self.shared else [None if part is None else part.numpy() for part in step]

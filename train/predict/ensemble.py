@@ -63,7 +63,7 @@ def predict_clips(trained: Trained, clips: ClipSet) -> list[Prediction]:
     everything = [np.arange(len(clips))] * models
     # As many images at once as in training, however many models there are.
     config = replace(trained.config, batch_size=max(1, trained.config.batch_size // models))
-    stream = Stream(ClipPixels.of(clips, trained.config), next(trained.model.parameters()).device)
+    stream = Stream(ClipPixels(clips, trained.config), next(trained.model.parameters()).device)
     logits = np.stack(predict(trained.model, stream, everything, config), 1)  # (clips, models, classes)
     return [Prediction(key, rows, trained.names) for key, rows in zip(clips.keys, logits, strict=True)]
 
