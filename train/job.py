@@ -36,7 +36,7 @@ from train.device import (
     make_deterministic,
     shrinking,
 )
-from train.group import Keeper, Scalars, train_group
+from train.group import Groups, Keeper, Scalars, train_group
 from train.loop import EpochReport, fit, require_finite
 from train.model.backbone import Backbone
 from train.model.build import build_model
@@ -48,7 +48,6 @@ from train.results.checkpoint import CheckpointCard, save_fold
 from train.results.fold_record import FoldResult, write_record
 from train.results.run_folder import RunFolder
 from train.results.summary import add_null, keep_copy, summarise
-from train.results.unfinished import Groups
 from train.trace import shown_fold, write_overview
 
 log = logging.getLogger(__name__)
@@ -144,7 +143,8 @@ def _run(job: _Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] |
 def _train_folds(job: _Job, mine: Sequence[Fold], waiting: Sequence[Fold]) -> None:
     config, task, ranks, folder = job.config, job.task, job.ranks, job.folder
     trained = sum(p.numel() for p in trained_parameters(build_model(config, job.backbone, task.shape, [0])).values())
-    stream = _open_stream(job, used_clips(mine))  # a group may hold finished folds
+    pixels, used = ClipPixels(task.clips, config), used_clips(mine)  # a group may hold finished folds
+    stream = open_stream(pixels, used, job.device, job.execution)
     if config.tuning == "prompt":
         job.backbone.to(job.device)  # like the clips, in its place before the rest of the memory is divided
     per_fold = bytes_per_fold(config, job.backbone, task.shape, trained, job.device)
@@ -244,14 +244,10 @@ def _store(job: _Job, fold: Fold, result: FoldResult, group: Sequence[Fold], bes
         job.folder.write_fold(result, job.task.labelling.classes, [each.name for each in group], beside)
 
 
-def _open_stream(job: _Job, used: Sequence[int]) -> Stream:
-    return open_stream(ClipPixels(job.task.clips, job.config), used, job.device, job.execution)
-
-
 def _train_final_model(job: _Job) -> None:
     config, task = job.config, job.task
     data = final.all_clips(task, config.seed)
-    stream = _open_stream(job, data.clips.tolist())
+    stream = open_stream(ClipPixels(task.clips, config), data.clips.tolist(), job.device, job.execution)
     model = build_model(config, job.backbone, task.shape, [data.seed]).to(job.device)
     with stop_request() as stop, progress("training the final model", config.epochs, "epochs") as advance:
         keeper = _keeper(job, [final.NAME], stop)
