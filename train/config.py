@@ -108,11 +108,7 @@ class TrainConfig:
 
     @classmethod
     def from_json(cls, values: dict[str, Any], where: str = "config") -> "TrainConfig":
-        """Settings stored as `values`.
-
-        Raises:
-            UsageError: unknown names or bad values.
-        """
+        """Settings stored as `values`; a UsageError for unknown names or bad values."""
         return from_mapping(cls, values, where)
 
 

@@ -241,7 +241,7 @@ def _store(job: _Job, fold: Fold, result: FoldResult, group: Sequence[Fold], bes
     if fold.shuffle:
         keep_copy(job.folder, result)
     else:
-        job.folder.write_fold(result, job.task.labelling.classes, [each.name for each in group], beside)
+        job.folder.write_fold(result, [each.name for each in group], beside)
 
 
 def _train_final_model(job: _Job) -> None:

@@ -61,11 +61,7 @@ class ClipSet:
         return self.readers[reader].read(field, row)
 
     def require_unchanged(self) -> None:
-        """Make sure that the caches are still the files that were opened.
-
-        Raises:
-            StaleFile: one was replaced or written over.
-        """
+        """Make sure that the caches are still the files that were opened; a StaleFile if one was replaced."""
         for reader in self.readers:
             reader.require_unchanged()
 

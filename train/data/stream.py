@@ -51,7 +51,7 @@ class Stream:
         return (self.inputs(request) for request in requests)
 
     def require_unchanged(self) -> None:
-        """Make sure that the caches are still the files that were opened, as `ClipSet.require_unchanged`."""
+        """As `ClipSet.require_unchanged`."""
         self.pixels.clips.require_unchanged()
 
     def inputs(self, request: Request) -> Inputs:

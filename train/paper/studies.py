@@ -202,11 +202,7 @@ def find_study(name: str) -> Study:
 
 
 def caches_for(row: PaperRow, caches: Sequence[Path]) -> list[Path]:
-    """Those of `caches` that a row is trained on.
-
-    Raises:
-        UsageError: there is none of its α.
-    """
+    """Those of `caches` that a row is trained on; a UsageError if there is none of its α."""
     if row.alpha is None:
         if len(caches) > 1 and len({CacheReader(cache).attributes.dataset for cache in caches}) < len(caches):
             raise UsageError("several caches of one data set were given; only --study alpha takes them")

@@ -22,11 +22,7 @@ from train.results.run_folder import RunFolder
 
 
 def choose_models(run: RunFolder, fold: str | None) -> list[str]:
-    """Names of the checkpoints to use: one fold's, the final model's, or by default those of all folds.
-
-    Raises:
-        UsageError: there is no such fold.
-    """
+    """Names of the checkpoints to use: one fold's, the final model's, or by default those of all folds."""
     config = run.config
     if (where := misfit(config, {"subjects": [name], "classes": [name]})) is not None or not config["subjects"]:
         raise InvalidFile(f"{run.path}/config.json: its {where or 'subjects'} cannot be; it is no run")
@@ -45,11 +41,7 @@ def choose_models(run: RunFolder, fold: str | None) -> list[str]:
 
 
 def open_for(trained: Trained, cache: Path) -> ClipSet:
-    """Open a cache whose clips are to be shown to `trained`.
-
-    Raises:
-        UsageError: it was made with another recipe than the models were trained on.
-    """
+    """Open a cache whose clips are to be shown to `trained`; a UsageError if it was made with another recipe."""
     clips = open_clips([cache])
     differing = trained.card.recipe.changes_to(clips.readers[0].attributes.stored_recipe)
     if differing:

@@ -55,11 +55,7 @@ class CheckpointCard:
 
     @classmethod
     def from_json(cls, text: str) -> "CheckpointCard":
-        """A stored card.
-
-        Raises:
-            ValueError, KeyError, TypeError, UsageError: it is none.
-        """
+        """A stored card; where it is none, a ValueError, KeyError, TypeError or UsageError."""
         values = json.loads(text)
         if (where := misfit(values, CARD)) is not None or not values["classes"]:
             raise ValueError(f"its {where or 'classes'} cannot be")
@@ -87,12 +83,7 @@ def save_fold(path: Path, model: MPT, fold: int, card: CheckpointCard) -> None:
 
 
 def read_card(path: Path) -> CheckpointCard:
-    """What the checkpoint at `path` belongs to.
-
-    Raises:
-        UsageError: there is none.
-        InvalidFile: it is damaged or is no checkpoint of ours.
-    """
+    """What the checkpoint at `path` belongs to; a UsageError if there is none, an InvalidFile if it is damaged."""
     if not path.is_file():
         raise UsageError(f"no checkpoint at {path}; was the run made with --no-checkpoints?")
     try:
@@ -134,15 +125,9 @@ def load_fold(path: Path, model: MPT, fold: int, backbone_digest: str) -> None:
 
 
 def load_trained(run: RunFolder, names: Sequence[str], device: torch.device, weights: str | None = None) -> Trained:
-    """Load the checkpoints called `names`.
+    """Load the checkpoints called `names`, of folds or "final"; errors are those of `load_fold`.
 
-    Args:
-        names: folds, or "final".
-        weights: file with the backbone's weights, if they are not where they were in training.
-
-    Raises:
-        UsageError: a checkpoint is missing, or the backbone's weights are not those of training.
-        InvalidFile: a checkpoint is damaged.
+    `weights` is the file with the backbone's, if they are not where they were in training.
     """
     if not names:
         raise UsageError(f"{run.path} has no checkpoints to load; was it made with --no-checkpoints?")
