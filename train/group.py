@@ -106,7 +106,6 @@ class Keeper:
     Args:
         about: what the state is of: `folds`, `epochs`, and whatever else it must not be mixed up in.
         minutes: between two writes.
-        stop: set when the work shall stop.
 
     Attributes:
         kept: what the file holds, in words; empty where there is none.
@@ -125,11 +124,7 @@ class Keeper:
         return stored
 
     def after_step(self, progress: Progress, more: Callable[[], Mapping[str, np.ndarray]] = dict) -> None:
-        """Keep `progress` and `more` if it is time.
-
-        Raises:
-            KeyboardInterrupt: the work shall stop.
-        """
+        """Keep `progress` and `more` if it is time; a KeyboardInterrupt if the work shall stop."""
         stop = self.stop.is_set()
         if not stop and time.monotonic() < self.due:
             return

@@ -1,6 +1,7 @@
 """A whole run: a task and settings in, a run folder with all folds and the summary out."""
 
 import logging
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
@@ -33,11 +34,10 @@ from train.device import (
     free_memory,
     join_ranks,
     leads,
-    make_deterministic,
     shrinking,
 )
 from train.group import Groups, Keeper, Scalars, train_group
-from train.loop import EpochReport, fit, require_finite
+from train.loop import EpochReport, FoldData, fit, require_finite
 from train.model.backbone import Backbone
 from train.model.build import build_model
 from train.model.mpt import trained_parameters
@@ -73,10 +73,7 @@ class _Job:
 def train_run(
     task: Task, config: TrainConfig, execution: Execution, folder: RunFolder, overwrite: bool = False
 ) -> dict[str, Any] | None:
-    """Train every chosen fold that is not done yet.
-
-    Returns:
-        The summary, once all folds of the task are done; None while some are missing.
+    """Train every chosen fold that is not done yet; the summary of the task, or None while folds of it are missing.
 
     Raises:
         StaleFile: the folder holds a run with other settings.
@@ -85,8 +82,9 @@ def train_run(
     if execution.final and config.tuning != "prompt":
         raise UsageError(f"--final keeps prompts, adapters and head; it does not go with --tuning {config.tuning}")
     chosen = choose_folds(task.folds, execution)
-    if execution.deterministic:
-        make_deterministic()
+    if execution.deterministic:  # only kernels that give the same bits every time; before the first use of a GPU
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
     ranks = join_ranks()
     device = choose_device(execution.device, ranks.local)
     if (folder.path / "config.json").exists() and not overwrite:
@@ -197,7 +195,6 @@ def _train_folds(job: _Job, mine: Sequence[Fold], waiting: Sequence[Fold]) -> No
 
 
 def _keeper(job: _Job, names: Sequence[str], stop: Event) -> Keeper:
-    """What keeps the group of the folds called `names`."""
     about = {
         "folds": list(names),
         "epochs": job.config.epochs,
@@ -246,8 +243,9 @@ def _store(job: _Job, fold: Fold, result: FoldResult, group: Sequence[Fold], bes
 
 def _train_final_model(job: _Job) -> None:
     config, task = job.config, job.task
-    data = final.all_clips(task, config.seed)
-    stream = open_stream(ClipPixels(task.clips, config), data.clips.tolist(), job.device, job.execution)
+    clips = used_clips(task.folds)
+    data = FoldData(np.array(clips), task.labels(clips), Fold("all__nobody", tuple(clips), ()).seed(config.seed))
+    stream = open_stream(ClipPixels(task.clips, config), clips, job.device, job.execution)
     model = build_model(config, job.backbone, task.shape, [data.seed]).to(job.device)
     with stop_request() as stop, progress("training the final model", config.epochs, "epochs") as advance:
         keeper = _keeper(job, [final.NAME], stop)

@@ -1,5 +1,6 @@
 """What the training commands print on stdout: tables for people, JSON for programs."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,8 +75,6 @@ def print_predictions(result: dict[str, Any], folder: Path) -> None:
 
 def print_json(value: dict[str, Any]) -> None:
     """A result for programs."""
-    import json
-
     typer.echo(json.dumps(value, indent=2))
 
 

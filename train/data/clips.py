@@ -50,11 +50,6 @@ class ClipSet:
         """Data set of each clip."""
         return [key[0] for key in self.keys]
 
-    @property
-    def subjects(self) -> list[str]:
-        """Subject of each clip, unique within its data set only."""
-        return [key[1] for key in self.keys]
-
     def read(self, field: str, clip: int) -> np.ndarray:
         """Image field `field` of a clip: (S, S, 3) or (T, S, S, 3) uint8."""
         reader, row = self.rows[clip]

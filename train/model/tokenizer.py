@@ -25,16 +25,13 @@ class GaussianTokenizer(nn.Module):
     frame, so patches are averaged first: equal, and far less work.
 
     Args:
-        folds: F.
         dim: width D of the tokens.
         tokens: m, the number of Gaussian kernels.
-        frames: T.
         size: side of a frame in pixels, a multiple of 16.
         channels: features per patch (128 fits the paper's parameter counts).
         grid: G; 1 is the paper's average pooling, 4 keeps where the face moved.
         activation: a name in `ACTIVATIONS`.
-        mean: of the backbone's input normalisation, (3,).
-        std: of the same.
+        mean: of the backbone's input normalisation, (3,); `std` likewise.
     """
 
     times: Tensor

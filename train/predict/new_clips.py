@@ -60,9 +60,7 @@ class NewClips:
         recipe: of the caches that the model was trained on.
 
     Raises:
-        UsageError: the source does not exist or holds no clip, frames come without a rate, a frame range with several
-            clips, a cache with a way to crop faces, or the run's cache was cropped by boxes and nothing says how to
-            crop these clips.
+        UsageError: the source holds no clip, an option does not fit it, or the rate or a way to crop faces is missing.
     """
 
     def __init__(self, folder: Path, source: Path, frames: FrameRange, faces: Faces, recipe: StoredRecipe) -> None:

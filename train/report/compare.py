@@ -34,8 +34,7 @@ class Comparison:
     """How side A fares against side B, paired by clip; a side is a run, or one for each of several seeds.
 
     Attributes:
-        only_a: clips that A alone predicts correctly; with several seeds, that more of its seeds do.
-        only_b: likewise for B.
+        only_a: clips that A alone predicts correctly; with several seeds, that more of its seeds do. `only_b` likewise.
         p_value: of McNemar's exact test, two-sided: the chance of so uneven a split of those clips if
             both sides were equally good and clips independent of each other.
         sign_flip_p: of the test that takes subjects as independent, and not clips: `metrics.sign_flip_p`.

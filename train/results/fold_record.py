@@ -29,8 +29,7 @@ class FoldResult:
         keys: data set, subject and clip of the tested clips.
         logits: (clips, classes), after the final epoch.
         epoch_predictions: (epochs, clips) predicted classes after every epoch.
-        loss: training loss of every epoch.
-        accuracy: training accuracy of every epoch.
+        loss: in training, of every epoch; `accuracy` likewise.
         seconds: wall time of its group divided by the folds in it.
         traces: arrays with one row per clip: `features` (clips, D), and `mu` and `sigma` (clips, m) in
             frames, where there are motion prompts.
