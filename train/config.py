@@ -3,7 +3,7 @@
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
@@ -101,15 +101,6 @@ class TrainConfig:
     def needs_motion(self) -> bool:
         """Whether the prompt looks at the motion sequence, which is then read; a new one that does is named here."""
         return self.prompt in ("motion",)
-
-    def as_json(self) -> dict[str, Any]:
-        """The settings as a JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any], where: str = "config") -> "TrainConfig":
-        """Settings stored as `values`; a UsageError for unknown names or bad values."""
-        return from_mapping(cls, values, where)
 
 
 @dataclass(frozen=True)

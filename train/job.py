@@ -5,7 +5,7 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -271,7 +271,7 @@ def _train_final_model(job: _Job) -> None:
 def _description(task: Task, config: TrainConfig, card: CheckpointCard) -> dict[str, Any]:
     """What decides the result, as stored in config.json."""
     return {
-        "settings": config.as_json(),
+        "settings": asdict(config),
         "protocol": task.protocol,
         "classes": list(task.labelling.classes),
         "clips": dict(task.labelling.counts),

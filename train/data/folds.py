@@ -7,6 +7,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from data_cache.errors import UsageError
 from data_cache.names import natural_key
@@ -48,9 +49,8 @@ def subject_of(name: str) -> str:
     return name.partition("__")[2] or name
 
 
-def dataset_of(key: ClipKey) -> str:
-    """The data set of a clip."""
-    return key[0]
+dataset_of: Callable[[ClipKey], str] = itemgetter(0)
+"""The data set of a clip."""
 
 
 @dataclass(frozen=True)

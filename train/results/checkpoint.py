@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
+from data_cache.console.options import from_mapping
 from data_cache.errors import InvalidFile, UsageError
 from data_cache.files.atomic import write_bytes
 from data_cache.schema import StoredRecipe
@@ -46,7 +47,7 @@ class CheckpointCard:
         """The card of all checkpoints of a run."""
         clips, recipe = task.clips, task.clips.readers[0].attributes.stored_recipe
         classes = task.labelling.classes
-        return cls(config.as_json(), classes, clips.frames, clips.size, recipe, weights_digest(backbone))
+        return cls(asdict(config), classes, clips.frames, clips.size, recipe, weights_digest(backbone))
 
     @property
     def as_json(self) -> str:
@@ -59,7 +60,7 @@ class CheckpointCard:
         values = json.loads(text)
         if (where := misfit(values, CARD)) is not None or not values["classes"]:
             raise ValueError(f"its {where or 'classes'} cannot be")
-        TrainConfig.from_json(values["settings"])
+        from_mapping(TrainConfig, values["settings"], "settings")
         return cls(**{**values, "classes": tuple(values["classes"]), "recipe": StoredRecipe(values["recipe"])})
 
 
@@ -132,7 +133,7 @@ def load_trained(run: RunFolder, names: Sequence[str], device: torch.device, wei
     if not names:
         raise UsageError(f"{run.path} has no checkpoints to load; was it made with --no-checkpoints?")
     card = read_card(run.checkpoint(names[0]))
-    config = TrainConfig.from_json(dict(card.settings), str(run.checkpoint(names[0])))
+    config = from_mapping(TrainConfig, card.settings, str(run.checkpoint(names[0])))
     if config.amp == "bf16":  # on the machine where it was trained
         config = replace(config, amp="auto")
     backbone = build_backbone(config if weights is None else replace(config, weights=weights), card.size)
