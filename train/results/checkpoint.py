@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 
 from data_cache.console.options import from_mapping
 from data_cache.errors import InvalidFile, UsageError
@@ -109,8 +109,7 @@ def load_fold(path: Path, model: MPT, fold: int, backbone_digest: str) -> None:
         )
     parameters = trained_parameters(model)
     try:
-        with safe_open(path, "pt") as file:
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        stored = load_file(path)
     except SafetensorError as error:
         raise InvalidFile(f"{path} is damaged ({error})") from error
     places = {name: each if name.startswith("backbone.") else each[fold] for name, each in parameters.items()}

@@ -27,15 +27,8 @@ from data_cache.digest import changes, digest
 from data_cache.errors import InvalidFile, Locked, StaleFile, UsageError
 from data_cache.files.lock import lock_path, read_holder, writer_lock
 from data_cache.names import name_problem
-from train.results.fold_record import (
-    FoldResult,
-    check_files,
-    check_together,
-    read_fold,
-    read_record,
-    write_fold,
-    write_record,
-)
+from train.results import fold_record
+from train.results.fold_record import FoldResult, read_record, write_record
 from train.results.forms import CONFIG, ENVIRONMENT, HASHES, SUMMARY
 from train.results.metrics import Prediction, subject_matrices
 
@@ -163,7 +156,7 @@ class RunFolder:
         path = self.checkpoint(name)
         for record in (self.place("folds", name, ".json"), path.with_suffix(".json")):
             if path.is_file() and record.is_file():
-                check_files(record, read_record(record, {"sha256": HASHES}), [path])
+                fold_record.check_files(record, read_record(record, {"sha256": HASHES}), [path])
 
     def write_fold(self, result: FoldResult, group: Sequence[str], beside: Sequence[Path] = ()) -> None:
         """Store a fold that was trained with those of `group`.
@@ -172,7 +165,7 @@ class RunFolder:
         """
         path, config = self.place("folds", result.name, ".json"), self.config
         files = [file for file in (self.checkpoint(result.name), *beside) if file.is_file()]
-        write_fold(path, result, config["classes"], {"config": digest(config), "group": list(group)}, files)
+        fold_record.write_fold(path, result, config["classes"], {"config": digest(config), "group": list(group)}, files)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Store the scores; the run is finished then, and what was in training is forgotten."""
@@ -183,7 +176,10 @@ class RunFolder:
         """All finished folds, by name; an InvalidFile if a file of one is missing or cannot be read."""
         config = self.config
         of_config = digest(config)
-        return [read_fold(path, config["classes"], of_config) for path in sorted((self.path / "folds").glob("*.json"))]
+        return [
+            fold_record.read_fold(path, config["classes"], of_config)
+            for path in sorted((self.path / "folds").glob("*.json"))
+        ]
 
     def load(self) -> Run:
         """The finished run with all that a report or a comparison needs.
@@ -208,9 +204,9 @@ class RunFolder:
         path = self.path / "overview.safetensors"
         try:
             for record in (self.path / "folds").glob("*.json") if path.exists() else ():
-                check_files(record, read_record(record, {"sha256": HASHES}), [path])
+                fold_record.check_files(record, read_record(record, {"sha256": HASHES}), [path])
             overview = dict(load_file(path)) if path.exists() else {}
-            check_together(folds, overview, classes)
+            fold_record.check_together(folds, overview, classes)
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise InvalidFile(f"{path} is damaged ({error}); delete it and run mpt-train again") from error
         return Run(self.path, config, environment, summary, folds, overview)
