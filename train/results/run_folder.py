@@ -174,12 +174,9 @@ class RunFolder:
 
     def read_folds(self) -> list[FoldResult]:
         """All finished folds, by name; an InvalidFile if a file of one is missing or cannot be read."""
-        config = self.config
+        config, paths = self.config, sorted((self.path / "folds").glob("*.json"))
         of_config = digest(config)
-        return [
-            fold_record.read_fold(path, config["classes"], of_config)
-            for path in sorted((self.path / "folds").glob("*.json"))
-        ]
+        return [fold_record.read_fold(path, config["classes"], of_config) for path in paths]
 
     def load(self) -> Run:
         """The finished run with all that a report or a comparison needs.

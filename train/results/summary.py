@@ -177,11 +177,8 @@ def _by_part(
         shown, named = ([each[i] for i in chosen] for each in (true, predicted))
         matrices = metrics.subject_matrices(shown, named, [subjects[i] for i in chosen], classes)
         counts = {"clips": len(chosen), "subjects": len(matrices)}
-        found[part] = {
-            **counts,
-            **metrics.of_part(matrices.sum(0)),
-            "interval_95": metrics.bootstrap_interval(matrices, metrics.of_part),
-        }
+        interval = metrics.bootstrap_interval(matrices, metrics.of_part)
+        found[part] = {**counts, **metrics.of_part(matrices.sum(0)), "interval_95": interval}
     return found
 
 
