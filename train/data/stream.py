@@ -57,8 +57,7 @@ class Stream:
     def inputs(self, request: Request) -> Inputs:
         """The inputs of one step."""
         unique, index = _unique(request.clips)
-        images, motion = self.pixels.read(unique)
-        return self._expand(request, self._send(images), index, self._send(motion), index)
+        return self._expand(request, *self.pixels.read(unique), index)
 
     def upload(self, parts: Sequence[Tensor]) -> list[Tensor]:
         """Parts from the CPU to the device in one transfer, which nobody waits for."""
@@ -73,37 +72,32 @@ class Stream:
     def close(self) -> None:
         """End what was started for it."""
 
-    def _send(self, tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.to(self.device, non_blocking=True)
-
     def _expand(
         self,
         request: Request,
-        images: Tensor | None,
-        image_rows: np.ndarray,
+        images: Tensor,
         motion: Tensor | None,
-        motion_rows: np.ndarray,
+        index: np.ndarray,
         chosen: np.ndarray | None = None,
     ) -> Inputs:
-        """Stored clips (U, …) on the device to what the folds see.
-
-        Rows are (F, B) indices into them; `chosen`, if given, are rows of `images` to take before.
-        """
-        assert images is not None
+        """Clips (U, …) to what the folds see on the device: `index` (F, B) into them, or into the rows `chosen`."""
         change, wide = request.change, None
-        parts = [torch.from_numpy(part) for part in (image_rows, motion_rows, chosen) if part is not None]
-        index, rows, *more = self.upload([*parts, *([] if change is None else [change.packed()])])
+        parts = [index, index] if chosen is None else [index, chosen[index], chosen]
+        packed = [] if change is None else [change.packed()]
+        place, rows, *more = self.upload([*map(torch.from_numpy, parts), *packed])
+        images = images.to(self.device, non_blocking=True)
         if chosen is not None:
             images = images.index_select(0, more[0])
         if motion is not None:
-            wide = motion.index_select(0, rows.flatten()).view(*rows.shape, *motion.shape[1:])  # (F, B, T, …)
+            moving = motion.to(self.device, non_blocking=True).index_select(0, rows.flatten())
+            wide = moving.view(*rows.shape, *motion.shape[1:])  # (F, B, T, …)
         if change is not None:
-            images = apply_change(change, images[index][:, :, None], more[-1]).flatten(0, 2)  # (F·B, H, W, 3)
-            index = torch.arange(index.numel(), device=self.device).view(index.shape)
+            images = apply_change(change, images[place][:, :, None], more[-1]).flatten(0, 2)  # (F·B, H, W, 3)
+            place = torch.arange(place.numel(), device=self.device).view(place.shape)
             wide = None if wide is None else apply_change(change, wide, more[-1])
         if wide is not None and self.pixels.whole_frames:
             wide = patchify(wide)
-        return Inputs(images, index, wide)
+        return Inputs(images, place, wide)
 
 
 class DeviceStream(Stream):
@@ -113,15 +107,14 @@ class DeviceStream(Stream):
         super().__init__(pixels, device)
         self.place = np.full(len(pixels), -1)  # row of each clip
         self.place[list(used)] = np.arange(len(used))
-        self.images, self.motion = (
-            None if part is None else part.new_empty((len(used), *part.shape), device=device)
-            for part in pixels[used[0]]
-        )
+        image, motion = pixels[used[0]]
+        self.images = image.new_empty((len(used), *image.shape), device=device)
+        self.motion = None if motion is None else motion.new_empty((len(used), *motion.shape), device=device)
         with progress("reading the cache", len(used), "clips") as advance:
             for row, clip in enumerate(used):
-                for store, part in zip((self.images, self.motion), pixels[clip], strict=True):
-                    if store is not None and part is not None:
-                        store[row] = part
+                self.images[row], motion = pixels[clip]
+                if self.motion is not None and motion is not None:
+                    self.motion[row] = motion
                 advance(1, "")
         super().require_unchanged()
 
@@ -130,9 +123,8 @@ class DeviceStream(Stream):
 
     def inputs(self, request: Request) -> Inputs:
         """Select on the device."""
-        rows = self.place[request.clips]
-        unique, index = _unique(rows)
-        return self._expand(request, self.images, index, self.motion, rows, unique)
+        chosen, index = _unique(self.place[request.clips])
+        return self._expand(request, self.images, self.motion, index, chosen)
 
 
 class FileStream(Stream):
@@ -161,8 +153,9 @@ class FileStream(Stream):
         for batch, (_, index), request in zip(self.loader, pairs, requests, strict=True):
             if isinstance(batch, MptError):
                 raise batch
-            images, motion = (None if part is None else torch.as_tensor(part) for part in batch)
-            yield self._expand(request, self._send(images), index, self._send(motion), index)
+            images, motion = batch
+            moving = None if motion is None else torch.as_tensor(motion)
+            yield self._expand(request, torch.as_tensor(images), moving, index)
 
     def _choose_way(self) -> None:
         """Whether clips come through shared memory, as PyTorch has it, or, where that is small, through pipes.
