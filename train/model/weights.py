@@ -93,8 +93,10 @@ def _create(name: str, size: int, **options: Any) -> Any:
 
 def weights_place(config: TrainConfig) -> str:
     """Where the backbone's weights come from, for people."""
-    if config.random_weights or config.weights is not None:
-        return config.weights or "random"
+    if config.random_weights:
+        return "random"
+    if config.weights is not None:
+        return config.weights
     return "on disk" if downloaded(_hub_id(config.backbone)) else f"to be fetched from {_HUB}{_hub_id(config.backbone)}"
 
 
