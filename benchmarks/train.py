@@ -179,7 +179,7 @@ def compare_folds(
 
 def compare_modes(cache: Path, folds: int, batch: int, device: torch.device, rounds: int) -> dict[str, float]:
     """Clips per second that each cache mode delivers to a loop that does nothing with them."""
-    pixels = ClipPixels(open_clips([cache]), "dynamic", True)
+    pixels = ClipPixels(open_clips([cache]), TrainConfig())
     opened: dict[str, Stream] = {
         "device": DeviceStream(pixels, range(len(pixels)), device),
         "stream": FileStream(pixels, device, 2),

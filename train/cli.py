@@ -95,10 +95,10 @@ def train(
     task = make_task(caches, settings)
     path = RUNS / (name or f"{'+'.join(sorted(set(task.clips.datasets)))}-{preset}")
     if dry_run:
-        from train.plan import plan_run
+        from train.plan import plan_lines, plan_run
 
         plan = plan_run(task, settings, execution, path)
-        print_json(plan.as_json()) if json_output else print_pairs(plan.lines())
+        print_json(plan) if json_output else print_pairs(plan_lines(plan))
         return
     paths = [path] if seeds == 1 else [path.with_name(f"{path.name}-seed{number}") for number in range(seeds)]
     summaries = [
@@ -121,7 +121,7 @@ def plan_study(study: str, caches: list[Path], settings: TrainConfig, execution:
     """Print what each row of a study would do, or why it cannot run."""
     from train.data.task import make_task
     from train.paper.studies import caches_for, find_study
-    from train.plan import plan_run
+    from train.plan import plan_lines, plan_run
     from train.results.run_folder import RUNS
 
     rows: list[dict[str, Any]] = []
@@ -133,8 +133,8 @@ def plan_study(study: str, caches: list[Path], settings: TrainConfig, execution:
             rows.append({"row": part, "plan": None, "missing": str(error)})
             lines = [("not run", str(error))]
         else:
-            rows.append({"row": part, "plan": plan.as_json(), "missing": None})
-            lines = plan.lines()
+            rows.append({"row": part, "plan": plan, "missing": None})
+            lines = plan_lines(plan)
         if not json_output:
             print_pairs([("row", row.label), *lines, ("", "")])
     if json_output:

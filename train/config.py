@@ -3,8 +3,8 @@
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -102,28 +102,10 @@ class TrainConfig:
         """Whether the prompt looks at the motion sequence, which is then read; a new one that does is named here."""
         return self.prompt in ("motion",)
 
-    def as_json(self) -> dict[str, Any]:
-        """The settings as a JSON object."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any], where: str = "config") -> "TrainConfig":
-        """Settings stored as `values`.
-
-        Raises:
-            UsageError: unknown names or bad values.
-        """
-        return from_mapping(cls, values, where)
-
 
 @dataclass(frozen=True)
 class Execution:
-    """How a run is executed; the result is the same to float tolerance.
-
-    Attributes:
-        fold_range: `folds` as a slice.
-        subject_names: `subjects` as a set of names; empty for all.
-    """
+    """How a run is executed; the result is the same to float tolerance."""
 
     device: str = _execution("auto", "cpu, cuda, cuda:1, …; auto takes a GPU where there is one")
     folds_at_once: int = _execution(0, "folds trained in one pass of the backbone; 0 fills the memory", minimum=0)
@@ -151,27 +133,23 @@ class Execution:
     )
     subjects: str | None = _execution(None, "train only these subjects' folds, such as sub01,sub05")
     folds: str | None = _execution(None, "train only folds A:B in natural order, counted from 0")
-    fold_range: slice = field(init=False, repr=False)
-    subject_names: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        # Parsed once, here; object.__setattr__ because the class is frozen.
-        names = [] if self.subjects is None else self.subjects.split(",")
-        object.__setattr__(self, "fold_range", _parse_folds(":" if self.folds is None else self.folds))
-        object.__setattr__(self, "subject_names", frozenset(name.strip() for name in names))
         check_options(self)
+        _ = self.fold_range
 
+    @cached_property
+    def fold_range(self) -> slice:
+        """`folds` as a slice; a UsageError where it is no range A:B, either end of which may be left out."""
+        first, colon, last = (":" if self.folds is None else self.folds).partition(":")
+        if not colon or not all(part == "" or part.isdigit() for part in (first, last)):
+            raise UsageError(f"--folds is {self.folds!r}; expected A:B such as 0:5, counted from 0")
+        return slice(int(first or 0), int(last) if last else None)
 
-def _parse_folds(text: str) -> slice:
-    """The range A:B as a slice; either end may be left out.
-
-    Raises:
-        UsageError: it is no such range.
-    """
-    first, colon, last = text.partition(":")
-    if not colon or not all(part == "" or part.isdigit() for part in (first, last)):
-        raise UsageError(f"--folds is {text!r}; expected A:B such as 0:5, counted from 0")
-    return slice(int(first or 0), int(last) if last else None)
+    @property
+    def subject_names(self) -> frozenset[str]:
+        """`subjects` as a set of names; empty for all."""
+        return frozenset(() if self.subjects is None else map(str.strip, self.subjects.split(",")))
 
 
 def resolve(preset: Mapping[str, Any], file: Path | None, given: dict[str, Any]) -> TrainConfig:

@@ -61,12 +61,7 @@ def arithmetic(amp: str, device: torch.device) -> str:
 def shrinking(attempt: Callable[[int], Result], size: int, unit: str, device: torch.device, advice: str) -> Result:
     """`attempt(size)`; where the memory of the device does not suffice, again with half the size, and so on.
 
-    Args:
-        unit: what `size` counts, such as "fold".
-        advice: what to try if not even a size of 1 fits.
-
-    Raises:
-        UsageError: it does not.
+    `size` counts `unit`s, such as "fold". Where not even one fits, a UsageError gives the `advice` what to try.
     """
     while True:
         with suppress(torch.OutOfMemoryError):
@@ -88,8 +83,7 @@ def free_memory(device: torch.device) -> int:
     return max(0, min([free, *(limit - used for limit in _memory_limits())]))
 
 
-def _memory_limits() -> Iterator[int]:
-    """The limits of the control groups that this process is in, and of those around them."""
+def _memory_limits() -> Iterator[int]:  # of the control groups that this process is in, and of those around them
     inside = {Path()}
     with suppress(OSError):  # lines such as 0::/job or 4:memory:/job
         lines = _MY_CGROUPS.read_text(encoding="utf-8").splitlines()
@@ -98,12 +92,6 @@ def _memory_limits() -> Iterator[int]:
         for file in (_CGROUP / place / "memory.max", _CGROUP / "memory" / place / "memory.limit_in_bytes"):
             with suppress(OSError, ValueError):  # no such file (versions 2 and 1 differ), or "max"
                 yield int(file.read_text(encoding="ascii"))
-
-
-def make_deterministic() -> None:
-    """Allow only kernels that give the same bits every time; call it before the first use of a GPU."""
-    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    torch.use_deterministic_algorithms(True)
 
 
 def describe_environment(device: torch.device) -> dict[str, Any]:

@@ -4,21 +4,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from data_cache.files.atomic import write_bytes
-from train.data.folds import Fold, used_clips
-from train.data.task import Task
-from train.loop import FoldData
 from train.results.summary import interval_name, split_title
 
 NAME = "final"
-
-
-def all_clips(task: Task, base_seed: int) -> FoldData:
-    """Every labelled clip to train on, as a fold that leaves nobody out."""
-    clips = used_clips(task.folds)
-    return FoldData(np.array(clips), task.labels(clips), Fold("all__nobody", tuple(clips), ()).seed(base_seed))
 
 
 def write_model_card(path: Path, config: dict[str, Any], summary: dict[str, Any]) -> None:

@@ -31,7 +31,9 @@ class FoldAdam:
         start = 0
         for parameter in parameters:
             end = start + parameter.numel() // folds
-            parameter.data = _view(self.values[:, start:end], parameter)
+            columns = self.values[:, start:end]  # a parameter without a fold axis is that of the single fold
+            has_folds = parameter.dim() and parameter.shape[0] == folds
+            parameter.data = (columns if has_folds else columns[0]).view(parameter.shape)
             start = end
 
     def zero_grad(self) -> None:
@@ -60,7 +62,9 @@ class FoldAdam:
             rates = self.rates(active[None])[0].to(self.values.device)
         rate, correction, moving = rates[..., None]  # (F, 1) each
         self.steps += active
-        gradient = torch.cat([self._gradient(parameter) for parameter in self.parameters], 1)  # (F, P)
+        # what nothing reached has a gradient of zero, and stays
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in self.parameters]
+        gradient = torch.cat([each.reshape(len(self.steps), -1) for each in gradients], 1)  # (F, P)
         first = torch.lerp(self.first, gradient, 1 - self.beta1)
         second = torch.addcmul(self.second * self.beta2, gradient, gradient, value=1 - self.beta2)
         change = (second.sqrt() / correction).add_(self.eps).reciprocal_().mul_(first).mul_(rate)
@@ -72,16 +76,3 @@ class FoldAdam:
         self.first = torch.where(moves, first, self.first)
         self.second = torch.where(moves, second, self.second)
         self.values.sub_(torch.where(moves, change, 0))
-
-    def _gradient(self, parameter: nn.Parameter) -> Tensor:
-        """(F, p); zero where nothing reached the parameter, which then stays."""
-        gradient = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
-        return gradient.reshape(len(self.steps), -1)
-
-
-def _view(columns: Tensor, parameter: Tensor) -> Tensor:
-    """Some columns of the buffer in the shape of a parameter; one without a fold axis is the single fold's."""
-    folds = columns.shape[0]
-    if parameter.dim() and parameter.shape[0] == folds:
-        return columns.view(parameter.shape)
-    return columns[0].view(parameter.shape)

@@ -1,27 +1,103 @@
-"""A group of folds, trained together, tested after every epoch, and kept on disk while it trains."""
+"""A group of folds, trained together, tested after every epoch, and kept on disk while it trains.
 
+What is kept is in `unfinished/` of the run, which goes when the last fold is done: a file with the state of each group,
+and a note of who is in which. What is damaged there, or belongs to something else, is said in one line and not used.
+"""
+
+import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
+from data_cache.digest import canonical_json, digest, digest_arrays
 from data_cache.errors import InvalidFile, NoSpace
+from data_cache.files.atomic import remove_leftovers, replacing, sync
 from train.config import TrainConfig
 from train.data.folds import Fold
 from train.data.stream import Stream
 from train.data.task import Task
 from train.loop import EpochReport, FoldData, Progress, fit, predict, require_finite
 from train.model.mpt import MPT
-from train.results.fold_record import FoldResult
-from train.results.unfinished import read_state, write_state
+from train.results.fold_record import FoldResult, read_record, write_record
 from train.trace import trace_clips
 
 log = logging.getLogger(__name__)
+
+
+def write_state(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
+    """Put `arrays` at `path`, with what they are `about` and a hash of it all.
+
+    Raises:
+        OSError, NoSpace, SafetensorError: it cannot be written; what was there before is still there.
+    """
+    with replacing(path) as temporary:
+        save_file(dict(arrays), temporary, {"about": canonical_json(about), "digest": _digest(about, arrays)})
+        sync(temporary)
+
+
+def read_state(path: Path, about: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
+    """What `write_state` put there; None where there is nothing about just this."""
+    remove_leftovers(path)
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "numpy") as file:
+            card = file.metadata()
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        found = json.loads(card["about"])
+        if _digest(found, arrays) != card["digest"]:
+            raise ValueError("its digest differs")
+        if found == about:
+            return arrays
+        problem = "belongs to other settings or another group of folds"
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        problem = f"is damaged ({error})"
+    log.info(f"{path} {problem}; its folds start again")
+    return None
+
+
+def _digest(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
+    content = {name: [str(array.dtype), list(array.shape), digest_arrays([array])] for name, array in arrays.items()}
+    return digest({"about": about, "content": content})
+
+
+class Groups:
+    """Which folds are trained together: noted, so that a run that goes on groups them as it did when it began.
+
+    Args:
+        given: the number of folds at once that was asked for, or 0; a note with another is not used.
+
+    Attributes:
+        at_once: the number noted; 0 where there is none.
+    """
+
+    def __init__(self, path: Path, given: int) -> None:
+        self.path, self.at_once = path, 0
+        self.noted: list[list[str]] = []
+        try:
+            record: dict[str, Any] = read_record(path) if path.is_file() else {"folds_at_once": 0, "groups": []}
+        except InvalidFile as error:
+            log.info(f"{error}; folds are grouped anew")
+            return
+        if given in (0, record["folds_at_once"]):
+            self.at_once, self.noted = record["folds_at_once"], record["groups"]
+
+    def plan(self, waiting: Sequence[str], among: Collection[str], at_once: int) -> list[list[str]]:
+        """The groups that hold all of `waiting`: those noted that lie within `among`, and the rest by number."""
+        again = [group for group in self.noted if set(group) <= set(among) and not set(group).isdisjoint(waiting)]
+        left = [name for name in waiting if not any(name in group for group in again)]
+        groups = again + [left[start : start + at_once] for start in range(0, len(left), at_once)]
+        others = [group for group in self.noted if not any(name in new for new in groups for name in group)]
+        self.at_once, self.noted = at_once, others + groups
+        write_record(self.path, {"folds_at_once": at_once, "groups": self.noted})
+        return groups
 
 
 class Keeper:
@@ -30,7 +106,6 @@ class Keeper:
     Args:
         about: what the state is of: `folds`, `epochs`, and whatever else it must not be mixed up in.
         minutes: between two writes.
-        stop: set when the work shall stop.
 
     Attributes:
         kept: what the file holds, in words; empty where there is none.
@@ -49,11 +124,7 @@ class Keeper:
         return stored
 
     def after_step(self, progress: Progress, more: Callable[[], Mapping[str, np.ndarray]] = dict) -> None:
-        """Keep `progress` and `more` if it is time.
-
-        Raises:
-            KeyboardInterrupt: the work shall stop.
-        """
+        """Keep `progress` and `more` if it is time; a KeyboardInterrupt if the work shall stop."""
         stop = self.stop.is_set()
         if not stop and time.monotonic() < self.due:
             return

@@ -1,10 +1,11 @@
 """A whole run: a task and settings in, a run folder with all folds and the summary out."""
 
 import logging
+import os
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -21,7 +22,6 @@ from data_cache.files.checksum import file_sha256
 from train import final
 from train.config import Execution, TrainConfig
 from train.cost.accounting import bytes_per_fold, folds_at_once
-from train.data.augment import AUGMENTATIONS
 from train.data.clips import ClipPixels
 from train.data.folds import Fold, choose_folds, used_clips
 from train.data.stream import Stream, open_stream
@@ -34,11 +34,10 @@ from train.device import (
     free_memory,
     join_ranks,
     leads,
-    make_deterministic,
     shrinking,
 )
-from train.group import Keeper, Scalars, train_group
-from train.loop import EpochReport, fit, require_finite
+from train.group import Groups, Keeper, Scalars, train_group
+from train.loop import EpochReport, FoldData, fit, require_finite
 from train.model.backbone import Backbone
 from train.model.build import build_model
 from train.model.mpt import trained_parameters
@@ -49,7 +48,6 @@ from train.results.checkpoint import CheckpointCard, save_fold
 from train.results.fold_record import FoldResult, write_record
 from train.results.run_folder import RunFolder
 from train.results.summary import add_null, keep_copy, summarise
-from train.results.unfinished import Groups
 from train.trace import shown_fold, write_overview
 
 log = logging.getLogger(__name__)
@@ -75,10 +73,7 @@ class _Job:
 def train_run(
     task: Task, config: TrainConfig, execution: Execution, folder: RunFolder, overwrite: bool = False
 ) -> dict[str, Any] | None:
-    """Train every chosen fold that is not done yet.
-
-    Returns:
-        The summary, once all folds of the task are done; None while some are missing.
+    """Train every chosen fold that is not done yet; the summary of the task, or None while folds of it are missing.
 
     Raises:
         StaleFile: the folder holds a run with other settings.
@@ -87,8 +82,9 @@ def train_run(
     if execution.final and config.tuning != "prompt":
         raise UsageError(f"--final keeps prompts, adapters and head; it does not go with --tuning {config.tuning}")
     chosen = choose_folds(task.folds, execution)
-    if execution.deterministic:
-        make_deterministic()
+    if execution.deterministic:  # only kernels that give the same bits every time; before the first use of a GPU
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True)
     ranks = join_ranks()
     device = choose_device(execution.device, ranks.local)
     if (folder.path / "config.json").exists() and not overwrite:
@@ -145,7 +141,8 @@ def _run(job: _Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] |
 def _train_folds(job: _Job, mine: Sequence[Fold], waiting: Sequence[Fold]) -> None:
     config, task, ranks, folder = job.config, job.task, job.ranks, job.folder
     trained = sum(p.numel() for p in trained_parameters(build_model(config, job.backbone, task.shape, [0])).values())
-    stream = _open_stream(job, used_clips(mine))  # a group may hold finished folds
+    pixels, used = ClipPixels(task.clips, config), used_clips(mine)  # a group may hold finished folds
+    stream = open_stream(pixels, used, job.device, job.execution)
     if config.tuning == "prompt":
         job.backbone.to(job.device)  # like the clips, in its place before the rest of the memory is divided
     per_fold = bytes_per_fold(config, job.backbone, task.shape, trained, job.device)
@@ -198,7 +195,6 @@ def _train_folds(job: _Job, mine: Sequence[Fold], waiting: Sequence[Fold]) -> No
 
 
 def _keeper(job: _Job, names: Sequence[str], stop: Event) -> Keeper:
-    """What keeps the group of the folds called `names`."""
     about = {
         "folds": list(names),
         "epochs": job.config.epochs,
@@ -242,19 +238,14 @@ def _store(job: _Job, fold: Fold, result: FoldResult, group: Sequence[Fold], bes
     if fold.shuffle:
         keep_copy(job.folder, result)
     else:
-        job.folder.write_fold(result, job.task.labelling.classes, [each.name for each in group], beside)
-
-
-def _open_stream(job: _Job, used: Sequence[int]) -> Stream:
-    changed = AUGMENTATIONS[job.config.augment] is not None
-    pixels = ClipPixels.of(job.task.clips, job.config, whole_frames=changed)
-    return open_stream(pixels, used, job.device, job.execution)
+        job.folder.write_fold(result, [each.name for each in group], beside)
 
 
 def _train_final_model(job: _Job) -> None:
     config, task = job.config, job.task
-    data = final.all_clips(task, config.seed)
-    stream = _open_stream(job, data.clips.tolist())
+    clips = used_clips(task.folds)
+    data = FoldData(np.array(clips), task.labels(clips), Fold("all__nobody", tuple(clips), ()).seed(config.seed))
+    stream = open_stream(ClipPixels(task.clips, config), clips, job.device, job.execution)
     model = build_model(config, job.backbone, task.shape, [data.seed]).to(job.device)
     with stop_request() as stop, progress("training the final model", config.epochs, "epochs") as advance:
         keeper = _keeper(job, [final.NAME], stop)
@@ -280,7 +271,7 @@ def _train_final_model(job: _Job) -> None:
 def _description(task: Task, config: TrainConfig, card: CheckpointCard) -> dict[str, Any]:
     """What decides the result, as stored in config.json."""
     return {
-        "settings": config.as_json(),
+        "settings": asdict(config),
         "protocol": task.protocol,
         "classes": list(task.labelling.classes),
         "clips": dict(task.labelling.counts),

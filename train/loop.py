@@ -141,11 +141,7 @@ def fit(
 def require_finite(
     report: EpochReport, logits: Sequence[np.ndarray], names: Sequence[str], config: TrainConfig
 ) -> None:
-    """Stop a training that diverged.
-
-    Raises:
-        UsageError: a fold's loss, or one of its logits after the epoch, is not finite.
-    """
+    """Stop a training that diverged: a UsageError if a fold's loss, or a logit after the epoch, is not finite."""
     for name, loss, found in zip(names, report.loss, logits, strict=True):
         if not (np.isfinite(loss) and np.isfinite(found).all()):
             raise UsageError(

@@ -1,9 +1,9 @@
 """What a run will do and how long it takes: for `mpt-train --dry-run`, and for the first lines of a run."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from train.config import Execution, TrainConfig
-from train.cost.accounting import Account, account, account_lines, bytes_per_fold, folds_at_once, meta_backbone, noise
+from train.cost.accounting import account, bytes_per_fold, folds_at_once, meta_backbone, noise
 from train.data.clips import ClipPixels
 from train.data.folds import Fold, used_clips
 from train.data.stream import Request, Stream, on_device
@@ -26,85 +26,63 @@ _LONG = 2 * 3600.0  # seconds of training on a CPU from which on it is worth a w
 _PATIENCE = 3.0  # seconds: where one step takes longer, one more is timed, not three
 
 
-@dataclass(frozen=True)
-class RunPlan:
-    """A run before it starts.
+def plan_run(task: Task, config: TrainConfig, execution: Execution, folder: Path, timed: bool = True) -> dict[str, Any]:
+    """A run before it starts, as JSON; loads no weights, and computes nothing but the steps to be `timed`.
 
-    Attributes:
-        steps: optimiser steps of the longest fold.
-        fold_bytes: estimated memory of one fold.
-        pixels: where they are kept, "device" or "stream".
-        seconds: estimated time of training; None where no step was timed.
+    `steps` are those of the longest fold; `fold_bytes` and `seconds` are estimated, None where no step was timed.
     """
-
-    protocol: str
-    classes: dict[str, int]
-    split: str
-    folds: int
-    clips: int
-    steps: int
-    at_once: int
-    device: str
-    fold_bytes: int
-    free_bytes: int
-    pixel_bytes: int
-    pixels: str
-    weights: str
-    folder: str
-    seconds: float | None
-    account: Account
-
-    def as_json(self) -> dict[str, Any]:
-        """The plan as a JSON object."""
-        return {**vars(self), "account": {**vars(self.account), "trained_total": self.account.trained_total}}
-
-    def lines(self) -> list[tuple[str, str]]:
-        """The plan as (name, value) pairs for people."""
-        classes = ", ".join(f"{name} {count}" for name, count in self.classes.items())
-        place = "all on the device" if self.pixels == "device" else "read from the file while training"
-        return [
-            ("protocol", f"{self.protocol}: {classes}"),
-            ("split", f"{self.split}, {self.folds} folds, {self.clips} tested clips"),
-            ("folds", f"{self.at_once} at a time on {self.device}"),
-            ("steps", f"{self.steps:,} per fold"),
-            *([] if self.seconds is None else [("time", time_line(self.seconds, self.device))]),
-            ("weights", self.weights),
-            ("folder", self.folder),
-            ("memory", f"about {self.fold_bytes / 1e9:.2f} GB per fold; {self.free_bytes / 1e9:.1f} GB are free"),
-            ("pixels", f"{self.pixel_bytes / 1e9:.2f} GB, {place}"),
-            *account_lines(self.account),
-        ]
-
-
-def plan_run(task: Task, config: TrainConfig, execution: Execution, folder: Path, timed: bool = True) -> RunPlan:
-    """Plan a run; loads no weights, and computes nothing but the steps to be `timed`."""
     counted = account(config, task.shape)
     device = choose_device(execution.device)
     backbone = meta_backbone(config, task.clips.size)
     per_fold = bytes_per_fold(config, backbone, task.shape, counted.trained_total, device)
     folds, free = task.folds, free_memory(device)
-    pixels = len(used_clips(folds)) * ClipPixels.of(task.clips, config).bytes_per_clip
+    pixels = len(used_clips(folds)) * ClipPixels(task.clips, config).bytes_per_clip
     kept = on_device(pixels, free, execution)
     longest = max(len(fold.train) for fold in folds)
     at_once = folds_at_once(config, execution, per_fold, free - kept * pixels, len(folds))
-    return RunPlan(
-        protocol=task.protocol,
-        classes=task.labelling.counts,
-        split=task.split.title,
-        folds=len(folds),
-        clips=sum(len(fold.test) for fold in folds),
-        steps=-(-longest // config.batch_size) * config.epochs * (config.tuning != "probe"),
-        at_once=at_once,
-        device=str(device),
-        fold_bytes=per_fold,
-        free_bytes=free,
-        pixel_bytes=pixels,
-        pixels="device" if kept else "stream",
-        weights=weights_place(config),
-        folder=str(folder),
-        seconds=estimate_seconds(task, folds, config, at_once, device) if timed and config.tuning != "probe" else None,
-        account=counted,
-    )
+    trained = config.tuning != "probe"
+    return {
+        "protocol": task.protocol,
+        "classes": task.labelling.counts,
+        "split": task.split.title,
+        "folds": len(folds),
+        "clips": sum(len(fold.test) for fold in folds),
+        "steps": -(-longest // config.batch_size) * config.epochs * trained,
+        "at_once": at_once,
+        "device": str(device),
+        "fold_bytes": per_fold,
+        "free_bytes": free,
+        "pixel_bytes": pixels,
+        "pixels": "device" if kept else "stream",
+        "weights": weights_place(config),
+        "folder": str(folder),
+        "seconds": estimate_seconds(task, folds, config, at_once, device) if timed and trained else None,
+        "account": {**vars(counted), "trained_total": counted.trained_total},
+    }
+
+
+def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """A plan as (name, value) pairs for people."""
+    classes = ", ".join(f"{name} {count}" for name, count in plan["classes"].items())
+    place = "all on the device" if plan["pixels"] == "device" else "read from the file while training"
+    counted = plan["account"]
+    trained = counted["trained_total"]
+    return [
+        ("protocol", f"{plan['protocol']}: {classes}"),
+        ("split", f"{plan['split']}, {plan['folds']} folds, {plan['clips']} tested clips"),
+        ("folds", f"{plan['at_once']} at a time on {plan['device']}"),
+        ("steps", f"{plan['steps']:,} per fold"),
+        *([] if plan["seconds"] is None else [("time", time_line(plan["seconds"], plan["device"]))]),
+        ("weights", plan["weights"]),
+        ("folder", plan["folder"]),
+        ("memory", f"about {plan['fold_bytes'] / 1e9:.2f} GB per fold; {plan['free_bytes'] / 1e9:.1f} GB are free"),
+        ("pixels", f"{plan['pixel_bytes'] / 1e9:.2f} GB, {place}"),
+        *((f"{part} parameters", f"{count:,}") for part, count in counted["trained"].items()),
+        ("trained parameters", f"{trained:,} ({trained / 1e6:.1f} M)"),
+        ("frozen", f"{counted['total'] - trained:,}"),
+        ("MACs per clip", f"{counted['multiply_adds'] / 1e9:.1f} G (the paper's GFLOPs)"),
+        ("with the class-token shortcut", f"{counted['multiply_adds_shortcut'] / 1e9:.1f} G"),
+    ]
 
 
 def time_line(seconds: float, device: str) -> str:

@@ -144,9 +144,9 @@ def _features(
 ) -> dict[str, np.ndarray]:
     """Image → what the backbone pools of it, float64 (clips, D); zeros for clips that no fold uses."""
     model = build_model(replace(config, tuning="prompt"), backbone, task.shape, [0]).to(device).eval()
-    pixels = {"dynamic": ClipPixels(clips, "dynamic", needs_motion=False)}
+    pixels = {"dynamic": ClipPixels(clips, replace(config, image="dynamic"))}
     with suppress(UsageError):  # some recipes change the onset frame: then there is no control
-        pixels["onset"] = ClipPixels(clips, "onset", needs_motion=False)
+        pixels["onset"] = ClipPixels(clips, replace(config, image="onset"))
     found = {name: np.zeros((len(clips), backbone.dim)) for name in (*pixels, "magnified")}
     with progress("reading the cache through the backbone", len(used), "clips") as advance:
         for clip in used:

@@ -1,6 +1,7 @@
 """What the training commands print on stdout: tables for people, JSON for programs."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,15 @@ def _console() -> "Console":
     return Console(markup=False, highlight=False)
 
 
-def _table(title: str, headings: Sequence[str]) -> "RichTable":
-    """An empty table; only a column without a heading is no column of numbers."""
+def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]] = ()) -> "RichTable":
+    """Only a column without a heading is no column of numbers."""
     from rich.table import Table as RichTable
 
     table = RichTable(title=title)
     for heading in headings:
         table.add_column(heading, justify="right" if heading else "left")
+    for row in rows:
+        table.add_row(*map(str, row))
     return table
 
 
@@ -47,10 +50,7 @@ def print_seeds(summaries: list[dict[str, Any]], paths: list[Path], path: Path, 
 
 def print_study(table: "Table", missing: list[str]) -> None:
     """The table of a study, and what is missing in it."""
-    shown = _table(table.caption, table.headings)
-    for row in table.rows:
-        shown.add_row(*map(str, row.cells))
-    _console().print(shown)
+    _console().print(_table(table.caption, table.headings, [row.cells for row in table.rows]))
     for line in missing:
         typer.echo(f"missing: {line}")
 
@@ -74,8 +74,6 @@ def print_predictions(result: dict[str, Any], folder: Path) -> None:
 
 def print_json(value: dict[str, Any]) -> None:
     """A result for programs."""
-    import json
-
     typer.echo(json.dumps(value, indent=2))
 
 
@@ -114,9 +112,6 @@ def print_summary(summary: dict[str, Any], folder: Path) -> None:
     console = _console()
     console.print(table)
     if rows := part_rows(summary):
-        parts = _table("by data set", PART_HEADINGS)
-        for row in rows:
-            parts.add_row(*row)
-        console.print(parts)
+        console.print(_table("by data set", PART_HEADINGS, rows))
     console.print(*permutation_lines(summary), sep="\n")
     console.print(f"run: {folder}    report: mpt-report {folder}")

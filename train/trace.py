@@ -77,7 +77,7 @@ def clip_maps(trained: Trained, clips: ClipSet, predictions: Sequence[Prediction
 
     A map is the mean over the models of the prediction, each scaled to its own maximum, so that they count alike.
     """
-    stream = Stream(ClipPixels.of(clips, trained.config), next(trained.model.parameters()).device)
+    stream = Stream(ClipPixels(clips, trained.config), next(trained.model.parameters()).device)
 
     @cache  # neighbours have the same models, whose weights are copied
     def part_of(models: tuple[str, ...]) -> MPT:
@@ -93,7 +93,9 @@ def clip_maps(trained: Trained, clips: ClipSet, predictions: Sequence[Prediction
         for prediction in predictions:
             names = prediction.models
             parts = [by_models(prediction, names[first : first + size]) for first in range(0, len(names), size)]
-            found.append({name: _mean_map(torch.cat([part[name][:, 0] for part in parts])) for name in parts[0]})
+            maps = {name: torch.cat([part[name][:, 0] for part in parts]) for name in parts[0]}  # (models, …)
+            peaks = {name: each.amax((-2, -1), keepdim=True).clamp(min=1e-12) for name, each in maps.items()}
+            found.append({name: (each / peaks[name]).mean(0).cpu().numpy() for name, each in maps.items()})
         return found
 
     most = max((len(prediction.models) for prediction in predictions), default=1)
@@ -122,12 +124,6 @@ def write_overview(path: Path, task: Task, group: list[Fold], model: MPT, stream
         "fold": np.array([task.folds.index(fold)]),
     }
     write_bytes(path, save(arrays))
-
-
-def _mean_map(maps: Tensor) -> np.ndarray:
-    """(models, rows, columns) → (rows, columns)."""
-    peaks = maps.amax((-2, -1), keepdim=True).clamp(min=1e-12)
-    return np.asarray((maps / peaks).mean(0).cpu().numpy())
 
 
 def _grad_cam(values: Tensor, gradient: Tensor) -> Tensor:

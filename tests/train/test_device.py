@@ -75,7 +75,7 @@ def looked_at(trained: Trained, cache: Path) -> list[np.ndarray]:
     clips = open_clips([cache])
     predictions = predict_clips(trained, clips)
     task = make_task([cache], trained.config)
-    stream = plan.Stream(plan.ClipPixels.of(task.clips, trained.config), CPU)
+    stream = plan.Stream(plan.ClipPixels(task.clips, trained.config), CPU)
     traces = trace_clips(trained.model, stream, [np.array(fold.test) for fold in task.folds], trained.config)
     maps = clip_maps(trained, clips, predictions[:2])
     return [

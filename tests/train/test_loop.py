@@ -33,7 +33,7 @@ class Memory(Stream):
         self.device = images.device
 
     def inputs(self, request: Request) -> Inputs:
-        return self._expand(request, self.images, request.clips, self.motion, request.clips)
+        return self._expand(request, self.images, self.motion, request.clips)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ def task(cache: Path) -> Task:
 
 def test_labels_are_shuffled_within_subjects_and_are_those_of_the_copy_everywhere(task: Task) -> None:
     everything = range(len(task.clips))
-    real, subjects = task.labels(everything), np.array(task.clips.subjects)
+    real, subjects = task.labels(everything), np.array([key[1] for key in task.clips.keys])
     shuffles = [task.labels(everything, number) for number in range(1, 30)]
     for shuffled in shuffles:
         for subject in SUBJECTS:

@@ -284,7 +284,7 @@ def test_heat_maps_are_means_of_the_maps_of_the_models_that_predicted(lab: Path)
     for predictions in (predict_clips(trained, clips)[:3], run.load().predictions[::2]):
         for prediction, made in zip(predictions, clip_maps(trained, clips, predictions), strict=True):
             everywhere = (len(trained.names), 1)
-            inputs = Stream(ClipPixels.of(clips, trained.config), torch.device("cpu")).inputs(
+            inputs = Stream(ClipPixels(clips, trained.config), torch.device("cpu")).inputs(
                 Request(np.full(everywhere, clips.keys.index(prediction.key)))
             )
             alone = heat_maps(trained.model, inputs, torch.full(everywhere, prediction.predicted))

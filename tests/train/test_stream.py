@@ -10,7 +10,7 @@ import torch
 from commands import MakeCache
 
 from data_cache.errors import InvalidFile, UsageError
-from train.config import Execution
+from train.config import Execution, TrainConfig
 from train.data.augment import AUGMENTATIONS, Augmentation, Change, apply_change
 from train.data.clips import ClipPixels, open_clips
 from train.data.stream import DeviceStream, FileStream, Request, Stream, open_stream
@@ -27,7 +27,7 @@ def cache(make_cache: MakeCache, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 def pixels_of(cache: Path, **options: object) -> ClipPixels:
-    return ClipPixels(open_clips([cache]), **{"image": "dynamic", "needs_motion": True, **options})  # type: ignore[arg-type]
+    return ClipPixels(open_clips([cache]), TrainConfig(**options))  # type: ignore[arg-type]
 
 
 def check(stream: Stream, cache: Path) -> None:
@@ -43,9 +43,9 @@ def check(stream: Stream, cache: Path) -> None:
             assert torch.equal(inputs.patches[place], expected)
 
 
-@pytest.mark.parametrize("whole_frames", [False, True])
-def test_streams_serve_what_the_cache_holds(cache: Path, whole_frames: bool) -> None:
-    pixels = pixels_of(cache, whole_frames=whole_frames)
+@pytest.mark.parametrize("augment", ["none", "flip"])
+def test_streams_serve_what_the_cache_holds(cache: Path, augment: str) -> None:
+    pixels = pixels_of(cache, augment=augment)
     check(Stream(pixels, CPU), cache)
     check(DeviceStream(pixels, range(7), CPU), cache)
     check(DeviceStream(pixels, [5, 3, 1, 0], CPU), cache)
@@ -56,7 +56,7 @@ def test_worker_processes_read_the_file(cache: Path, start_method: str) -> None:
     stream = FileStream(pixels_of(cache), CPU, 2, start_method)
     check(stream, cache)
     check(stream, cache)  # a second epoch, with the same workers
-    assert stream.stack.shared
+    assert stream.read.shared
     assert torch.equal(stream.inputs(Request(CLIPS)).images, next(iter(stream.steps([Request(CLIPS)]))).images)
 
 
@@ -64,7 +64,7 @@ def test_where_shared_memory_is_small_clips_come_through_pipes(cache: Path, monk
     monkeypatch.setattr("train.data.stream.disk_usage", lambda _: SimpleNamespace(free=10**5))
     stream = FileStream(pixels_of(cache), CPU, 2)
     check(stream, cache)
-    assert not stream.stack.shared and all(isinstance(part, np.ndarray) for part in next(iter(stream.loader)))
+    assert not stream.read.shared and all(isinstance(part, np.ndarray) for part in next(iter(stream.loader)))
 
 
 def test_each_clip_is_fetched_once_a_step(cache: Path) -> None:
@@ -73,7 +73,7 @@ def test_each_clip_is_fetched_once_a_step(cache: Path) -> None:
 
 
 def test_models_without_motion_read_none(cache: Path) -> None:
-    pixels = pixels_of(cache, needs_motion=False)
+    pixels = pixels_of(cache, prompt="none")
     assert DeviceStream(pixels, range(7), CPU).inputs(Request(CLIPS)).patches is None
     assert pixels.bytes_per_clip == 32 * 32 * 3
 
@@ -81,7 +81,7 @@ def test_models_without_motion_read_none(cache: Path) -> None:
 @pytest.mark.parametrize("onset_frames", [False, True])
 def test_the_onset_frame_is_the_first_of_the_motion(make_cache: MakeCache, tmp_path: Path, onset_frames: bool) -> None:
     cache = make_cache(tmp_path / "c.h5", {"a": 4, "b": 3}, onset_frames=onset_frames)
-    pixels = pixels_of(cache, image="onset", needs_motion=False)
+    pixels = pixels_of(cache, image="onset", prompt="none")
     inputs = DeviceStream(pixels, range(7), CPU).inputs(Request(CLIPS))
     first = open_clips([cache]).readers[0].motion(5)[0]
     np.testing.assert_array_equal(inputs.images[inputs.index[1, 0]].numpy(), first)
@@ -177,7 +177,7 @@ def test_all_frames_of_a_clip_change_alike(name: str, frames: torch.Tensor) -> N
 
 
 def test_image_and_motion_change_alike(cache: Path) -> None:
-    pixels = pixels_of(cache, image="onset", whole_frames=True)
+    pixels = pixels_of(cache, image="onset", augment="flip")
     stream = DeviceStream(pixels, range(7), CPU)
     change = Augmentation(gain=0.2, offset=20, crop=0.3).draw([np.random.default_rng(f) for f in range(2)], 3)
     inputs = stream.inputs(Request(CLIPS, change))

@@ -16,8 +16,8 @@ from tiny_runs import QUICK
 from data_cache.errors import NoSpace
 from train.config import Execution, TrainConfig
 from train.cost.accounting import folds_at_once
+from train.group import Groups, read_state, write_state
 from train.results.run_folder import RunFolder
-from train.results.unfinished import Groups, read_state, write_state
 
 STEPS = ("--batch-size", 4, "--augment", "flip")  # 3 steps an epoch
 STATE = Path("runs/x/unfinished/demo__sub01.safetensors")

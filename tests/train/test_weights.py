@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -170,7 +171,7 @@ def test_weights_and_random_exclude_each_other() -> None:
 
 def card(digest: str, **settings: object) -> CheckpointCard:
     return CheckpointCard(
-        config(random_weights=True, **settings).as_json(), ("a", "b", "c"), 4, 64, StoredRecipe({}), digest
+        asdict(config(random_weights=True, **settings)), ("a", "b", "c"), 4, 64, StoredRecipe({}), digest
     )
 
 

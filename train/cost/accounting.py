@@ -1,6 +1,5 @@
-"""What a model costs: parameters by part, multiply–adds, memory, and how many folds fit into it."""
+"""What a model costs: parameters by part, MACs, memory, and how many folds fit into it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
@@ -28,7 +27,7 @@ class Account:
 
     Attributes:
         trained: part of the model → trained parameters.
-        multiply_adds: of one clip's forward pass, as the equations read. The paper's "FLOPs" are these.
+        multiply_adds: MACs of one clip's forward pass, as the equations read. The paper's "FLOPs" are these.
         multiply_adds_shortcut: the same, with only the class token computed in the last block.
     """
 
@@ -55,7 +54,7 @@ def account(config: TrainConfig, shape: Shape) -> Account:
         part = name.partition(".")[0]
         parts[part] = parts.get(part, 0) + count
     inputs = noise(shape, 1, replace(config, batch_size=1), torch.device("meta"))
-    full, short = (_multiply_adds(model, inputs, shortcut) for shortcut in (False, True))
+    full, short = (_macs(model, inputs, shortcut) for shortcut in (False, True))
     return Account(parts, sum(parameter.numel() for parameter in model.parameters()), full, short)
 
 
@@ -81,25 +80,13 @@ def noise(shape: Shape, folds: int, config: TrainConfig, device: torch.device) -
     )
 
 
-def _multiply_adds(model: MPT, inputs: Inputs, shortcut: bool) -> int:
+def _macs(model: MPT, inputs: Inputs, shortcut: bool) -> int:
     usable = model.shortcut
     model.shortcut = shortcut and usable
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
         model(inputs)
     model.shortcut = usable
-    return int(counter.get_total_flops()) // 2  # PyTorch counts a multiply–add as two
-
-
-def account_lines(counted: Account) -> Sequence[tuple[str, str]]:
-    """An account as (name, value) pairs for people."""
-    frozen = counted.total - counted.trained_total
-    return [
-        *((f"{part} parameters", f"{count:,}") for part, count in counted.trained.items()),
-        ("trained parameters", f"{counted.trained_total:,} ({counted.trained_total / 1e6:.1f} M)"),
-        ("frozen", f"{frozen:,}"),
-        ("MACs per clip", f"{counted.multiply_adds / 1e9:.1f} G (the paper's GFLOPs)"),
-        ("with the class-token shortcut", f"{counted.multiply_adds_shortcut / 1e9:.1f} G"),
-    ]
+    return int(counter.get_total_flops()) // 2  # PyTorch counts a MAC as two
 
 
 def bytes_per_fold(config: TrainConfig, backbone: Backbone, shape: Shape, trained: int, device: torch.device) -> int:

@@ -14,6 +14,7 @@ from data_cache.protocols.protocol import ClipKey
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import require_valid
 from train.config import TrainConfig
+from train.data.augment import AUGMENTATIONS
 from train.model.tokenizer import patchify
 
 
@@ -49,22 +50,13 @@ class ClipSet:
         """Data set of each clip."""
         return [key[0] for key in self.keys]
 
-    @property
-    def subjects(self) -> list[str]:
-        """Subject of each clip, unique within its data set only."""
-        return [key[1] for key in self.keys]
-
     def read(self, field: str, clip: int) -> np.ndarray:
         """Image field `field` of a clip: (S, S, 3) or (T, S, S, 3) uint8."""
         reader, row = self.rows[clip]
         return self.readers[reader].read(field, row)
 
     def require_unchanged(self) -> None:
-        """Make sure that the caches are still the files that were opened.
-
-        Raises:
-            StaleFile: one was replaced or written over.
-        """
+        """Make sure that the caches are still the files that were opened; a StaleFile if one was replaced."""
         for reader in self.readers:
             reader.require_unchanged()
 
@@ -108,34 +100,25 @@ def open_clips(paths: Sequence[Path]) -> ClipSet:
 
 
 class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
-    """Reads one clip at a time, in worker processes too: its image (H, W, 3) and its motion, both uint8.
+    """Reads one clip at a time, in worker processes too: what a model with these settings looks at, as bytes.
 
-    Motion is (T, n, 768), cut into patches, or (T, H, W, 3) with `whole_frames`, or None.
-
-    Args:
-        image: "dynamic", or "onset" for the onset frame; of a cache without, the first motion frame if it is that.
-        needs_motion: whether the model looks at the motion sequence.
-        whole_frames: leave frames whole, because they are still to be changed.
+    That is its image (H, W, 3), and its motion (T, n, 768), cut into patches; frames that are still to be augmented
+    are left whole, (T, H, W, 3). Motion is None where the model does not look at it.
 
     Raises:
         UsageError: the onset frame is wanted, and a cache neither has it nor keeps it in its motion.
     """
 
-    def __init__(self, clips: ClipSet, image: str, needs_motion: bool, whole_frames: bool = False) -> None:
-        self.clips, self.image = clips, image
-        self.needs_motion, self.whole_frames = needs_motion, whole_frames
-        for reader in clips.readers if image == "onset" else ():
+    def __init__(self, clips: ClipSet, config: TrainConfig) -> None:
+        self.clips, self.image, self.needs_motion = clips, config.image, config.needs_motion
+        self.whole_frames = AUGMENTATIONS[config.augment] is not None
+        for reader in clips.readers if self.image == "onset" else ():
             recipe = reader.attributes.stored_recipe
             if not reader.has_onset_frames and not recipe.keeps_onset_frame:
                 raise UsageError(
                     f"--image onset needs the onset frame, which {reader.path} (format 1.0, recipe of "
                     f"{' and '.join(map(str, recipe.filtering))}) lacks; make it anew with mpt-preprocess … --force"
                 )
-
-    @classmethod
-    def of(cls, clips: ClipSet, config: TrainConfig, whole_frames: bool = False) -> "ClipPixels":
-        """What a model with these settings looks at."""
-        return cls(clips, config.image, config.needs_motion, whole_frames)
 
     def __len__(self) -> int:
         return len(self.clips)

@@ -7,6 +7,7 @@ import hashlib
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
 from data_cache.errors import UsageError
 from data_cache.names import natural_key
@@ -48,9 +49,8 @@ def subject_of(name: str) -> str:
     return name.partition("__")[2] or name
 
 
-def dataset_of(key: ClipKey) -> str:
-    """The data set of a clip."""
-    return key[0]
+dataset_of: Callable[[ClipKey], str] = itemgetter(0)
+"""The data set of a clip."""
 
 
 @dataclass(frozen=True)
@@ -185,11 +185,7 @@ SPLITS: Mapping[str, Callable[[str, Protocol, Sequence[ClipKey]], Split]] = {
 
 
 def choose_split(config: TrainConfig, protocol: Protocol, keys: Sequence[ClipKey]) -> Split:
-    """The split that the settings name; without one, the protocol's own.
-
-    Raises:
-        UsageError: there is no such split, or the protocol has none.
-    """
+    """The split that the settings name, or else the protocol's own; a UsageError if there is no such split."""
     if config.train_on is not None and config.test_on is not None:
         trained, tested = (
             tuple(name.strip() for name in names.split(",")) for names in (config.train_on, config.test_on)
@@ -202,11 +198,7 @@ def choose_split(config: TrainConfig, protocol: Protocol, keys: Sequence[ClipKey
 
 
 def choose_folds(folds: Sequence[Fold], execution: Execution) -> list[Fold]:
-    """The folds that `--subjects` and `--folds` name; all by default.
-
-    Raises:
-        UsageError: a subject does not exist, or nothing is left.
-    """
+    """The folds that `--subjects` and `--folds` name, or all; a UsageError if a subject or all folds are missing."""
     wanted = execution.subject_names
     unknown = wanted - {fold.subject for fold in folds} - {fold.name for fold in folds}
     if unknown:

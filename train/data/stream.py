@@ -7,6 +7,7 @@ folds on the device. Where clips are kept is the mode: on the device, or in the 
 import logging
 import signal
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from shutil import disk_usage
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
 from data_cache.console.commandline import progress
 from data_cache.errors import MptError, UsageError
@@ -28,7 +29,6 @@ from train.model.mpt import Inputs
 from train.model.tokenizer import patchify
 
 log = logging.getLogger(__name__)
-
 _SHARED = "/dev/shm"
 
 
@@ -51,14 +51,13 @@ class Stream:
         return (self.inputs(request) for request in requests)
 
     def require_unchanged(self) -> None:
-        """Make sure that the caches are still the files that were opened, as `ClipSet.require_unchanged`."""
+        """As `ClipSet.require_unchanged`."""
         self.pixels.clips.require_unchanged()
 
     def inputs(self, request: Request) -> Inputs:
         """The inputs of one step."""
         unique, index = _unique(request.clips)
-        images, motion = self.pixels.read(unique)
-        return self._expand(request, self._send(images), index, self._send(motion), index)
+        return self._expand(request, *self.pixels.read(unique), index)
 
     def upload(self, parts: Sequence[Tensor]) -> list[Tensor]:
         """Parts from the CPU to the device in one transfer, which nobody waits for."""
@@ -73,37 +72,32 @@ class Stream:
     def close(self) -> None:
         """End what was started for it."""
 
-    def _send(self, tensor: Tensor | None) -> Tensor | None:
-        return None if tensor is None else tensor.to(self.device, non_blocking=True)
-
     def _expand(
         self,
         request: Request,
-        images: Tensor | None,
-        image_rows: np.ndarray,
+        images: Tensor,
         motion: Tensor | None,
-        motion_rows: np.ndarray,
+        index: np.ndarray,
         chosen: np.ndarray | None = None,
     ) -> Inputs:
-        """Stored clips (U, …) on the device to what the folds see.
-
-        Rows are (F, B) indices into them; `chosen`, if given, are rows of `images` to take before.
-        """
-        assert images is not None
+        """Clips (U, …) to what the folds see on the device: `index` (F, B) into them, or into the rows `chosen`."""
         change, wide = request.change, None
-        parts = [torch.from_numpy(part) for part in (image_rows, motion_rows, chosen) if part is not None]
-        index, rows, *more = self.upload([*parts, *([] if change is None else [change.packed()])])
+        parts = [index, index] if chosen is None else [index, chosen[index], chosen]
+        packed = [] if change is None else [change.packed()]
+        place, rows, *more = self.upload([*map(torch.from_numpy, parts), *packed])
+        images = images.to(self.device, non_blocking=True)
         if chosen is not None:
             images = images.index_select(0, more[0])
         if motion is not None:
-            wide = motion.index_select(0, rows.flatten()).view(*rows.shape, *motion.shape[1:])  # (F, B, T, …)
+            moving = motion.to(self.device, non_blocking=True).index_select(0, rows.flatten())
+            wide = moving.view(*rows.shape, *motion.shape[1:])  # (F, B, T, …)
         if change is not None:
-            images = apply_change(change, images[index][:, :, None], more[-1]).flatten(0, 2)  # (F·B, H, W, 3)
-            index = torch.arange(index.numel(), device=self.device).view(index.shape)
+            images = apply_change(change, images[place][:, :, None], more[-1]).flatten(0, 2)  # (F·B, H, W, 3)
+            place = torch.arange(place.numel(), device=self.device).view(place.shape)
             wide = None if wide is None else apply_change(change, wide, more[-1])
         if wide is not None and self.pixels.whole_frames:
             wide = patchify(wide)
-        return Inputs(images, index, wide)
+        return Inputs(images, place, wide)
 
 
 class DeviceStream(Stream):
@@ -113,15 +107,14 @@ class DeviceStream(Stream):
         super().__init__(pixels, device)
         self.place = np.full(len(pixels), -1)  # row of each clip
         self.place[list(used)] = np.arange(len(used))
-        self.images, self.motion = (
-            None if part is None else part.new_empty((len(used), *part.shape), device=device)
-            for part in pixels[used[0]]
-        )
+        image, motion = pixels[used[0]]
+        self.images = image.new_empty((len(used), *image.shape), device=device)
+        self.motion = None if motion is None else motion.new_empty((len(used), *motion.shape), device=device)
         with progress("reading the cache", len(used), "clips") as advance:
             for row, clip in enumerate(used):
-                for store, part in zip((self.images, self.motion), pixels[clip], strict=True):
-                    if store is not None and part is not None:
-                        store[row] = part
+                self.images[row], motion = pixels[clip]
+                if self.motion is not None and motion is not None:
+                    self.motion[row] = motion
                 advance(1, "")
         super().require_unchanged()
 
@@ -130,9 +123,8 @@ class DeviceStream(Stream):
 
     def inputs(self, request: Request) -> Inputs:
         """Select on the device."""
-        rows = self.place[request.clips]
-        unique, index = _unique(rows)
-        return self._expand(request, self.images, index, self.motion, rows, unique)
+        chosen, index = _unique(self.place[request.clips])
+        return self._expand(request, self.images, self.motion, index, chosen)
 
 
 class FileStream(Stream):
@@ -141,15 +133,15 @@ class FileStream(Stream):
     def __init__(self, pixels: ClipPixels, device: torch.device, workers: int, start_method: str | None = None) -> None:
         super().__init__(pixels, device)
         self.order: list[list[int]] = []  # the loader walks through this list; each entry is one step's clips
-        self.stack = _Stack()
+        self.read = _Read(pixels)
         self.loader: DataLoader[Any] = DataLoader(
-            _ErrorsAsItems(pixels),
+            range(len(pixels)),  # type: ignore[arg-type]  # clips are read where a step is put together: by workers
             batch_sampler=self.order,
             num_workers=workers,
             persistent_workers=True,
             pin_memory=device.type == "cuda",
             multiprocessing_context=start_method,
-            collate_fn=self.stack,
+            collate_fn=self.read,
             worker_init_fn=_ignore_signals,
         )
 
@@ -161,8 +153,9 @@ class FileStream(Stream):
         for batch, (_, index), request in zip(self.loader, pairs, requests, strict=True):
             if isinstance(batch, MptError):
                 raise batch
-            images, motion = (None if part is None else torch.as_tensor(part) for part in batch)
-            yield self._expand(request, self._send(images), index, self._send(motion), index)
+            images, motion = batch
+            moving = None if motion is None else torch.as_tensor(motion)
+            yield self._expand(request, torch.as_tensor(images), moving, index)
 
     def _choose_way(self) -> None:
         """Whether clips come through shared memory, as PyTorch has it, or, where that is small, through pipes.
@@ -170,26 +163,20 @@ class FileStream(Stream):
         A worker that finds it full is killed. Those that run already are not asked again.
         """
         waiting = 2 * self.loader.num_workers + 1  # steps read ahead, and the one in use
-        needed, free = waiting * max(map(len, self.order), default=0) * self.pixels.bytes_per_clip, _shared_memory()
-        if needed > free and self.stack.shared:
+        needed, free = waiting * max(map(len, self.order), default=0) * self.pixels.bytes_per_clip, inf
+        with suppress(OSError):  # it is no file system everywhere
+            free = disk_usage(_SHARED).free
+        if needed > free and self.read.shared:
             log.info(
                 f"{_SHARED} has {free / 1e6:.0f} MB free, and reading ahead takes up to {needed / 1e6:.0f}: clips come "
                 "through pipes, which is slower; in a container, --shm-size gives more"
             )
-            self.stack.shared = False
+            self.read.shared = False
 
     def close(self) -> None:
         """End the workers. They ignore signals, so where an error leaves them Python would wait for them for ever."""
         if self.loader._iterator is not None:
             self.loader._iterator._shutdown_workers()  # type: ignore[attr-defined]
-
-
-def _shared_memory() -> float:
-    """Free bytes of what processes share; unlimited where it is no file system."""
-    try:
-        return disk_usage(_SHARED).free
-    except OSError:
-        return inf
 
 
 def open_stream(pixels: ClipPixels, used: Sequence[int], device: torch.device, execution: Execution) -> Stream:
@@ -225,33 +212,20 @@ def _ignore_signals(_: int) -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
-Clip = tuple[Tensor, Tensor | None]
+class _Read:
+    """Reads a step: tensors, which travel in shared memory, or arrays, which travel through a pipe.
 
+    An expected error is returned: raised in a worker, it would arrive wrapped in a traceback.
+    """
 
-class _ErrorsAsItems(Dataset[Clip | MptError]):
-    """Returns an expected error as an item: raised in a worker, it would arrive wrapped in a traceback."""
+    shared = True
 
     def __init__(self, pixels: ClipPixels) -> None:
         self.pixels = pixels
 
-    def __getitem__(self, clip: int) -> Clip | MptError:
+    def __call__(self, clips: list[int]) -> Any:
         try:
-            return self.pixels[clip]
+            step = self.pixels.read(clips)
         except MptError as error:
             return error
-
-
-class _Stack:
-    """Makes a step of its clips: tensors, which travel in shared memory, or arrays, which travel through a pipe."""
-
-    shared = True
-
-    def __call__(self, clips: list[Clip | MptError]) -> Any:
-        read: list[Clip] = []
-        for clip in clips:
-            if isinstance(clip, MptError):
-                return clip
-            read.append(clip)
-        images, motion = zip(*read, strict=True)
-        step = torch.stack(images), None if motion[0] is None else torch.stack(motion)
         return step if self.shared else [None if part is None else part.numpy() for part in step]

@@ -14,12 +14,13 @@ Groups = Mapping[str, slice]
 
 
 class Adapter(Protocol):
-    """A module that changes the tokens after each block; `ADAPTERS` in train/model/build.py names the kinds."""
+    """A module that changes the tokens after each block; `ADAPTERS` in train/model/build.py names the kinds.
 
-    @property
-    def token_wise(self) -> bool:
-        """Whether a token's change depends on that token alone."""
-        ...
+    Attributes:
+        token_wise: whether a token's change depends on that token alone.
+    """
+
+    token_wise: bool
 
     def __call__(self, x: Tensor, layer: int, groups: Groups) -> Tensor | None:
         """What to add to x (F, B, N, D) after block `layer`, or None to leave it alone."""
@@ -49,15 +50,10 @@ class GroupAdapter(nn.Module):
 
     def __init__(self, folds: int, dim: int, depth: int, groups: tuple[str, ...], reduction: int, mean: str) -> None:
         super().__init__()
-        self.mean = mean
+        self.mean, self.token_wise = mean, mean == "none"
         self.layers = nn.ModuleList(
             nn.ModuleDict({name: Bottleneck(folds, dim, reduction) for name in groups}) for _ in range(depth)
         )
-
-    @property
-    def token_wise(self) -> bool:
-        """Whether a token's change depends on that token alone."""
-        return self.mean == "none"
 
     def forward(self, x: Tensor, layer: int, groups: Groups) -> Tensor:
         """What to add to x (F, B, N, D), all of it or the groups that are given."""

@@ -48,16 +48,12 @@ class Backbone(nn.Module):
         """Stay in evaluation mode: a frozen backbone has no dropout and no drop path."""
         return self
 
-    def normalise(self, pixels: Tensor) -> Tensor:
-        """uint8 (..., 3), 0..255 → float as the pretrained weights expect it."""
-        dtype = self.vit.patch_embed.proj.weight.dtype
-        return (pixels.to(dtype) / 255 - self.mean.to(dtype)) / self.std.to(dtype)
-
     def embed(self, images: Tensor) -> Tensor:
         """uint8 images (B, H, W, 3) → tokens (B, prefix + n, D), positions added."""
         with torch.set_grad_enabled(self.trainable and torch.is_grad_enabled()):
-            x = self.normalise(images).permute(0, 3, 1, 2)  # (B, 3, H, W)
-            return self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(x)))
+            dtype = self.vit.patch_embed.proj.weight.dtype
+            x = (images.to(dtype) / 255 - self.mean.to(dtype)) / self.std.to(dtype)
+            return self.vit.norm_pre(self.vit._pos_embed(self.vit.patch_embed(x.permute(0, 3, 1, 2))))
 
     def attend(self, layer: int, x: Tensor) -> Tensor:
         """First half of a block: x + attention. (B, N, D) → (B, N, D)."""

@@ -25,16 +25,13 @@ class GaussianTokenizer(nn.Module):
     frame, so patches are averaged first: equal, and far less work.
 
     Args:
-        folds: F.
         dim: width D of the tokens.
         tokens: m, the number of Gaussian kernels.
-        frames: T.
         size: side of a frame in pixels, a multiple of 16.
         channels: features per patch (128 fits the paper's parameter counts).
         grid: G; 1 is the paper's average pooling, 4 keeps where the face moved.
         activation: a name in `ACTIVATIONS`.
-        mean: of the backbone's input normalisation, (3,).
-        std: of the same.
+        mean: of the backbone's input normalisation, (3,); `std` likewise.
     """
 
     times: Tensor
@@ -68,7 +65,9 @@ class GaussianTokenizer(nn.Module):
         self.to_sigma = FoldLinear(folds, width, tokens, bias_start=torch.log(torch.expm1(share)).expand(tokens))
         self.project = FoldLinear(folds, width, dim)
         self.register_buffer("times", torch.arange(frames, dtype=torch.float32), persistent=False)
-        self.register_buffer("cells", _pooling_matrix(size // PATCH, grid), persistent=False)
+        side = size // PATCH  # adaptive average pooling of side×side patches to G×G as a matrix, (G², side²)
+        pooled = F.adaptive_avg_pool2d(torch.eye(side * side).view(side * side, 1, side, side), grid)
+        self.register_buffer("cells", pooled.view(side * side, grid * grid).T.contiguous(), persistent=False)
         scale, shift = normalisation(mean, std)
         self.register_buffer("scale", scale.repeat(PATCH * PATCH)[:, None], persistent=False)  # (768, 1)
         self.register_buffer("shift", shift.repeat(PATCH * PATCH)[:, None], persistent=False)
@@ -115,9 +114,3 @@ def patchify(frames: Tensor) -> Tensor:
     rows, columns = height // PATCH, width // PATCH
     grid = frames.reshape(-1, rows, PATCH, columns, PATCH, channels).transpose(2, 3)  # (·, rows, columns, 16, 16, 3)
     return grid.reshape(*lead, rows * columns, PATCH * PATCH * channels)
-
-
-def _pooling_matrix(side: int, grid: int) -> Tensor:
-    """Adaptive average pooling of side×side patches to G×G as a matrix, (G², side²)."""
-    identity = torch.eye(side * side).view(side * side, 1, side, side)
-    return F.adaptive_avg_pool2d(identity, grid).view(side * side, grid * grid).T.contiguous()

@@ -17,7 +17,7 @@ from train.model.backbone import Backbone
 from train.model.tokenizer import PATCH
 
 log = logging.getLogger(__name__)
-_PATIENCE = 3.0  # seconds in which the hub has to answer
+_HUB, _PATIENCE = "huggingface.co/", 3.0  # seconds in which the hub has to answer
 
 
 def build_backbone(config: TrainConfig, size: int) -> Backbone:
@@ -37,13 +37,13 @@ def build_backbone(config: TrainConfig, size: int) -> Backbone:
             torch.manual_seed(config.seed)
             vit = create_vit(config, size)
     elif config.weights is not None:
-        vit = create_vit(config, size, lambda name: _from_file(name, Path(config.weights or ""), size))
+        vit = create_vit(config, size, lambda: _from_file(config.backbone, Path(config.weights or ""), size))
     else:
-        vit = create_vit(config, size, lambda name: _from_hub(name, size))
+        vit = create_vit(config, size, lambda: _from_hub(config, size))
     return Backbone(vit, trainable=config.tuning == "full")
 
 
-def create_vit(config: TrainConfig, size: int, load: Callable[[str], Any] | None = None) -> Any:
+def create_vit(config: TrainConfig, size: int, load: Callable[[], Any] | None = None) -> Any:
     """The timm model that `config` names, cut to its depth; with fresh weights unless `load` makes it.
 
     Raises:
@@ -57,7 +57,7 @@ def create_vit(config: TrainConfig, size: int, load: Callable[[str], Any] | None
         hint = f"; did you mean {' or '.join(near)}?" if near else "; see timm.list_models('vit_*')"
         raise UsageError(f"timm has no model {config.backbone!r}{hint}")
     options = {} if config.width is None else {"embed_dim": config.width}
-    vit = _create(config.backbone, size, **options) if load is None else load(config.backbone)
+    vit = _create(config.backbone, size, **options) if load is None else load()
     if size % (patch := vit.patch_embed.patch_size[0]):
         step = lcm(patch, PATCH if config.needs_motion else 1)
         first = max(1, size // step)
@@ -93,11 +93,11 @@ def _create(name: str, size: int, **options: Any) -> Any:
 
 def weights_place(config: TrainConfig) -> str:
     """Where the backbone's weights come from, for people."""
-    return "random" if config.random_weights else config.weights or _hub_place(config.backbone)
-
-
-def _hub_place(name: str) -> str:
-    return "on disk" if downloaded(_hub_id(name)) else f"to be fetched from huggingface.co/{_hub_id(name)}"
+    if config.random_weights:
+        return "random"
+    if config.weights is not None:
+        return config.weights
+    return "on disk" if downloaded(_hub_id(config.backbone)) else f"to be fetched from {_HUB}{_hub_id(config.backbone)}"
 
 
 def _hub_id(name: str) -> str:
@@ -135,9 +135,9 @@ def _require_hub(place: str) -> None:
         raise failed[0]
 
 
-def _from_hub(name: str, size: int) -> Any:
-    place = _hub_id(name)
-    log.info(f"{name}: weights {_hub_place(name)}")
+def _from_hub(config: TrainConfig, size: int) -> Any:
+    name, place = config.backbone, _hub_id(config.backbone)
+    log.info(f"{name}: weights {weights_place(config)}")
     if (file := downloaded(place)) is not None:
         return _from_file(name, file, size)
     try:
@@ -148,7 +148,7 @@ def _from_hub(name: str, size: int) -> Any:
     except Exception as error:  # the hub's client has no common base for 'offline', 'not found' and 'refused'
         raise UsageError(
             f"the weights of {name} could not be fetched ({type(error).__name__}). On a machine with internet access, "
-            f"download model.safetensors from huggingface.co/{place}, copy it here, and pass "
+            f"download model.safetensors from {_HUB}{place}, copy it here, and pass "
             "--weights model.safetensors (or --random-weights to try things out)"
         ) from error
 

@@ -103,20 +103,11 @@ RunRow = Callable[[PaperRow, Sequence[Path], Path, int], dict[str, Any] | None]
 
 
 def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_row: RunRow, seeds: int = 1) -> Path:
-    """Run every row of a study that is not done yet, and write an index of where each is.
+    """Run every row of a study that is not done yet, and write the index of where each is; its path.
 
     A row that cannot run (no weights, no cache of its α) is recorded with the reason; the others go on.
     The first seed of all rows comes before the second of any, so that a table is there early.
-
-    Args:
-        caches: one, or one per α.
-        prefix: start of the names of the study's runs.
-
-    Returns:
-        The index: a JSON file with an entry per row.
-
-    Raises:
-        UsageError: no such study.
+    `caches` are one, or one per α; `prefix` starts the names of the study's runs.
     """
     from train.device import leads  # torch, which a table does not need
 
@@ -144,9 +135,7 @@ def run_study(name: str, caches: Sequence[Path], runs: Path, prefix: str, run_ro
 def study_table(name: str, runs: Path, prefix: str | None) -> tuple[Table, list[str]]:
     """The table of a study, and the rows that are not there with the reason.
 
-    Args:
-        prefix: start of the names of the study's runs; by default that of the only index there is. A study of ours
-            takes all that there are.
+    `prefix` starts the names of its runs; by default that of the only index there is, or of all for a study of ours.
 
     Raises:
         UsageError: there is no such study, or no index or several to choose from.
@@ -202,11 +191,7 @@ def find_study(name: str) -> Study:
 
 
 def caches_for(row: PaperRow, caches: Sequence[Path]) -> list[Path]:
-    """Those of `caches` that a row is trained on.
-
-    Raises:
-        UsageError: there is none of its α.
-    """
+    """Those of `caches` that a row is trained on; a UsageError if there is none of its α."""
     if row.alpha is None:
         if len(caches) > 1 and len({CacheReader(cache).attributes.dataset for cache in caches}) < len(caches):
             raise UsageError("several caches of one data set were given; only --study alpha takes them")

@@ -2,6 +2,7 @@
 
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated, Literal
 
 import typer
@@ -73,7 +74,7 @@ def predict(
     from data_cache.sharing.download import local_copy
     from train.device import choose_device
     from train.predict.ensemble import as_json, choose_models, open_for, predict_clips, trained_on
-    from train.predict.new_clips import Faces, FrameRange, new_clips
+    from train.predict.new_clips import Faces, FrameRange, NewClips
     from train.results.checkpoint import load_trained
     from train.results.run_folder import RunFolder
     from train.terminal import print_json, print_predictions
@@ -83,7 +84,9 @@ def predict(
     path = local_copy(source)
     folder = unused_folder(output, path)
     frames, cropping = FrameRange(onset, offset, fps), Faces(faces, face_boxes)
-    with new_clips(path, frames, cropping, trained.card.recipe) as new:
+    # Windows removes no open file, and the cache may still be read: what cannot be removed is left to the system.
+    with TemporaryDirectory(prefix="mpt-", ignore_cleanup_errors=True) as made:
+        new = NewClips(Path(made), path, frames, cropping, trained.card.recipe)
         clips = open_for(trained, new.cache())
         predictions = predict_clips(trained, clips)
         if magnified:

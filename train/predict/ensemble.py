@@ -22,11 +22,7 @@ from train.results.run_folder import RunFolder
 
 
 def choose_models(run: RunFolder, fold: str | None) -> list[str]:
-    """Names of the checkpoints to use: one fold's, the final model's, or by default those of all folds.
-
-    Raises:
-        UsageError: there is no such fold.
-    """
+    """Names of the checkpoints to use: one fold's, the final model's, or by default those of all folds."""
     config = run.config
     if (where := misfit(config, {"subjects": [name], "classes": [name]})) is not None or not config["subjects"]:
         raise InvalidFile(f"{run.path}/config.json: its {where or 'subjects'} cannot be; it is no run")
@@ -45,11 +41,7 @@ def choose_models(run: RunFolder, fold: str | None) -> list[str]:
 
 
 def open_for(trained: Trained, cache: Path) -> ClipSet:
-    """Open a cache whose clips are to be shown to `trained`.
-
-    Raises:
-        UsageError: it was made with another recipe than the models were trained on.
-    """
+    """Open a cache whose clips are to be shown to `trained`; a UsageError if it was made with another recipe."""
     clips = open_clips([cache])
     differing = trained.card.recipe.changes_to(clips.readers[0].attributes.stored_recipe)
     if differing:
@@ -63,7 +55,7 @@ def predict_clips(trained: Trained, clips: ClipSet) -> list[Prediction]:
     everything = [np.arange(len(clips))] * models
     # As many images at once as in training, however many models there are.
     config = replace(trained.config, batch_size=max(1, trained.config.batch_size // models))
-    stream = Stream(ClipPixels.of(clips, trained.config), next(trained.model.parameters()).device)
+    stream = Stream(ClipPixels(clips, trained.config), next(trained.model.parameters()).device)
     logits = np.stack(predict(trained.model, stream, everything, config), 1)  # (clips, models, classes)
     return [Prediction(key, rows, trained.names) for key, rows in zip(clips.keys, logits, strict=True)]
 

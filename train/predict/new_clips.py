@@ -9,11 +9,8 @@ import mimetypes
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from data_cache.console.commandline import say
 from data_cache.errors import MptError, UsageError
@@ -45,11 +42,7 @@ class Faces:
     boxes: Path | None = None
 
     def options(self, recipe: StoredRecipe) -> list[str]:
-        """The options of `mpt-preprocess` for this, where the run's caches were made with `recipe`.
-
-        Raises:
-            UsageError: they were cropped by boxes, and nothing says how to crop new frames.
-        """
+        """The options of `mpt-preprocess` for this, where the run's caches were made with `recipe`."""
         how = self.how or ("csv" if self.boxes else recipe.faces)
         if how == "csv" and self.boxes is None:
             raise UsageError(
@@ -67,17 +60,15 @@ class NewClips:
         recipe: of the caches that the model was trained on.
 
     Raises:
-        UsageError: the source does not exist or holds no clip, frames come without a rate, a frame range with several
-            clips, a cache with a way to crop faces, or the run's cache was cropped by boxes and nothing says how to
-            crop these clips.
+        UsageError: the source holds no clip, an option does not fit it, or the rate or a way to crop faces is missing.
     """
 
     def __init__(self, folder: Path, source: Path, frames: FrameRange, faces: Faces, recipe: StoredRecipe) -> None:
         self.folder, self.source = folder, source
         if not source.exists():
             raise UsageError(f"no {source}; give a folder of frames, a video, a CSV of clips, or a cache")
-        self.lists_clips = lists_clips = source.suffix.lower() == ".csv"
-        if (lists_clips or self.is_cache) and frames != FrameRange():
+        self.lists_clips, self.is_cache = source.suffix.lower() == ".csv", source.suffix.lower() in CACHE_SUFFIXES
+        if (self.lists_clips or self.is_cache) and frames != FrameRange():
             raise UsageError(f"--onset, --offset and --fps are for one clip; {source} names them for each clip")
         if self.is_cache and faces != Faces():
             raise UsageError(f"--faces and --face-boxes are for frames; those of {source} are cropped already")
@@ -86,23 +77,14 @@ class NewClips:
         self.recipe_file.write_text(json.dumps(dict(recipe.values)), encoding="utf-8")
         self.manifest = folder / "clips.csv"
         if not self.is_cache:
-            rows = _listed_rows(source) if lists_clips else _found_rows(source, frames)
+            rows = _listed_rows(source) if self.lists_clips else _found_rows(source, frames)
             with self.manifest.open("w", newline="", encoding="utf-8") as file:
                 writer = csv.DictWriter(file, sorted({name for row in rows for name in row}))
                 writer.writeheader()
                 writer.writerows(rows)
 
-    @property
-    def is_cache(self) -> bool:
-        """Whether the clips are preprocessed already."""
-        return self.source.suffix.lower() in CACHE_SUFFIXES
-
     def cache(self) -> Path:
-        """A cache of the clips.
-
-        Raises:
-            MptError: they could not be preprocessed; the message says why.
-        """
+        """A cache of the clips; an MptError says why they could not be preprocessed."""
         if self.is_cache:
             return self.source
         made = self.folder / "clips.h5"
@@ -110,12 +92,7 @@ class NewClips:
         return made
 
     def draw(self, folder: Path) -> None:
-        """Write a contact sheet and a movie, original beside magnified, of every clip.
-
-        Raises:
-            UsageError: the clips are in a cache, which holds no originals.
-            MptError: they could not be drawn.
-        """
+        """Write a contact sheet and a movie of every clip, original beside magnified; a cache has no originals."""
         if self.is_cache:
             raise UsageError(f"--magnified needs the frames themselves; {self.source} is a cache")
         with self.manifest.open(newline="", encoding="utf-8") as file:
@@ -132,25 +109,14 @@ class NewClips:
                 if re.match(r"preprocessing .* left", line):
                     say(line.rstrip())
         if child.returncode != 0:
-            error = MptError(self._translated("".join(said)))
+            whole = "".join(said)
+            text = (whole.partition("mpt-preprocess: ")[2] or whole).partition("\nNo cache was written")[0].strip()
+            text = text.replace(str(self.manifest), str(self.source))
+            if not self.lists_clips:  # nobody but this program wrote the manifest
+                text = re.sub(r"\bline \d+: |; paths are relative to the manifest", "", text)
+            error = MptError(text)
             error.exit_code = child.returncode if child.returncode > 0 else MptError.exit_code
             raise error
-
-    def _translated(self, said: str) -> str:
-        """What `mpt-preprocess` said, without its advice on a manifest that nobody but this program wrote."""
-        text = (said.partition("mpt-preprocess: ")[2] or said).partition("\nNo cache was written")[0].strip()
-        text = text.replace(str(self.manifest), str(self.source))
-        return text if self.lists_clips else re.sub(r"\bline \d+: |; paths are relative to the manifest", "", text)
-
-
-@contextmanager
-def new_clips(source: Path, frames: FrameRange, faces: Faces, recipe: StoredRecipe) -> Iterator[NewClips]:
-    """New clips, for as long as the block runs; their cache is removed afterwards.
-
-    Windows removes no open file, and the cache may still be read: what cannot be removed is left to the system.
-    """
-    with TemporaryDirectory(prefix="mpt-", ignore_cleanup_errors=True) as folder:
-        yield NewClips(Path(folder), source, frames, faces, recipe)
 
 
 def _found_rows(source: Path, frames: FrameRange) -> list[dict[str, str]]:

@@ -30,11 +30,7 @@ def build_report(
 ) -> Path:
     """Write a page to explore, figures and tables into a run's folder: `report`, or `report-vs-<others>`.
 
-    Args:
-        caches: where the run's caches are, if not where it was trained.
-
-    Returns:
-        The path of the page.
+    `caches` says where the run's are, if not where it was trained. What comes back is the path of the page.
 
     Raises:
         UsageError: one is no run folder, is not finished, or has other classes; one file would be too large.

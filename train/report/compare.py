@@ -34,8 +34,7 @@ class Comparison:
     """How side A fares against side B, paired by clip; a side is a run, or one for each of several seeds.
 
     Attributes:
-        only_a: clips that A alone predicts correctly; with several seeds, that more of its seeds do.
-        only_b: likewise for B.
+        only_a: clips that A alone predicts correctly; with several seeds, that more of its seeds do. `only_b` likewise.
         p_value: of McNemar's exact test, two-sided: the chance of so uneven a split of those clips if
             both sides were equally good and clips independent of each other.
         sign_flip_p: of the test that takes subjects as independent, and not clips: `metrics.sign_flip_p`.
@@ -67,7 +66,14 @@ def compare_runs(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
     runs = [*a, *b]
     tested = [{p.key: p for p in each.predictions} for each in runs]
     for each, clips in zip(runs[1:], tested[1:], strict=True):
-        _require_same_clips(runs[0], each, set(tested[0]) ^ set(clips))
+        if each.classes != runs[0].classes:
+            named = (f"{other.name} has the classes {', '.join(other.classes)}" for other in (runs[0], each))
+            raise UsageError(", ".join(named))
+        if odd := set(tested[0]) ^ set(clips):
+            raise UsageError(
+                f"{runs[0].name} and {each.name} were tested on different clips ({len(odd)} differ, such as "
+                f"{'/'.join(min(odd))}); compare runs of one protocol"
+            )
     for side in (a, b):
         if differing := [text for other in side[1:] for text in _differing(side[0], other)]:
             raise UsageError(f"the runs of {_title(side)} differ in more than the seed ({differing[0]})")
@@ -94,16 +100,6 @@ def compare_runs(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
         interval_95=bootstrap_interval(matrices, differences),
         only_seed_differs=not _differing(a[0], b[0]),
     )
-
-
-def _require_same_clips(a: Run, b: Run, odd: set[tuple[str, str, str]]) -> None:
-    if a.classes != b.classes:
-        raise UsageError(f"{a.name} has the classes {', '.join(a.classes)}, {b.name} has {', '.join(b.classes)}")
-    if odd:
-        raise UsageError(
-            f"{a.name} and {b.name} were tested on different clips ({len(odd)} differ, such as {'/'.join(min(odd))}); "
-            "compare runs of one protocol"
-        )
 
 
 def _differing(a: Run, b: Run) -> list[str]:

@@ -2,14 +2,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import load_file, save
 
+from data_cache.console.options import from_mapping
 from data_cache.errors import InvalidFile, UsageError
 from data_cache.files.atomic import write_bytes
 from data_cache.schema import StoredRecipe
@@ -46,7 +47,7 @@ class CheckpointCard:
         """The card of all checkpoints of a run."""
         clips, recipe = task.clips, task.clips.readers[0].attributes.stored_recipe
         classes = task.labelling.classes
-        return cls(config.as_json(), classes, clips.frames, clips.size, recipe, weights_digest(backbone))
+        return cls(asdict(config), classes, clips.frames, clips.size, recipe, weights_digest(backbone))
 
     @property
     def as_json(self) -> str:
@@ -55,15 +56,11 @@ class CheckpointCard:
 
     @classmethod
     def from_json(cls, text: str) -> "CheckpointCard":
-        """A stored card.
-
-        Raises:
-            ValueError, KeyError, TypeError, UsageError: it is none.
-        """
+        """A stored card; where it is none, a ValueError, KeyError, TypeError or UsageError."""
         values = json.loads(text)
         if (where := misfit(values, CARD)) is not None or not values["classes"]:
             raise ValueError(f"its {where or 'classes'} cannot be")
-        TrainConfig.from_json(values["settings"])
+        from_mapping(TrainConfig, values["settings"], "settings")
         return cls(**{**values, "classes": tuple(values["classes"]), "recipe": StoredRecipe(values["recipe"])})
 
 
@@ -87,12 +84,7 @@ def save_fold(path: Path, model: MPT, fold: int, card: CheckpointCard) -> None:
 
 
 def read_card(path: Path) -> CheckpointCard:
-    """What the checkpoint at `path` belongs to.
-
-    Raises:
-        UsageError: there is none.
-        InvalidFile: it is damaged or is no checkpoint of ours.
-    """
+    """What the checkpoint at `path` belongs to; a UsageError if there is none, an InvalidFile if it is damaged."""
     if not path.is_file():
         raise UsageError(f"no checkpoint at {path}; was the run made with --no-checkpoints?")
     try:
@@ -117,8 +109,7 @@ def load_fold(path: Path, model: MPT, fold: int, backbone_digest: str) -> None:
         )
     parameters = trained_parameters(model)
     try:
-        with safe_open(path, "pt") as file:
-            stored = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+        stored = load_file(path)
     except SafetensorError as error:
         raise InvalidFile(f"{path} is damaged ({error})") from error
     places = {name: each if name.startswith("backbone.") else each[fold] for name, each in parameters.items()}
@@ -134,20 +125,14 @@ def load_fold(path: Path, model: MPT, fold: int, backbone_digest: str) -> None:
 
 
 def load_trained(run: RunFolder, names: Sequence[str], device: torch.device, weights: str | None = None) -> Trained:
-    """Load the checkpoints called `names`.
+    """Load the checkpoints called `names`, of folds or "final"; errors are those of `load_fold`.
 
-    Args:
-        names: folds, or "final".
-        weights: file with the backbone's weights, if they are not where they were in training.
-
-    Raises:
-        UsageError: a checkpoint is missing, or the backbone's weights are not those of training.
-        InvalidFile: a checkpoint is damaged.
+    `weights` is the file with the backbone's, if they are not where they were in training.
     """
     if not names:
         raise UsageError(f"{run.path} has no checkpoints to load; was it made with --no-checkpoints?")
     card = read_card(run.checkpoint(names[0]))
-    config = TrainConfig.from_json(dict(card.settings), str(run.checkpoint(names[0])))
+    config = from_mapping(TrainConfig, card.settings, str(run.checkpoint(names[0])))
     if config.amp == "bf16":  # on the machine where it was trained
         config = replace(config, amp="auto")
     backbone = build_backbone(config if weights is None else replace(config, weights=weights), card.size)

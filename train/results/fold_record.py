@@ -29,8 +29,7 @@ class FoldResult:
         keys: data set, subject and clip of the tested clips.
         logits: (clips, classes), after the final epoch.
         epoch_predictions: (epochs, clips) predicted classes after every epoch.
-        loss: training loss of every epoch.
-        accuracy: training accuracy of every epoch.
+        loss: in training, of every epoch; `accuracy` likewise.
         seconds: wall time of its group divided by the folds in it.
         traces: arrays with one row per clip: `features` (clips, D), and `mu` and `sigma` (clips, m) in
             frames, where there are motion prompts.
@@ -67,12 +66,11 @@ def read_record(path: Path, form: Form | None = None) -> dict[str, Any]:
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        noted = value.pop("digest", None) if isinstance(value, dict) else None
-        damaged = noted is not None and digest(value) != noted
+        if not isinstance(value, dict):
+            raise InvalidFile(f"{path} does not hold a JSON object")
+        damaged = (noted := value.pop("digest", None)) is not None and digest(value) != noted
     except (OSError, ValueError, RecursionError) as error:
         raise InvalidFile(f"{path} is missing or damaged ({error})") from error
-    if not isinstance(value, dict):
-        raise InvalidFile(f"{path} does not hold a JSON object")
     if damaged:
         raise InvalidFile(f"{path} is damaged (its digest differs); {_advice(path)}")
     if form is not None and (where := misfit(value, form)) is not None:
@@ -161,11 +159,7 @@ def _check_fold(fold: FoldResult, classes: int) -> None:
 
 
 def check_together(folds: Sequence[FoldResult], overview: Mapping[str, np.ndarray], classes: int) -> None:
-    """Make sure that arrays of all folds can be laid side by side, and that those of the overview belong together.
-
-    Raises:
-        ValueError, KeyError: they do not.
-    """
+    """A ValueError or KeyError unless the arrays of all folds can be laid side by side, and the overview's too."""
     if len({(len(f.loss), *sorted((name, each.shape[1:]) for name, each in f.traces.items())) for f in folds}) != 1:
         raise ValueError("its folds do not fit each other")
     if not overview:
@@ -180,11 +174,7 @@ def check_together(folds: Sequence[FoldResult], overview: Mapping[str, np.ndarra
 
 
 def check_files(path: Path, record: Mapping[str, Any], files: Sequence[Path]) -> None:
-    """Compare files of a fold with the hashes in its record, where it has them.
-
-    Raises:
-        InvalidFile: one is missing or differs.
-    """
+    """Compare files of a fold with the hashes in its record; an InvalidFile if one is missing or differs."""
     noted = record.get("sha256") or {}
     for file in files:
         try:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 METRICS = ("accuracy", "macro_f1", "uar")
-"""The scores that every table gives, by their names in `Scores` and summary.json."""
+"""The scores that every table gives, by their names in summary.json."""
 
 
 @dataclass(frozen=True)
@@ -49,26 +49,6 @@ class Prediction:
         return self.predicted == self.true
 
 
-@dataclass(frozen=True)
-class Scores:
-    """What a confusion matrix comes to; all shares from 0 to 1.
-
-    Attributes:
-        accuracy: share of clips that are predicted correctly.
-        macro_f1: mean F1 over the classes (UF1 in the MEGC).
-        uar: unweighted average recall, the mean recall over the classes.
-        support: clips per class.
-    """
-
-    accuracy: float
-    macro_f1: float
-    uar: float
-    precision: tuple[float, ...]
-    recall: tuple[float, ...]
-    f1: tuple[float, ...]
-    support: tuple[int, ...]
-
-
 def confusion_matrix(true: Sequence[int], predicted: Sequence[int], classes: int) -> np.ndarray:
     """Counts (classes, classes): rows are true classes, columns predicted ones."""
     matrix = np.zeros((classes, classes), np.int64)
@@ -76,26 +56,29 @@ def confusion_matrix(true: Sequence[int], predicted: Sequence[int], classes: int
     return matrix
 
 
-def scores(matrix: np.ndarray) -> Scores:
-    """All scores of a confusion matrix (rows true, columns predicted)."""
-    hits = np.diag(matrix).astype(float)
-    shown, named = matrix.sum(1), matrix.sum(0)
-    precision, recall, f1 = (_ratio(hits, named), _ratio(hits, shown), _ratio(2 * hits, shown + named))
-    return Scores(
-        accuracy=float(hits.sum() / max(matrix.sum(), 1)),
-        macro_f1=float(f1.mean()),
-        uar=float(recall.mean()),
-        precision=tuple(precision.tolist()),
-        recall=tuple(recall.tolist()),
-        f1=tuple(f1.tolist()),
-        support=tuple(int(n) for n in shown),
-    )
+def scores(matrix: np.ndarray) -> dict[str, Any]:
+    """All scores of a confusion matrix (rows true, columns predicted), as summary.json has them: shares of 0..1.
+
+    Returns:
+        `accuracy`; `macro_f1`, the mean F1 over the classes (UF1 in the MEGC); `uar`, their mean recall; of each class
+        `precision`, `recall`, `f1`, and `support`, its number of clips.
+    """
+    hits, shown, named = np.diag(matrix).astype(float), matrix.sum(1), matrix.sum(0)
+    wholes = {"precision": (hits, named), "recall": (hits, shown), "f1": (2 * hits, shown + named)}
+    each = {name: np.divide(*parts, out=np.zeros(len(hits)), where=parts[1] > 0) for name, parts in wholes.items()}
+    return {
+        "accuracy": float(hits.sum() / max(matrix.sum(), 1)),
+        "macro_f1": float(each["f1"].mean()),
+        "uar": float(each["recall"].mean()),
+        **{name: values.tolist() for name, values in each.items()},
+        "support": shown.tolist(),
+    }
 
 
 def pooled(matrix: np.ndarray) -> dict[str, float]:
     """The `METRICS` of a confusion matrix."""
     found = scores(matrix)
-    return {metric: getattr(found, metric) for metric in METRICS}
+    return {metric: found[metric] for metric in METRICS}
 
 
 def mean_pooled(
@@ -109,11 +92,11 @@ def mean_pooled(
 def of_part(matrix: np.ndarray) -> dict[str, float]:
     """The `METRICS` of one data set or subject of several, with means over the classes that it shows, not over all."""
     each, shown = scores(matrix), matrix.sum(1) > 0
-    f1, uar = (float(np.array(values)[shown].mean()) for values in (each.f1, each.recall))
-    return {"accuracy": each.accuracy, "macro_f1": f1, "uar": uar}
+    f1, uar = (float(np.array(each[name])[shown].mean()) for name in ("f1", "recall"))
+    return {"accuracy": each["accuracy"], "macro_f1": f1, "uar": uar}
 
 
-def majority_baseline(true: Sequence[int], classes: int) -> Scores:
+def majority_baseline(true: Sequence[int], classes: int) -> dict[str, Any]:
     """Scores of always predicting the most frequent class."""
     counts = np.bincount(np.asarray(true, np.intp), minlength=classes)
     return scores(confusion_matrix(true, [int(counts.argmax())] * len(true), classes))
@@ -196,7 +179,3 @@ def sign_flip_p(differences: np.ndarray, exact: int = 12, draws: int = 9999) -> 
         return float((abs(signs @ differences) >= size).mean())
     signs = 1 - 2 * np.random.default_rng(0).integers(2, size=(draws, subjects))
     return float((1 + (abs(signs @ differences) >= size).sum()) / (1 + draws))
-
-
-def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    return np.divide(part, whole, out=np.zeros(len(part)), where=whole > 0)

@@ -27,16 +27,9 @@ from data_cache.digest import changes, digest
 from data_cache.errors import InvalidFile, Locked, StaleFile, UsageError
 from data_cache.files.lock import lock_path, read_holder, writer_lock
 from data_cache.names import name_problem
-from train.results.fold_record import (
-    FoldResult,
-    check_files,
-    check_together,
-    read_fold,
-    read_record,
-    write_fold,
-    write_record,
-)
-from train.results.forms import CONFIG, ENVIRONMENT, HASHES, SUMMARY, Form
+from train.results import fold_record
+from train.results.fold_record import FoldResult, read_record, write_record
+from train.results.forms import CONFIG, ENVIRONMENT, HASHES, SUMMARY
 from train.results.metrics import Prediction, subject_matrices
 
 RUNS = Path("runs")
@@ -95,36 +88,24 @@ class RunFolder:
 
     @property
     def config(self) -> dict[str, Any]:
-        """What decides the result: settings, caches, protocol, classes, backbone.
-
-        Raises:
-            UsageError: this is no run folder.
-        """
+        """What decides the result: settings, caches, protocol, classes, backbone; a UsageError if this is no run."""
         self._require_run()
-        return self._read("config")
+        return read_record(self.path / "config.json")
 
     @property
     def environment(self) -> dict[str, Any]:
         """Versions, host, device and command of the run."""
-        return self._read("env")
+        return read_record(self.path / "env.json")
 
     @property
     def summary(self) -> dict[str, Any]:
-        """The scores.
-
-        Raises:
-            UsageError: the run is not finished.
-        """
+        """The scores; a UsageError if the run is not finished."""
         self._require_run(finished=True)
-        return self._read("summary")
+        return read_record(self.path / "summary.json")
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Be the only process that trains this run while the block runs.
-
-        Raises:
-            Locked: another process trains it; the message says which.
-        """
+        """Be the only process that trains this run while the block runs; Locked says which other one trains it."""
         try:
             with writer_lock(self.path):
                 yield
@@ -135,8 +116,7 @@ class RunFolder:
     def start(self, config: Mapping[str, Any], environment: Mapping[str, Any], overwrite: bool) -> bool:
         """Begin a run or resume one; whether it is already finished.
 
-        Raises:
-            StaleFile: the folder holds a run with other settings, and `overwrite` is off.
+        A StaleFile if the folder holds a run with other settings, and `overwrite` is off.
         """
         if overwrite and os.path.lexists(self.path):
             self._delete()
@@ -172,30 +152,20 @@ class RunFolder:
         return self.place("unfinished", name, ".safetensors")
 
     def check_checkpoint(self, name: str) -> None:
-        """Compare a checkpoint with the hash that was noted when it was written.
-
-        Raises:
-            InvalidFile: they differ.
-        """
+        """Compare a checkpoint with the hash that was noted when it was written; an InvalidFile if they differ."""
         path = self.checkpoint(name)
         for record in (self.place("folds", name, ".json"), path.with_suffix(".json")):
             if path.is_file() and record.is_file():
-                check_files(record, read_record(record, {"sha256": HASHES}), [path])
+                fold_record.check_files(record, read_record(record, {"sha256": HASHES}), [path])
 
-    def write_fold(
-        self, result: FoldResult, classes: Sequence[str], group: Sequence[str], beside: Sequence[Path] = ()
-    ) -> None:
-        """Store a fold that was trained with those of `group`, as `fold_record.write_fold`.
+    def write_fold(self, result: FoldResult, group: Sequence[str], beside: Sequence[Path] = ()) -> None:
+        """Store a fold that was trained with those of `group`.
 
         Files that lie `beside` it, such as the overview, belong to it as does its checkpoint, if there is one.
         """
-        write_fold(
-            self.place("folds", result.name, ".json"),
-            result,
-            classes,
-            {"config": digest(self.config), "group": list(group)},
-            [path for path in (self.checkpoint(result.name), *beside) if path.is_file()],
-        )
+        path, config = self.place("folds", result.name, ".json"), self.config
+        files = [file for file in (self.checkpoint(result.name), *beside) if file.is_file()]
+        fold_record.write_fold(path, result, config["classes"], {"config": digest(config), "group": list(group)}, files)
 
     def write_summary(self, summary: Mapping[str, Any]) -> None:
         """Store the scores; the run is finished then, and what was in training is forgotten."""
@@ -203,13 +173,10 @@ class RunFolder:
         write_record(self.path / "summary.json", summary)
 
     def read_folds(self) -> list[FoldResult]:
-        """All finished folds, by name.
-
-        Raises:
-            InvalidFile: a file of a fold is missing or cannot be read.
-        """
-        classes, of_config = list(self.config["classes"]), digest(self.config)
-        return [read_fold(path, classes, of_config) for path in sorted((self.path / "folds").glob("*.json"))]
+        """All finished folds, by name; an InvalidFile if a file of one is missing or cannot be read."""
+        config, paths = self.config, sorted((self.path / "folds").glob("*.json"))
+        of_config = digest(config)
+        return [fold_record.read_fold(path, config["classes"], of_config) for path in paths]
 
     def load(self) -> Run:
         """The finished run with all that a report or a comparison needs.
@@ -220,7 +187,7 @@ class RunFolder:
         """
         self._require_run(finished=True)
         forms = {"config": CONFIG, "summary": SUMMARY, "env": ENVIRONMENT}
-        config, summary, environment = (self._read(name, form) for name, form in forms.items())
+        config, summary, environment = (read_record(self.path / f"{name}.json", form) for name, form in forms.items())
         classes, final = len(config["classes"]), summary["final_epoch"]
         if not classes or not config["caches"] or np.shape(final["confusion"]) != (classes, classes):
             raise InvalidFile(f"{self.path}: config.json and summary.json do not fit each other; it is no run")
@@ -234,19 +201,15 @@ class RunFolder:
         path = self.path / "overview.safetensors"
         try:
             for record in (self.path / "folds").glob("*.json") if path.exists() else ():
-                check_files(record, read_record(record, {"sha256": HASHES}), [path])
+                fold_record.check_files(record, read_record(record, {"sha256": HASHES}), [path])
             overview = dict(load_file(path)) if path.exists() else {}
-            check_together(folds, overview, classes)
+            fold_record.check_together(folds, overview, classes)
         except (SafetensorError, OSError, ValueError, KeyError) as error:
             raise InvalidFile(f"{path} is damaged ({error}); delete it and run mpt-train again") from error
         return Run(self.path, config, environment, summary, folds, overview)
 
     def _delete(self) -> None:
-        """Delete the run, and nothing else that lies in its folder; config.json last, so that it stays a run till then.
-
-        Raises:
-            UsageError: it is no run, or a link.
-        """
+        """Delete the run and nothing else in its folder; config.json last, so that it stays a run till then."""
         if self.path.is_symlink():
             raise UsageError(f"{self.path} is a link; --overwrite deletes runs only, so remove it yourself")
         if not set(_IN_ANY_CONFIG) <= set(self.config):
@@ -267,9 +230,6 @@ class RunFolder:
                 f"{self.path} is not finished (no summary.json); run its mpt-train command again, "
                 "without --subjects and --folds"
             )
-
-    def _read(self, name: str, form: Form | None = None) -> dict[str, Any]:
-        return read_record(self.path / f"{name}.json", form)
 
     def place(self, folder: str, name: str, suffix: str) -> Path:
         """Where a file of the fold called `name` lies."""

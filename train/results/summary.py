@@ -1,7 +1,6 @@
 """From the folds of a run to its scores, and from several seeds to mean and deviation; needs run folders alone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from statistics import mean, stdev
 from typing import Any
 
@@ -10,20 +9,9 @@ import numpy as np
 from data_cache.digest import digest
 from data_cache.errors import InvalidFile
 from train.data.folds import LOSO, Fold, Split
+from train.results import metrics
 from train.results.fold_record import FoldResult, read_record, write_record
-from train.results.metrics import (
-    METRICS,
-    bootstrap_interval,
-    confusion_matrix,
-    majority_baseline,
-    mean_pooled,
-    null_test,
-    of_part,
-    permutation_p,
-    pooled,
-    scores,
-    subject_matrices,
-)
+from train.results.metrics import METRICS
 from train.results.run_folder import RunFolder
 
 ENOUGH_SUBJECTS = 20
@@ -42,8 +30,10 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split)
     predicted = np.concatenate([fold.predicted for fold in folds]).tolist()
     keys = [key for fold in folds for key in fold.keys]
     subjects = ["/".join(key[:2]) for key in keys]
-    p_value, chance = permutation_p(true, predicted, subjects)
-    matrices = subject_matrices(true, predicted, subjects, len(classes))
+    p_value, chance = metrics.permutation_p(true, predicted, subjects)
+    best = [(fold.epoch_predictions == fold.true).sum(1).argmax() for fold in folds]
+    oracle = np.concatenate([fold.epoch_predictions[n] for fold, n in zip(folds, best, strict=True)]).tolist()
+    matrices = metrics.subject_matrices(true, predicted, subjects, len(classes))
     matrix = matrices.sum(0)
     return {
         "classes": list(classes),
@@ -52,18 +42,18 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split)
         "split": split.title,
         "epochs": len(folds[0].epoch_predictions),
         "final_epoch": {
-            **asdict(scores(matrix)),
-            "interval_95": bootstrap_interval(matrices),
+            **metrics.scores(matrix),
+            "interval_95": metrics.bootstrap_interval(matrices),
             "permutation_p": p_value,
             "permutation_accuracy": chance,
             "confusion": matrix.tolist(),
         },
         "by_dataset": _by_part([split.part(key) for key in keys], true, predicted, subjects, len(classes)),
         **_alone(folds, true, subjects, len(classes)),
-        "majority_baseline": asdict(majority_baseline(true, len(classes))),
+        "majority_baseline": metrics.majority_baseline(true, len(classes)),
         "fold_average": fold_average(folds, len(classes)),
         "oracle_best_epoch": {
-            **asdict(scores(confusion_matrix(true, _oracle(folds).tolist(), len(classes)))),
+            **metrics.scores(metrics.confusion_matrix(true, oracle, len(classes))),
             "warning": "leak: the epoch of each fold was chosen with its test labels",
         },
         "seconds": round(sum(fold.seconds for fold in folds), 1),
@@ -75,8 +65,8 @@ def fold_average(folds: Sequence[FoldResult], classes: int) -> dict[str, float]:
 
     A fold is a subject in leave-one-subject-out. Summaries of earlier versions counted absent classes as 0.
     """
-    matrices = [confusion_matrix(fold.true.tolist(), fold.predicted.tolist(), classes) for fold in folds]
-    return mean_pooled(np.array(matrices), of_part)
+    matrices = [metrics.confusion_matrix(fold.true.tolist(), fold.predicted.tolist(), classes) for fold in folds]
+    return metrics.mean_pooled(np.array(matrices), metrics.of_part)
 
 
 def keep_copy(folder: RunFolder, result: FoldResult) -> None:
@@ -84,7 +74,7 @@ def keep_copy(folder: RunFolder, result: FoldResult) -> None:
 
     All that is kept is its confusion matrix, `null/<fold>.json` in the folder of the run.
     """
-    confusion = confusion_matrix(result.true.tolist(), result.predicted.tolist(), result.logits.shape[1])
+    confusion = metrics.confusion_matrix(result.true.tolist(), result.predicted.tolist(), result.logits.shape[1])
     values = {"config": digest(folder.config), "confusion": confusion.tolist()}
     write_record(folder.place("null", result.name, ".json"), values)
 
@@ -106,7 +96,7 @@ def add_null(folder: RunFolder, folds: Sequence[Fold], copies: int) -> None:
         if record.get("config") != of_config or np.shape(record.get("confusion", ())) != observed.shape:
             raise InvalidFile(f"{path} belongs to another run; delete {path.parent} and run the same command again")
         found[fold.shuffle - 1] += np.array(record["confusion"])
-    folder.write_summary({**summary, "null": null_test(observed, found)})
+    folder.write_summary({**summary, "null": metrics.null_test(observed, found)})
 
 
 def interval_name(subjects: int) -> str:
@@ -185,9 +175,10 @@ def _by_part(
     for part in dict.fromkeys(parts) if len(set(parts)) > 1 else ():
         chosen = [i for i, name in enumerate(parts) if name == part]
         shown, named = ([each[i] for i in chosen] for each in (true, predicted))
-        matrices = subject_matrices(shown, named, [subjects[i] for i in chosen], classes)
+        matrices = metrics.subject_matrices(shown, named, [subjects[i] for i in chosen], classes)
         counts = {"clips": len(chosen), "subjects": len(matrices)}
-        found[part] = {**counts, **of_part(matrices.sum(0)), "interval_95": bootstrap_interval(matrices, of_part)}
+        interval = metrics.bootstrap_interval(matrices, metrics.of_part)
+        found[part] = {**counts, **metrics.of_part(matrices.sum(0)), "interval_95": interval}
     return found
 
 
@@ -198,13 +189,7 @@ def _alone(
     found = {}
     for name in (name for name in folds[0].traces if name.startswith("alone_")):
         predicted = np.concatenate([fold.traces[name] for fold in folds]).tolist()
-        matrices = subject_matrices(true, predicted, subjects, classes)
-        found[name] = {**pooled(matrices.sum(0)), "interval_95": bootstrap_interval(matrices)}
+        matrices = metrics.subject_matrices(true, predicted, subjects, classes)
+        found[name] = {**metrics.pooled(matrices.sum(0)), "interval_95": metrics.bootstrap_interval(matrices)}
     chosen = np.bincount([fold.traces["recipe"][0] for fold in folds]).tolist() if found else []
     return {"probe": {**found, "folds_by_recipe": chosen}} if found else {}
-
-
-def _oracle(folds: Sequence[FoldResult]) -> np.ndarray:
-    """Predictions of each fold at the epoch where most of its test clips are correct."""
-    chosen = [fold.epoch_predictions[(fold.epoch_predictions == fold.true).sum(1).argmax()] for fold in folds]
-    return np.concatenate(chosen)

@@ -192,7 +192,9 @@ def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> 
 
 def subjects_section(run: Run, folder: Path) -> Section:
     """A bar per subject and a table."""
-    subjects = tested_subjects(run)
+    subjects: dict[str, list[Prediction]] = {}  # in natural order
+    for prediction in sorted(run.predictions, key=lambda p: (p.key[0], natural_key(p.key[1]))):
+        subjects.setdefault("/".join(prediction.key[:2]), []).append(prediction)
     trained = {fold.name: fold.train_clips for fold in run.folds}
     headings = ("subject", "clips", "correct", "Acc", "UF1", "UAR", "classes shown", "fold", "trained on")
     rows = []
@@ -212,14 +214,6 @@ def subjects_section(run: Run, folder: Path) -> Section:
     )
     caption = "Each subject; UF1 and UAR over the classes that it shows"
     return Section("subjects", "Subjects", [], [chart], [Table("subjects", caption, headings, tuple(rows))])
-
-
-def tested_subjects(run: Run) -> dict[str, list[Prediction]]:
-    """`dataset/subject` → the subject's tested clips, in natural order."""
-    found: dict[str, list[Prediction]] = {}
-    for prediction in sorted(run.predictions, key=lambda p: (p.key[0], natural_key(p.key[1]))):
-        found.setdefault("/".join(prediction.key[:2]), []).append(prediction)
-    return found
 
 
 def subjects_figure(run: Run, subjects: Sequence[Sequence[Prediction]]) -> Any:

@@ -64,11 +64,11 @@ def kernels_figure(curves: dict[str, list[Line]]) -> Any:
 def features_section(run: Run, folder: Path, keys: Sequence[str]) -> Section | None:
     """The map of all clips under one fold's model; None where the run stored no features.
 
-    Args:
-        run: the run.
-        folder: for the figure.
-        keys: subject/clip of the clips in the order of the features; without it, points lead nowhere.
+    `keys` are subject/clip of the clips in the order of the features; without them, points lead nowhere.
     """
+    from sklearn.manifold import TSNE
+    from sklearn.preprocessing import StandardScaler
+
     overview = run.overview
     if not overview or len(overview["features"]) < 4:
         return None
@@ -78,23 +78,16 @@ def features_section(run: Run, folder: Path, keys: Sequence[str]) -> Section | N
         "come from different models and cannot share a map. Clusters of training clips say that training succeeded, "
         "not that new people are recognised: look at the filled marks."
     )
-    places, test, known = _map(overview), overview["test"].astype(bool), len(keys) == len(overview["features"])
-    points = []
+    features = StandardScaler().fit_transform(overview["features"].astype(np.float64))
+    mapped = TSNE(perplexity=min(30.0, (len(features) - 1) / 3), init="pca", random_state=0)
+    places = np.asarray(mapped.fit_transform(features))
+    test, known, points = overview["test"].astype(bool), len(keys) == len(features), []
     for i, ((x, y), label) in enumerate(zip(places.tolist(), overview["labels"], strict=True)):
         name, action = (keys[i], open_clip(keys[i])) if known else (run.classes[label], "")
         points.append(Point(x, y, name, int(label), bool(test[i]), action))
     caption = f"t-SNE (scikit-learn), no units. Hollow: training clips. Filled: clips of {left_out}."
     name = save(features_figure(run, places), folder, "features")
     return Section("features", "Features", [text], [Chart(scatter(points, run.classes), caption, name)])
-
-
-def _map(overview: dict[str, np.ndarray]) -> np.ndarray:
-    from sklearn.manifold import TSNE
-    from sklearn.preprocessing import StandardScaler
-
-    features = StandardScaler().fit_transform(overview["features"].astype(np.float64))
-    perplexity = min(30.0, (len(features) - 1) / 3)
-    return np.asarray(TSNE(perplexity=perplexity, init="pca", random_state=0).fit_transform(features))
 
 
 def features_figure(run: Run, places: np.ndarray) -> Any:
@@ -121,7 +114,13 @@ def curves_section(run: Run, folder: Path) -> Section | None:
         "The headline is the last epoch. The test curve is shown to see whether training was long enough or too "
         "long; choosing an epoch by it would use test labels."
     )
-    loss, accuracy = _curves(run)
+    losses = np.array([fold.loss for fold in run.folds])  # (folds, epochs)
+    correct = np.asarray(sum((fold.epoch_predictions == fold.true).sum(1) for fold in run.folds))
+    loss = Line("mean", losses.mean(0), losses.min(0), losses.max(0))
+    accuracy = [
+        Line("training clips", np.array([fold.accuracy for fold in run.folds]).mean(0)),
+        Line("test clips, pooled", correct / run.summary["clips"]),
+    ]
     name = save(curves_figure(run, loss, accuracy), folder, "curves")
     charts = [
         Chart(lines([loss], "epoch", "training loss", first=1), "Training loss: mean and range over folds.", name),
@@ -132,14 +131,6 @@ def curves_section(run: Run, folder: Path) -> Section | None:
         ),
     ]
     return Section("curves", "Training", [text], charts)
-
-
-def _curves(run: Run) -> tuple[Line, list[Line]]:
-    losses = np.array([fold.loss for fold in run.folds])  # (folds, epochs)
-    correct = np.asarray(sum((fold.epoch_predictions == fold.true).sum(1) for fold in run.folds))
-    training = np.array([fold.accuracy for fold in run.folds]).mean(0)
-    tested = Line("test clips, pooled", correct / run.summary["clips"])
-    return Line("mean", losses.mean(0), losses.min(0), losses.max(0)), [Line("training clips", training), tested]
 
 
 def curves_figure(run: Run, loss: Line, accuracy: Sequence[Line]) -> Any:
