@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,8 @@ from data_cache.schema import CacheAttributes, ClipRecord
 from data_cache.write.shards import merge, write_shard
 from preprocess.demo.generate import DemoSet, generate
 from preprocess.demo.motion import Camera
+from train import plan
+from train.results import metrics
 
 settings.register_profile("shared machine", deadline=None)  # a slow moment of a busy machine is no failure
 settings.load_profile("shared machine")
@@ -75,6 +77,38 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
+
+
+def remembered(work: Callable[..., Any], about: Callable[..., object]) -> Callable[..., Any]:
+    """`work`, done once for all calls that `about` makes the same thing of."""
+    known: dict[object, Any] = {}
+
+    def once(*given: Any) -> Any:
+        if (key := about(*given)) not in known:
+            known[key] = work(*given)
+        return known[key]
+
+    return once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_twice() -> Iterator[None]:
+    """Most of a tiny run of `mpt-train` is to time its model's steps, to draw weights that it throws away, and to draw
+    subjects again and again. Here a model is timed once, what has a shape but no values stays without, and a confusion
+    matrix that was scored is not scored again."""
+    fill = VisionTransformer.init_weights
+
+    def filled(vit: VisionTransformer, *how: Any, **more: Any) -> None:
+        if not vit.patch_embed.proj.weight.is_meta:
+            fill(vit, *how, **more)
+
+    times = remembered(plan._time_steps, lambda config, *rest: (replace(config, lr=1.0, epochs=1, seed=0), *rest))
+    scores = remembered(metrics.scores, lambda matrix: (matrix.shape, matrix.dtype, matrix.tobytes()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(VisionTransformer, "init_weights", filled)
+        patch.setattr(plan, "_time_steps", times)
+        patch.setattr(metrics, "scores", scores)
+        yield
 
 
 @pytest.fixture
