@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import os
+import runpy
 import shutil
 import signal
 import subprocess
@@ -44,11 +45,14 @@ class Outcome:
 
 
 def run_here(program: str, *arguments: object) -> int:
-    """Run one of our commands in this process; its exit code."""
+    """Run one of our commands, or a script, in this process; its exit code."""
     handler = signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
         patch.setattr(sys, "argv", [program, *map(str, arguments)])
-        importlib.import_module(COMMANDS[program]).main()
+        if program in COMMANDS:
+            importlib.import_module(COMMANDS[program]).main()
+        else:
+            runpy.run_path(program, run_name="__main__")
     signal.signal(signal.SIGINT, handler)  # commands end with Ctrl-C switched off
     return int(ended.value.code or 0)
 

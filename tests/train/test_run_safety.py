@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from builds import wait_for
@@ -185,12 +186,30 @@ def test_a_study_is_planned_without_training(command: Command, cache: Path) -> N
 
 @pytest.mark.parametrize(("number", "mode"), [(signal.SIGINT, "stream"), (signal.SIGTERM, "device")])
 def test_an_interrupted_training_says_what_is_kept(
-    spawn: Spawn, cache: Path, tmp_path: Path, number: signal.Signals, mode: str
+    command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, mode: str
 ) -> None:
-    more = ("--epochs", 80, "--folds-at-once", 1, "--cache-mode", mode, "--workers", 1)
+    """The signal comes at the end of the second fold's first epoch, to the workers as well."""
+    before, ended = set(psutil.Process().children()), iter(range(1, 99))
+
+    def interrupt(*_: object) -> None:
+        if next(ended) == 4:
+            for worker in set(psutil.Process().children()) - before:
+                worker.send_signal(number)
+            signal.raise_signal(number)
+
+    monkeypatch.setattr("train.group.Scalars.write", interrupt)
+    more = ("--folds-at-once", 1, "--cache-mode", mode, "--workers", 1)
+    done = command("mpt-train", "--cache", cache, *QUICK, *more, "--name", "z")
+    assert done.code == 130 and "1 of 3 folds are kept" in done.err and "Traceback" not in done.err, done.err
+    assert not Path("runs/z.lock").exists()
+
+
+@pytest.mark.slow
+def test_an_interrupted_process_and_its_workers_say_what_is_kept(spawn: Spawn, cache: Path, tmp_path: Path) -> None:
+    more = ("--epochs", 80, "--folds-at-once", 1, "--cache-mode", "stream", "--workers", 1)
     process = spawn("mpt-train", "--cache", cache, *QUICK, *more, "--name", "z")
     wait_for(lambda: (tmp_path / "runs/z/folds/demo__sub01.json").exists())
-    os.killpg(process.pid, number)
+    os.killpg(process.pid, signal.SIGINT)
     said, _ = process.communicate(timeout=60)
     kept = len(list((tmp_path / "runs/z/folds").glob("*.json")))
     assert process.returncode == 130 and f"{kept} of 3 folds are kept" in said and "Traceback" not in said, said
