@@ -53,15 +53,6 @@ def test_it_reaches_nothing(command: Command, copy: Path, secret: Path, kind: st
     assert tree(copy.parent) == before
 
 
-def test_training_and_prediction_enter_by_the_same_gate(command: Command, copy: Path, secret: Path) -> None:
-    craft(copy, CRAFTED["subject external"], secret)
-    before = tree(copy.parent)
-    for arguments in (("mpt-train", "--cache", copy), ("mpt-train", "--cache", copy, "--dry-run")):
-        done = command(*arguments)
-        assert done.code == 4 and SENTINEL not in done.out + done.err, done.err
-    assert tree(copy.parent) == before
-
-
 def test_chinese_and_mathematical_names_are_text_in_a_figure(
     command: Command, make_cache: MakeCache, tmp_path: Path
 ) -> None:

@@ -1,35 +1,20 @@
 """What every command has: help that ends with an example, its version, completion for the shell."""
 
-import importlib
 import os
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from commands import COMMANDS, Command
+from commands import COMMANDS, Command, every_command
 
 from data_cache import __version__
 
-ROOT = Path(__file__).parents[2]
+ROOT, EVERY = Path(__file__).parents[2], every_command()
 
 
-def parser(program: str) -> Any:
-    """The command as it is parsed, with its subcommands."""
-    return importlib.import_module(COMMANDS[program]).app.parser()
-
-
-def every_command() -> list[tuple[str, ...]]:
-    """(program,) and (program, subcommand) of all that can be typed."""
-    typed: list[tuple[str, ...]] = [(program,) for program in COMMANDS]
-    for program in COMMANDS:
-        typed += [(program, name) for name in getattr(parser(program), "commands", ())]
-    return typed
-
-
-@pytest.mark.parametrize("typed", every_command(), ids=" ".join)
+@pytest.mark.parametrize("typed", EVERY, ids=" ".join)
 def test_help_shows_an_example_that_can_be_typed(command: Command, typed: tuple[str, ...]) -> None:
     done = command(*typed, "--help")
     assert done.code == 0
@@ -37,7 +22,7 @@ def test_help_shows_an_example_that_can_be_typed(command: Command, typed: tuple[
     assert len(lines) == 1
     words = shlex.split(lines[0].removeprefix("Example:").partition("→")[0])
     assert tuple(words[: len(typed)]) == typed
-    context = parser(words[0]).make_context(words[0], words[1:])  # refuses unknown options and bad values
+    context = EVERY[words[0],].make_context(words[0], words[1:])  # refuses unknown options and bad values
     if hasattr(context.command, "resolve_command"):
         name, subcommand, arguments = context.command.resolve_command(context, words[1:])
         subcommand.make_context(name, arguments, parent=context)
