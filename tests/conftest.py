@@ -1,33 +1,29 @@
 """Fixtures that several test files share: small images, caches and models; commands in this process and in others."""
 
 import contextlib
+import gc
 import importlib
 import os
+import runpy
 import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import cv2
 import numpy as np
 import pytest
-import torch
-from builds import SIZE
 from commands import COMMANDS
 from hypothesis import settings
-from timm.models.vision_transformer import VisionTransformer
-from tiny_runs import SUBJECTS, undrawn
 
-from data_cache.digest import digest
-from data_cache.schema import CacheAttributes, ClipRecord
-from data_cache.write.shards import merge, write_shard
-from preprocess.demo.generate import DemoSet, generate
-from preprocess.demo.motion import Camera
+if TYPE_CHECKING:
+    from timm.models.vision_transformer import VisionTransformer
 
+# The process that only hands out tests to others reads this file too: what takes long to import, fixtures import.
+gc.disable()  # nothing that is imported is ever free
 settings.register_profile("shared machine", deadline=None)  # a slow moment of a busy machine is no failure
 settings.load_profile("shared machine")
 
@@ -42,11 +38,14 @@ class Outcome:
 
 
 def run_here(program: str, *arguments: object) -> int:
-    """Run one of our commands in this process; its exit code."""
+    """Run one of our commands, or a script, in this process; its exit code."""
     handler = signal.getsignal(signal.SIGINT)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(SystemExit) as ended:
         patch.setattr(sys, "argv", [program, *map(str, arguments)])
-        importlib.import_module(COMMANDS[program]).main()
+        if program in COMMANDS:
+            importlib.import_module(COMMANDS[program]).main()
+        else:
+            runpy.run_path(program, run_name="__main__")
     signal.signal(signal.SIGINT, handler)  # commands end with Ctrl-C switched off
     return int(ended.value.code or 0)
 
@@ -54,6 +53,10 @@ def run_here(program: str, *arguments: object) -> int:
 # What these hold needs signals to process groups, limits of resources, or links, as POSIX has them.
 collect_ignore = [f"preprocess/test_{name}.py" for name in ("kills", "full_disk", "cluster")] if os.name == "nt" else []
 EMOTIONS = ("disgust", "happiness", "others", "repression", "surprise")
+
+
+def pytest_collection_finish() -> None:
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -72,14 +75,55 @@ def rng() -> np.random.Generator:
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """Small tests, one worker per core: more threads only cost. What tests start inherits the variable."""
+    import cv2
+    import torch
+
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
+def remembered(work: Callable[..., Any], about: Callable[..., object]) -> Callable[..., Any]:
+    """`work`, done once for all calls that `about` makes the same thing of."""
+    known: dict[object, Any] = {}
+
+    def once(*given: Any) -> Any:
+        if (key := about(*given)) not in known:
+            known[key] = work(*given)
+        return known[key]
+
+    return once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_twice() -> Iterator[None]:
+    """Most of a tiny run of `mpt-train` is to time its model's steps, to draw weights that it throws away, and to draw
+    subjects again and again. Here a model is timed once, what has a shape but no values stays without, and a confusion
+    matrix that was scored is not scored again."""
+    from timm.models.vision_transformer import VisionTransformer
+
+    from train import plan
+    from train.results import metrics
+
+    fill = VisionTransformer.init_weights
+
+    def filled(vit: VisionTransformer, *how: Any, **more: Any) -> None:
+        if not vit.patch_embed.proj.weight.is_meta:
+            fill(vit, *how, **more)
+
+    times = remembered(plan._time_steps, lambda config, *rest: (replace(config, lr=1.0, epochs=1, seed=0), *rest))
+    scores = remembered(metrics.scores, lambda matrix: (matrix.shape, matrix.dtype, matrix.tobytes()))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(VisionTransformer, "init_weights", filled)
+        patch.setattr(plan, "_time_steps", times)
+        patch.setattr(metrics, "scores", scores)
+        yield
+
+
 @pytest.fixture
 def write_frames(rng: np.random.Generator) -> Callable[..., Path]:
     """Write numbered images of smooth noise into a folder."""
+    import cv2
 
     def write(folder: Path, numbers: range, name: str = "reg_img{}.jpg", size: tuple[int, int] = (40, 30)) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,6 +138,9 @@ def write_frames(rng: np.random.Generator) -> Callable[..., Path]:
 @pytest.fixture(scope="session")
 def make_cache() -> Callable[..., Path]:
     """Write a small cache whose classes differ in brightness over time, so that a model can learn them."""
+    from data_cache.digest import digest
+    from data_cache.schema import CacheAttributes, ClipRecord
+    from data_cache.write.shards import merge, write_shard
 
     def make(
         path: Path,
@@ -160,7 +207,7 @@ def command(
 
 VIT_KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
-    "clip": {"pre_norm": True, "act_layer": "quick_gelu", "norm_layer": torch.nn.LayerNorm},
+    "clip": {"pre_norm": True, "act_layer": "quick_gelu", "norm_layer": "layernorm"},
     "registers": {"reg_tokens": 4, "init_values": 1e-1},
     "average": {"global_pool": "avg"},
     "no class token": {"class_token": False, "global_pool": "avg"},
@@ -169,8 +216,10 @@ VIT_KINDS: dict[str, dict[str, Any]] = {
 
 
 @pytest.fixture(scope="session")
-def tiny_vit() -> Callable[..., VisionTransformer]:
+def tiny_vit() -> Callable[..., "VisionTransformer"]:
     """Make a small random ViT of one of the kinds in `VIT_KINDS`: 32 pixels, patches of 8, width 24, 3 blocks."""
+    import torch
+    from timm.models.vision_transformer import VisionTransformer
 
     def make(kind: str = "plain", **options: Any) -> VisionTransformer:
         torch.manual_seed(0)
@@ -187,6 +236,9 @@ def tiny_vit() -> Callable[..., VisionTransformer]:
 @pytest.fixture(scope="session")
 def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Twenty drawn clips of four persons, in the layout of CASME II."""
+    from preprocess.demo.generate import DemoSet, generate
+    from preprocess.demo.motion import Camera
+
     folder = tmp_path_factory.mktemp("drawn")
     generate(folder, DemoSet(subjects=4, clips_per_class=1, seed=5, camera=Camera(size=48)), jobs=1)
     return folder
@@ -201,6 +253,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory, make_cache: Callable[..., Pa
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory, make_cache: Callable[..., Path]) -> Path:
     """A cache of three subjects to train on; to be read only."""
+    from tiny_runs import SUBJECTS
+
     return make_cache(tmp_path_factory.mktemp("cache") / "demo.h5", SUBJECTS)
 
 
@@ -213,6 +267,8 @@ def copy(sound: Path, tmp_path: Path) -> Path:
 @pytest.fixture(scope="session")
 def uninterrupted(drawn_set: Path, make_run: Callable[..., None], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What an undisturbed build of the drawn set makes."""
+    from builds import SIZE
+
     folder = tmp_path_factory.mktemp("reference")
     make_run(folder, "mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "-j", 1, "-o", "reference.h5")
     return folder / "reference.h5"
@@ -232,6 +288,8 @@ def make_run() -> Callable[..., None]:
 @pytest.fixture
 def plain_report() -> Iterator[None]:
     """Reports without drawings, for tests of what is in them."""
+    from tiny_runs import undrawn
+
     with undrawn():
         yield
 

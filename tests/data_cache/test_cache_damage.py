@@ -1,4 +1,4 @@
-"""Every way in which a file can be bad is found, and said in one clear line with the documented exit code."""
+"""Every way in which a file can be bad is found, and said in one clear line; what strangers try is in `crafted`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,6 @@ from flips import flip, stored_pixels
 from data_cache.errors import InvalidFile, MptError, UsageError
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import errors_in, require_valid, validate
-from data_cache.schema import FIELDS
 from train.data.clips import open_clips
 
 
@@ -87,28 +86,14 @@ def row(field: str, number: int | tuple[int, ...], value: object) -> Change:
 
 
 def remade(field: str, *given: object, **how: object) -> Change:
-    """Another data set, or a link, in the place of a field; nothing where nothing is given."""
+    """Another data set in the place of a field; nothing where nothing is given."""
 
     def change(file: h5py.File) -> None:
         del file[field]
-        if given and not isinstance(given[0], tuple | None):
-            file[field] = given[0]
-        elif given or how:
+        if given or how:
             file.create_dataset(field, *given, **how)
 
     return change
-
-
-def claim_many_clips(file: h5py.File) -> None:
-    """Let every field claim rows that the file cannot hold: reading them would take all memory."""
-    for field in FIELDS:
-        stored = file[field.path]
-        remade(field.path, (2**40, *stored.shape[1:]), stored.dtype, chunks=stored.chunks)(file)
-
-
-def make_virtual(file: h5py.File) -> None:
-    del file["motion"]
-    file.create_virtual_dataset("motion", h5py.VirtualLayout(PIXELS, "u1"))
 
 
 @pytest.mark.parametrize(
@@ -130,24 +115,13 @@ def make_virtual(file: h5py.File) -> None:
         (remade("motion", PIXELS, "u1", chunks=CLIP), "holds 0 of 9"),
         (remade("motion", PIXELS, "u1", chunks=CLIP, compression="lzf"), "motion"),
         (remade("motion", data=np.zeros(PIXELS, "i2"), chunks=CLIP), "int16"),
-        # What a stranger may try: the gate stands before anything is read or believed.
-        (remade("motion", h5py.SoftLink("/other")), "motion"),
-        (remade("clips/fps", h5py.ExternalLink("x", "/y")), "clips/fps"),
-        (remade("clips", h5py.ExternalLink("x", "/clips")), "clips/subject"),
-        (remade("clips/fps", (9,), "f4", external=[("/etc/hostname", 0, 36)]), "clips/fps"),
-        (make_virtual, "motion"),
         (row("clips/subject", 2, b"../../etc"), "../../etc"),
         (row("clips/clip", 2, b"a\x1b[2J"), "x1b"),
         (row("clips/emotion", 2, b"\xff\xfe"), "clips/emotion"),
-        (says("dataset", "../x"), "../x"),
         (says("dataset", 7), "dataset"),
-        (says("complete", "yes"), "not a finished cache"),
         (says("licence_notice", ["a", "b"]), "licence_notice"),
-        (says("recipe", "[" * 30_000), "recipe"),
-        (says("recipe", '{"frames": 4, "size": 1e400}'), "recipe"),
         (says("recipe", '{"frames": true, "size": 24}'), "frames"),
         (says("provenance", '{"a": NaN}'), "provenance"),
-        (claim_many_clips, "holds 0 of"),
     ],
 )
 def test_files_that_break_the_format(command: Command, copy: Path, change: Change, words: str) -> None:

@@ -86,17 +86,18 @@ def _full_dfme() -> list[Label]:
 _FULL = {"samm": _full_samm, "smic": _full_smic, "casme3": _full_casme3, "casme-sq": _full_casme_sq, "dfme": _full_dfme}
 
 
-def full_expressions(dataset: str) -> list[Expression]:
-    """The full table with intervals of 16 frames, as small as a good copy can be; of 2 in the large sets."""
-    if dataset == "casme3":
-        onsets = [int(clip.partition("_")[2]) for _, clip, _ in full_table(dataset)]
+def full_expressions(dataset: str, offset: int = 13) -> list[Expression]:
+    """The full table with intervals from frame 11 to `offset`, 26 in what is as short as a good copy can be.
+
+    Large sets have 2 frames, and the names of clips of CAS(ME)³ give their onsets.
+    """
+    if dataset in ("casme3", "dfme"):
+        onsets = [int(clip.partition("_")[2]) if dataset == "casme3" else 0 for _, clip, _ in full_table(dataset)]
         return [
             Expression(subject, clip, onset, onset, onset + 1, emotion)
             for (subject, clip, emotion), onset in zip(full_table(dataset), onsets, strict=True)
         ]
-    if dataset == "dfme":
-        return [Expression(subject, clip, 0, 0, 1, emotion) for subject, clip, emotion in full_table(dataset)]
     return [
-        Expression(subject, clip, 11, None if dataset == "smic" else 15, 26, emotion)
+        Expression(subject, clip, 11, None if dataset == "smic" else 12, offset, emotion)
         for subject, clip, emotion in full_table(dataset)
     ]

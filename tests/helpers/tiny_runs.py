@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -23,13 +24,22 @@ def logits_of(folder: Path) -> dict[str, np.ndarray]:
 
 
 @contextmanager
-def undrawn() -> Iterator[None]:
-    """Figures are put together but not drawn, which takes most of a report's time: a black pixel stands for each."""
+def undrawn(texts: bool = False) -> Iterator[None]:
+    """Figures are put together but not drawn, which takes most of a report's time: a black pixel stands for each.
 
-    def save(figure: Figure, path: Path, **_: object) -> None:
+    With `texts`, every text is set as it would be drawn.
+    """
+    set_texts, draw = Figure.draw_without_rendering, Figure.savefig
+
+    def save(figure: Figure, path: Any, **options: Any) -> None:
+        if not isinstance(path, Path):
+            return draw(figure, path, **options)
+        if texts:
+            set_texts(figure)
         cv2.imwrite(str(path), np.zeros((1, 1, 3))) if path.suffix == ".png" else path.touch()
+        return None
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Figure, "savefig", save)
-        patch.setattr(Figure, "draw_without_rendering", lambda figure: None)
+        patch.setattr(Figure, "draw_without_rendering", lambda figure: None)  # `save` may do it
         yield

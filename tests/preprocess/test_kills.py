@@ -168,7 +168,7 @@ def test_thirty_kills_at_random_moments(spawn: Spawn, command: Command, tmp_path
 
 @pytest.mark.parametrize(
     ("jobs", "number"),
-    [(1, signal.SIGINT), (2, signal.SIGTERM), pytest.param(2, signal.SIGINT, marks=pytest.mark.slow)],
+    [(1, signal.SIGINT), *(pytest.param(2, each, marks=pytest.mark.slow) for each in (signal.SIGTERM, signal.SIGINT))],
 )
 def test_interrupted_it_finishes_what_is_in_hand(
     spawn: Spawn, drawn_set: Path, uninterrupted: Path, tmp_path: Path, jobs: int, number: int
@@ -203,6 +203,7 @@ def test_an_interrupt_before_and_after_the_work_is_no_traceback_either(
     assert not list(tmp_path.glob("*.tmp-*"))
 
 
+@pytest.mark.slow  # in one process: "two writers" in `test_cache_format_page`
 def test_two_producers_at_once(spawn: Spawn, command: Command, drawn_set: Path, tmp_path: Path) -> None:
     arguments = ("casme2", "--root", drawn_set, "--size", 224, "--levels", 3, "-j", 1, "-o", tmp_path / "c.h5")
     first = spawn("mpt-preprocess", *arguments)

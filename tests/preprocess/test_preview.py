@@ -66,7 +66,7 @@ def test_the_movie_has_the_original_left_and_the_magnified_right(movie: str, tmp
                 assert np.abs(half - expected[t]).mean() < 8  # both formats lose a little
 
 
-@pytest.mark.parametrize("movie", [*MOVIES, "none"])
+@pytest.mark.parametrize("movie", [MOVIES[0], "none"])
 def test_the_command_writes_whole_files(movie: str, tmp_path: Path, command: Command) -> None:
     official.casme2_tree(tmp_path / "set")
     output = tmp_path / "pictures"

@@ -26,26 +26,32 @@ def keys(found: Discovery) -> set[str]:
     return {clip.key for clip in found.clips}
 
 
-@pytest.mark.parametrize("folder", CASME2.frame_folders)
-def test_every_layout_of_casme2_is_found(folder: str, tmp_path: Path) -> None:
-    expected = official.casme2_tree(tmp_path, frames=folder)
-    found = casme2(tmp_path)
+LAYOUTS = [
+    *((official.casme2_tree, casme2, folder) for folder in CASME2.frame_folders),
+    *((official.samm_tree, samm, folder) for folder in SAMM.frame_folders),
+    *((official.smic_tree, smic, folder.format("HS")) for folder in SHORT_FOLDERS),
+    # deeper, and in another case
+    (official.casme2_tree, casme2, "CASME2_preprocessed_Li Xiaobai/Cropped"),
+    (official.casme2_tree, casme2, "CASME2_preprocessed_Li Xiaobai/CASME2_preprocessed_Li Xiaobai/cropped"),
+    (official.casme2_tree, casme2, "Casme2_Raw_Selected"),
+    (official.samm_tree, samm, "Delivery 2021"),
+    (official.samm_tree, samm, "Delivery 2021/Samm"),
+    (official.smic_tree, smic, "SMIC/SMIC_all_cropped/HS"),
+    (official.smic_tree, smic, "smic_all_cropped/hs"),
+]
+
+
+@pytest.mark.parametrize(("build", "adapter", "frames"), LAYOUTS)
+def test_every_layout_is_found(
+    build: Callable[..., list[Expression]], adapter: Callable[[Path], Discovery], frames: str, tmp_path: Path
+) -> None:
+    expected = build(tmp_path, frames=frames)
+    found = adapter(tmp_path)
     assert keys(found) == {each.key for each in expected}
-    assert found.cropped == ("RAW" not in folder)
-
-
-@pytest.mark.parametrize("folder", SAMM.frame_folders)
-def test_every_layout_of_samm_is_found(folder: str, tmp_path: Path) -> None:
-    expected = official.samm_tree(tmp_path, frames=folder)
-    found = samm(tmp_path)
-    assert keys(found) == {each.key for each in expected}
-    assert found.cropped == ("crop" in folder.lower())
-
-
-@pytest.mark.parametrize("folder", [folder.format("HS") for folder in SHORT_FOLDERS])
-def test_every_short_layout_of_smic_is_found(folder: str, tmp_path: Path) -> None:
-    expected = official.smic_tree(tmp_path, frames=folder)
-    assert keys(smic(tmp_path)) == {each.key for each in expected}
+    if adapter is casme2 and frames in CASME2.frame_folders:
+        assert found.cropped == ("RAW" not in frames)
+    elif adapter is samm:
+        assert found.cropped == ("crop" in frames.lower())
 
 
 @pytest.mark.parametrize("folder", [folder.format("HS") for folder in LONG_FOLDERS])
@@ -57,25 +63,6 @@ def test_every_long_layout_of_smic_is_found(folder: str, name: str, tmp_path: Pa
     (built / "HS_long/SMIC-HS-E").rename(tmp_path / "set" / folder)
     (built / "SMIC-HS-E_annotation_2019.xlsx").rename(tmp_path / "set" / name)
     assert keys(smic(tmp_path / "set")) == {each.key for each in expected}
-
-
-@pytest.mark.parametrize(
-    ("build", "adapter", "frames"),
-    [
-        (official.casme2_tree, casme2, "CASME2_preprocessed_Li Xiaobai/Cropped"),
-        (official.casme2_tree, casme2, "CASME2_preprocessed_Li Xiaobai/CASME2_preprocessed_Li Xiaobai/cropped"),
-        (official.casme2_tree, casme2, "Casme2_Raw_Selected"),
-        (official.samm_tree, samm, "Delivery 2021"),
-        (official.samm_tree, samm, "Delivery 2021/Samm"),
-        (official.smic_tree, smic, "SMIC/SMIC_all_cropped/HS"),
-        (official.smic_tree, smic, "smic_all_cropped/hs"),
-    ],
-)
-def test_frames_are_found_deeper_and_in_any_case(
-    build: Callable[..., list[Expression]], adapter: Callable[[Path], Discovery], frames: str, tmp_path: Path
-) -> None:
-    expected = build(tmp_path, frames=frames)
-    assert keys(adapter(tmp_path)) == {each.key for each in expected}
 
 
 def test_classes_of_smic_in_another_case(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from data_cache.read.reader import CacheReader
 from preprocess.clip import VideoSpan
 from preprocess.frames.read import read_frames
 from preprocess.frames.video import probe
+from train.model import build
 from train.results.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +26,8 @@ SHORT = ("add_a_dataset.py", "custom_adapter.py")
 
 @pytest.fixture
 def example(tmp_path: Path) -> Command:
+    """Run an example as a process of its own."""
+
     def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, EXAMPLES / script, *map(str, arguments)]
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
@@ -69,11 +72,11 @@ def swing(path: Path, moved: np.ndarray) -> float:
     return float(np.abs(slopes).mean())
 
 
-def test_a_magnified_video_swings_further_and_stays_as_it_was_otherwise(example: Command, tmp_path: Path) -> None:
+def test_a_magnified_video_swings_further_and_stays_as_it_was_otherwise(command: Command, tmp_path: Path) -> None:
     moved = film(tmp_path / "in.mp4")
     for alpha in (0, 6):
-        done = example("magnify_a_video.py", "in.mp4", f"out{alpha}.mp4", "--alpha", alpha)
-        assert done.returncode == 0, done.stderr
+        done = command(str(EXAMPLES / "magnify_a_video.py"), "in.mp4", f"out{alpha}.mp4", "--alpha", alpha)
+        assert done.code == 0, done.err
         video = probe(tmp_path / f"out{alpha}.mp4")
         assert video.frames == len(moved) and video.rate == pytest.approx(25)
     before, same, after = (swing(tmp_path / name, moved) for name in ("in.mp4", "out0.mp4", "out6.mp4"))
@@ -107,12 +110,15 @@ def test_the_new_data_set_is_checked_and_cached(example: Command, tmp_path: Path
     assert done.returncode == 3 and "p1/a" in done.stdout and "p2/c" in done.stdout
 
 
-def test_the_new_adapter_trains(example: Command, tmp_path: Path, make_cache: MakeCache) -> None:
+def test_the_new_adapter_trains(
+    command: Command, tmp_path: Path, make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "ADAPTERS", {**build.ADAPTERS})
     make_cache(tmp_path / "demo.h5", {"s1": 3, "s2": 3})
     tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 2, "--token-channels", 8, "--device", "cpu")
     arguments = ("--cache", "demo.h5", *tiny, "--epochs", 2, "--lr", 0.01, "--adapter")
-    done = example("custom_adapter.py", *arguments, "scaled")
-    assert done.returncode == 0, done.stderr
+    done = command(str(EXAMPLES / "custom_adapter.py"), *arguments, "scaled")
+    assert done.code == 0, done.err
     run = RunFolder(tmp_path / "runs/demo-mpt")
     assert run.config["settings"]["adapter"] == "scaled"
     for fold in run.read_folds():

@@ -1,14 +1,13 @@
 """Help in two tiers at 80 columns, in the words of the field; paths as arguments or options; advice that works."""
 
 import ast
-import importlib
 import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from commands import COMMANDS, Command
+from commands import Command, every_command
 
 from data_cache.console.help import MOST_SHOWN, options_of
 from data_cache.errors import PAGES, installation
@@ -35,16 +34,6 @@ PRIVATE = {
     r"\(none\)|Default: the defaults": "what is chosen, or no default",
 }
 """Words that only this project used, and what the field says."""
-
-
-def every_command() -> dict[tuple[str, ...], Any]:
-    """What can be typed, (program,) or (program, subcommand) → the command as it is parsed."""
-    found: dict[tuple[str, ...], Any] = {}
-    for program, module in COMMANDS.items():
-        parsed = importlib.import_module(module).app.parser()
-        found[program,] = parsed
-        found |= {(program, name): each for name, each in getattr(parsed, "commands", {}).items()}
-    return found
 
 
 EVERY = every_command()

@@ -87,7 +87,7 @@ def test_every_variant_trains_just_what_it_should(kind: str, settings: dict[str,
     folds = inputs.index.shape[0]
     targets = torch.arange(inputs.index.numel()).remainder(3)
     optimiser = FoldAdam(list(trained.values()), folds, 1e-2)
-    for _ in range(3):
+    for _ in range(2):  # what starts as zero hides what is before it from the first step
         model.train()
         assert not model.backbone.vit.training and not any(m.training for m in model.backbone.modules())
         logits = model(inputs)

@@ -14,7 +14,6 @@ from train.config import Execution, TrainConfig
 from train.data.augment import AUGMENTATIONS, Augmentation, Change, apply_change
 from train.data.clips import ClipPixels, open_clips
 from train.data.stream import DeviceStream, FileStream, Request, Stream, open_stream
-from train.device import free_memory
 from train.model.tokenizer import patchify
 
 CPU = torch.device("cpu")
@@ -85,17 +84,6 @@ def test_the_onset_frame_is_the_first_of_the_motion(make_cache: MakeCache, tmp_p
     inputs = DeviceStream(pixels, range(7), CPU).inputs(Request(CLIPS))
     first = open_clips([cache]).readers[0].motion(5)[0]
     np.testing.assert_array_equal(inputs.images[inputs.index[1, 0]].numpy(), first)
-
-
-@pytest.mark.parametrize("name", ["memory.max", "memory/memory.limit_in_bytes"])
-def test_free_memory_is_that_of_the_container(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.device._CGROUP", tmp_path)
-    unlimited, limit = free_memory(CPU), tmp_path / name
-    limit.parent.mkdir(exist_ok=True)
-    limit.write_text("max\n")
-    assert free_memory(CPU) == pytest.approx(unlimited, rel=0.2)
-    limit.write_text(f"{10**6}\n")
-    assert free_memory(CPU) == 0, "this process alone takes more"
 
 
 @pytest.mark.parametrize(
