@@ -84,34 +84,37 @@ def status() -> None:
     caches = {path: _describe(path) for path in sorted(Path("data_cache").glob("*.h5"))}
     sets, runs = list(_of("preprocess.datasets.find", "present", [])), list(_of("train.status", "runs", []))
     _section("Data sets", sets, "none; put one into datasets/<set>, or set MPT_<SET>=FOLDER")
-    _section("Caches", [(str(path), text) for path, text in caches.items()], "none in data_cache/")
+    _section("Caches", [(str(path), text) for path, (text, _) in caches.items()], "none in data_cache/")
     _section("Runs", [(str(run.path), run.state) for run in runs], "none in runs/")
     _section("Training", _of("train.status", "machine", []), "not installed here")
     typer.echo(typer.style("Next", bold=True))
     waiting = [run.todo for run in runs if run.todo]
-    trained = {name for run in runs for name in run.datasets}
+    trained = {content for run in runs for content in run.contents}
     uncached = [name for name, _ in sets if not any(_is_of(path, name) for path in caches)]
-    untrained = [path for path in caches if not any(_is_of(path, name) for name in trained)]
+    untrained = [path for path, (_, content) in caches.items() if content not in trained]
     if waiting:
         typer.echo(visible(f"  {waiting[0]}"))
     elif uncached:
         _forecast("preprocess", uncached[0])
     elif untrained:
-        _forecast("train", str(untrained[0]))
+        demo = ("--preset", "demo") if untrained[0].stem.startswith("demo") else ()
+        _forecast("train", str(untrained[0]), *demo)
     elif runs:
         typer.echo(visible(f"  mpt predict CLIP {runs[0].path}"))
     else:
-        typer.echo("  mpt preprocess demo --size 112   (a generated set that needs no licence: about 1 min, 0.2 GB)")
+        typer.echo(
+            "  mpt preprocess demo --recipe clean --size 80   (a drawn set, no licence needed: about 1 min, 0.2 GB)"
+        )
 
 
 def _is_of(cache: Path, dataset: str) -> bool:
     return re.sub(r"-alpha[\d.]+$", "", cache.stem) == dataset
 
 
-def _forecast(stage: str, what: str) -> None:
+def _forecast(stage: str, *what: str) -> None:
     """Print a command, and what its own dry run says of time and size, or what keeps it from running."""
-    typer.echo(visible(f"  mpt {stage} {what}"))
-    command = [sys.executable, "-P", "-m", STAGES[stage].module, what, "--dry-run"]
+    typer.echo(visible(f"  mpt {stage} {' '.join(what)}"))
+    command = [sys.executable, "-P", "-m", STAGES[stage].module, *what, "--dry-run"]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", check=False)
     said = [line for line in done.stdout.splitlines() if line.startswith(_FORECASTS)]
     for line in said or done.stderr.splitlines()[-1:]:
@@ -171,16 +174,18 @@ def _section(title: str, rows: list[tuple[str, str]], otherwise: str) -> None:
     typer.echo("\n".join([typer.style(title, bold=True), *map(visible, lines), ""]))
 
 
-def _describe(path: Path) -> str:
+def _describe(path: Path) -> tuple[str, str]:
+    """A cache in a line, and the digest of its content, "" if it cannot be read."""
     from data_cache.files.space import readable
     from data_cache.read.reader import CacheReader
 
     try:
         with CacheReader(path) as reader:
             size, people = readable(path.stat().st_size), len(set(reader.clips.subject))
-            return f"{len(reader)} clips of {people} subjects, {reader.frames} × {reader.size} px, {size}"
+            text = f"{len(reader)} clips of {people} subjects, {reader.frames} × {reader.size} px, {size}"
+            return text, reader.content_digest
     except MptError as error:
-        return str(error)
+        return str(error), ""
 
 
 def main() -> None:

@@ -215,7 +215,12 @@ def check(
 def preview(
     dataset: DatasetName,
     clips: Annotated[
-        list[str] | None, typer.Argument(help="Clips as subject/clip, or subjects.", show_default="the first 6")
+        list[str] | None,
+        typer.Argument(
+            metavar="[ROOT] [CLIP]...",
+            help="Folder of the set; clips as subject/clip, or subjects.",
+            show_default="the first 6 clips",
+        ),
     ] = None,
     output: Annotated[
         Path | None,
@@ -234,15 +239,17 @@ def preview(
     from preprocess.preview.bench import bench
     from preprocess.preview.draw import preview as draw
 
-    inputs = InputOptions(**chosen)
+    inputs, clips = InputOptions(**chosen), list(clips or ())
+    if clips and inputs.root is None and Path(clips[0]).is_dir():
+        inputs = replace(inputs, root=Path(clips.pop(0)))
     found, recipes = inputs.find(dataset), []
     for source in recipe or ("paper",):
         found, settings = replace(inputs, recipe=source).resolve(found, given)
         recipes.append((Path(source).name, Recipe(**settings)))
     if len(recipes) == 1:
-        draw(found, clips or [], recipes[0][1], output or Path("preview") / found.dataset, movie)
+        draw(found, clips, recipes[0][1], output or Path("preview") / found.dataset, movie)
     else:
-        page = bench(found, clips or [], recipes, output or Path("preview") / f"{found.dataset}-recipes")
+        page = bench(found, clips, recipes, output or Path("preview") / f"{found.dataset}-recipes")
         typer.echo(f"page: {page.resolve().as_uri()}")
 
 

@@ -14,10 +14,10 @@ from train.results.tables import Share
 
 @dataclass(frozen=True)
 class Found:
-    """A run: the data sets that it is trained on, its scores or how far it is, the command that it waits for or ""."""
+    """A run: content digests of its caches, its scores or how far it is, the command that it waits for or ""."""
 
     path: Path
-    datasets: tuple[str, ...]
+    contents: tuple[str, ...]
     state: str
     todo: str
 
@@ -33,17 +33,17 @@ def runs() -> Iterator[Found]:
 
 def _found(run: RunFolder) -> Found:
     config = run.config
-    datasets = tuple(str(cache["dataset"]) for cache in config["caches"])
+    contents = tuple(str(cache["content_digest"]) for cache in config["caches"])
     if not run.is_finished:
         done, folds = len(list((run.path / "folds").glob("*.json"))), len(config["subjects"])
         command = re.sub(r" --(folds|subjects)[ =]\S+", "", str(run.environment["command"]))
-        return Found(run.path, datasets, f"unfinished: {done} of {folds} folds", command)
+        return Found(run.path, contents, f"unfinished: {done} of {folds} folds", command)
     final = run.summary["final_epoch"]
     named = (("Acc", "accuracy"), ("UF1", "macro_f1"))
     scores = (f"{name} {Share(final[metric], final['interval_95'][metric])}" for name, metric in named)
     reported = (run.path / "report" / "index.html").is_file()
     state = f"{', '.join(scores)}, {'report made' if reported else 'no report'}"
-    return Found(run.path, datasets, state, "" if reported else f"mpt report {run.path}")
+    return Found(run.path, contents, state, "" if reported else f"mpt report {run.path}")
 
 
 def machine() -> list[tuple[str, str]]:

@@ -27,7 +27,7 @@ def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]]
 
     table = RichTable(title=title)
     for heading in headings:
-        table.add_column(heading, justify="right" if heading else "left")
+        table.add_column(heading, justify="right" if heading else "left", overflow="fold")
     for row in rows:
         table.add_row(*map(str, row))
     return table
@@ -49,8 +49,15 @@ def print_seeds(summaries: list[dict[str, Any]], paths: list[Path], path: Path, 
 
 
 def print_study(table: "Table", missing: list[str]) -> None:
-    """The table of a study, and what is missing in it."""
-    _console().print(_table(table.caption, table.headings, [row.cells for row in table.rows]))
+    """The table of a study, and what is missing in it; where it would be too wide, without intervals."""
+    from train.results.tables import Share
+
+    console, rows = _console(), [row.cells for row in table.rows]
+    drawn = _table(table.caption, table.headings, rows)
+    if console.measure(drawn, options=console.options.update(width=1000)).minimum > console.width:
+        bare = [[Share(cell.value) if isinstance(cell, Share) else cell for cell in row] for row in rows]
+        drawn = _table(f"{table.caption} (intervals are in the file)", table.headings, bare)
+    console.print(drawn)
     for line in missing:
         typer.echo(f"missing: {line}")
 

@@ -190,7 +190,8 @@ def _lines(command: Any, path: str, everything: bool) -> Iterator[str]:
         panel = (everything and each.rich_help_panel) or "Options"
         panels.setdefault(panel, []).append((name_of(each, kinds), text_of(each, kinds)))
     if len(options) < len(every):
-        panels.setdefault("Options", []).append(("--help-all", f"All {len(every)} options."))
+        text = "Every option." if len(every) == 1 else f"All {len(every)} options."
+        panels.setdefault("Options", []).append(("--help-all", text))
     yield " ".join(["Usage:", path, *words, "[options]"])
     yield from _paragraphs(command.help, width)
     for title, rows in panels.items():

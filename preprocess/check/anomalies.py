@@ -195,8 +195,9 @@ def _spans(clips: Sequence[Clip]) -> list[str]:
     if not clips:
         return []
     rows = [(len(clip.frames), clip.fps, len(clip.frames) / clip.fps) for clip in clips]
-    spans = zip(zip(*rows, strict=True), ("frames", "Hz", "s"), strict=True)
-    return ["clips of " + ", ".join(f"{min(values):.3g} to {max(values):.3g} {unit}" for values, unit in spans)]
+    spans = [(f"{min(values):.3g}", f"{max(values):.3g}") for values in zip(*rows, strict=True)]
+    texts = [low if low == high else f"{low} to {high}" for low, high in spans]
+    return ["clips of " + ", ".join(f"{text} {unit}" for text, unit in zip(texts, ("frames", "Hz", "s"), strict=True))]
 
 
 def _subjects(clips: Iterable[Clip], labelling: Labelling) -> dict[str, dict[str, int]]:

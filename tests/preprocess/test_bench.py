@@ -85,7 +85,7 @@ def page(drawn_set: Path, make_run: Any, tmp_path_factory: pytest.TempPathFactor
     (folder / "mine.json").write_text('{"sampling": "box", "motion_form": "band", "frames": 9}')
     recipes = ("--recipe", "paper", "--recipe", "clean", "--recipe", "mine.json")
     clips = ("sub01/EP01_01f", "sub02/EP01_01f")
-    make_run(folder, "mpt-preprocess", "preview", "demo", *clips, "--root", drawn_set, "--size", 48, *recipes)
+    make_run(folder, "mpt-preprocess", "preview", "demo", drawn_set, *clips, "--size", 48, *recipes)
     return folder / "preview/demo-recipes/index.html"
 
 

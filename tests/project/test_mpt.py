@@ -82,7 +82,7 @@ def test_the_next_step_follows_the_work(
     monkeypatch.delenv("MPT_CASME2")
     make_cache(Path("data_cache/demo.h5"), {"a": 4, "b": 4})
     step = next_step(command)
-    assert "mpt train data_cache/demo.h5\n" in step and re.search(r"pixels +[\d.]+ GB", step)
+    assert "mpt train data_cache/demo.h5 --preset demo\n" in step and re.search(r"pixels +[\d.]+ GB", step)
     run = ("mpt-train", "data_cache/demo.h5", *TINY, "--epochs", 1, "--name", "r", "--protocol", "as-labelled")
     command(*run, "--folds", "0:1")
     step = next_step(command)

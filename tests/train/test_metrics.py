@@ -15,6 +15,7 @@ from train.results.metrics import (
     confusion_matrix,
     majority_baseline,
     null_test,
+    p_text,
     permutation_p,
     scores,
     sign_flip_p,
@@ -200,3 +201,10 @@ def test_each_data_set_of_a_composite_is_scored_over_the_classes_that_it_shows()
         assert part["macro_f1"] == pytest.approx(sk.f1_score(true, predicted, labels=classes, average="macro"))
         assert part["uar"] == pytest.approx(sk.recall_score(true, predicted, labels=classes, average="macro"))
     assert summary["subjects"] == 3 and summary["final_epoch"]["accuracy"] == pytest.approx(6 / 9)
+
+
+@pytest.mark.parametrize(
+    ("p", "text"), [(1.0, "= 1.0000"), (0.0001, "= 0.0001"), (1e-9, "< 0.0001"), (0.0, "< 0.0001")]
+)
+def test_no_p_is_0(p: float, text: str) -> None:
+    assert p_text(p) == text

@@ -16,6 +16,8 @@ from train.paper import studies
 from train.paper.presets import PaperRow
 from train.paper.studies import STUDIES, Study, run_study, study_table
 from train.results.run_folder import RunFolder
+from train.results.tables import Row, Share, Table
+from train.terminal import print_study
 
 TWO_ROWS = Study(
     "T", "two rows", {"one": PaperRow("row one", {"lr": 0.1}, 50.0, 40.0), "two": PaperRow("row two", {}, 60.0)}
@@ -156,3 +158,15 @@ def test_the_papers_rows_and_figures_are_complete() -> None:
     for name in expected:
         assert 86.59 in [row.accuracy for row in STUDIES[name].rows.values()]
     assert all(row.accuracy is None for name in ("variants", "recipes") for row in STUDIES[name].rows.values())
+
+
+@pytest.mark.parametrize(("columns", "there"), [(80, False), (160, True)])
+def test_a_study_can_be_read_in_80_columns(
+    columns: int, there: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    cells = ("easy-clean-moving", "group adapters, no prompts", 3, *[Share(0.5, (0.4125, 0.6))] * 3, "50.0, 50.0, 50.0")
+    print_study(Table("study", "A study.", ("data", "", "runs", "Acc", "UF1", "UAR", "each"), (Row(cells),)), [])
+    printed = capsys.readouterr().out
+    assert ("41.2" in printed) == there and printed.count("50.0%") == 3 and "…" not in printed
+    assert max(map(len, printed.splitlines())) <= columns

@@ -13,7 +13,7 @@ from data_cache.console.commandline import Version, example, make_app, run
 from data_cache.digest import changes
 from data_cache.errors import UsageError
 from data_cache.names import natural_key
-from train.results.metrics import METRICS, bootstrap_interval, mean_pooled, sign_flip_p
+from train.results.metrics import METRICS, bootstrap_interval, mean_pooled, p_text, sign_flip_p
 from train.results.run_folder import Run, RunFolder
 from train.results.summary import interval_name
 
@@ -142,12 +142,12 @@ def compare(
     a, b = result.runs
     often = " more often" * ("seeds)" in a + b)
     typer.echo(f"{result.clips} clips; only {a} is correct{often} on {result.only_a}, only {b} on {result.only_b}")
-    typer.echo(f"sign-flip test over {result.subjects} subjects: p = {result.sign_flip_p:.4f}")
-    typer.echo(f"McNemar's exact test, as if clips were independent: p = {result.p_value:.4f}")
+    typer.echo(f"sign-flip test over {result.subjects} subjects: p {p_text(result.sign_flip_p)}")
+    typer.echo(f"McNemar's exact test, as if clips were independent: p {p_text(result.p_value)}")
     for metric in METRICS:
         low, high = result.interval_95[metric]
-        interval = f"({interval_name(result.subjects)} over subjects {low:+.1%} to {high:+.1%})"
-        typer.echo(f"{metric:<9} {a} − {b}: {result.difference[metric]:+.1%} {interval}")
+        interval = f"({interval_name(result.subjects)} over subjects {100 * low:+.1f} to {100 * high:+.1f})"
+        typer.echo(f"{metric:<9} {a} − {b}: {100 * result.difference[metric]:+.1f} points {interval}")
     if result.only_seed_differs:
         typer.echo(ONLY_THE_SEED)
 

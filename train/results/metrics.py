@@ -163,6 +163,11 @@ def null_test(observed: np.ndarray, copies: np.ndarray) -> dict[str, Any]:
     return {"copies": len(each), "p": p, "chance": mean_pooled(copies)}
 
 
+def p_text(p: float) -> str:
+    """As text with its sign, such as "= 0.0123" or "< 0.0001": no p is 0."""
+    return f"= {p:.4f}" if p >= 0.0001 else "< 0.0001"
+
+
 def sign_flip_p(differences: np.ndarray, exact: int = 12, draws: int = 9999) -> float:
     """Two-sided test that subjects favour neither side: under the null, each subject's difference may have either sign.
 

@@ -14,7 +14,7 @@ from data_cache.names import natural_key
 from train.data.folds import LOSO
 from train.report.compare import ONLY_THE_SEED, compare_runs
 from train.report.figures import CYCLE, figure, narrow, save
-from train.results.metrics import METRICS, Prediction, confusion_matrix, of_part
+from train.results.metrics import METRICS, Prediction, confusion_matrix, of_part, p_text
 from train.results.run_folder import Run
 from train.results.summary import (
     PART_HEADINGS,
@@ -82,9 +82,9 @@ def _comparison(a: Run, b: Run) -> tuple[str, Table]:
     low, high = found.interval_95["accuracy"]
     both = sum(p.correct for p in a.predictions) - found.only_a
     text = (
-        f"Sign-flip test over {found.subjects} subjects: p = {found.sign_flip_p:.4f}. McNemar's exact test, as if "
+        f"Sign-flip test over {found.subjects} subjects: p {p_text(found.sign_flip_p)}. McNemar's exact test, as if "
         f"clips were independent, on the {found.only_a + found.only_b} clips where one run alone is correct (the "
-        f"filter “Prediction” above lists them): p = {found.p_value:.4f}. "
+        f"filter “Prediction” above lists them): p {p_text(found.p_value)}. "
         f"Accuracy of {a.name} minus {b.name}: {100 * found.difference['accuracy']:+.1f} percentage points "
         f"({interval_name(found.subjects)} over subjects {100 * low:+.1f} to {100 * high:+.1f})."
         f"{f' {ONLY_THE_SEED}' * found.only_seed_differs}"
