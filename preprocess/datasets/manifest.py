@@ -69,6 +69,7 @@ def _listed(path: Path) -> Iterator[Listed]:
             fault = _fault(row, source)
         except OSError as error:  # such as a name that is too long
             fault = str(error)
+        fault = f"line {line}: {fault}" if fault else ""
         whole = is_unknown(row["onset"]) and is_unknown(row["offset"])
         yield Listed(line, *name, source, row["emotion"], *numbers, row["action_units"], whole, fault, row["fps"])
 

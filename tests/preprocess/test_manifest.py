@@ -58,6 +58,7 @@ HEADER = "subject,clip,path,emotion,onset,apex,offset,fps"
         f"{HEADER}\np,a,frames,happy,3.0,NaN,9.0,100.0\n",  # pandas
         f"\ufeff{HEADER};;\np;a;frames;happy;3;;9;100;;\n".replace(",", ";"),  # Excel
         f"{HEADER}\np,a,frames,happy,3,?,9,100\n".replace(",", "\t"),
+        f"{HEADER}\np,a,frames,happy,3,-1,9,100\n",  # an apex that a program did not find
     ],
 )
 def test_numbers_as_programs_write_them(text: str, tmp_path: Path, write_frames: WriteFrames) -> None:
