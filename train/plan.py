@@ -80,8 +80,8 @@ def plan_lines(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
         *((f"{part} parameters", f"{count:,}") for part, count in counted["trained"].items()),
         ("trained parameters", f"{trained:,} ({trained / 1e6:.1f} M)"),
         ("frozen", f"{counted['total'] - trained:,}"),
-        ("MACs per clip", f"{counted['multiply_adds'] / 1e9:.1f} G (the paper's GFLOPs)"),
-        ("with the class-token shortcut", f"{counted['multiply_adds_shortcut'] / 1e9:.1f} G"),
+        ("MACs per clip", f"{counted['macs'] / 1e9:.1f} G (the paper's GFLOPs)"),
+        ("with the class-token shortcut", f"{counted['macs_shortcut'] / 1e9:.1f} G"),
     ]
 
 

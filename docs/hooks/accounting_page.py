@@ -67,7 +67,7 @@ def _row_table(rows: list[tuple[PaperRow, Account]]) -> Iterator[str]:
         verdict = ("yes" if agrees(row, counted) else "**no**") if row.millions else ""
         yield (
             f"| {row.tables} | {row.label} | {row.millions or '—'} | {counted.trained_total:,} | {verdict} | "
-            f"{counted.multiply_adds / 1e9:.2f} |"
+            f"{counted.macs / 1e9:.2f} |"
         )
 
 
@@ -88,8 +88,8 @@ def _parts(mpt: Account) -> Iterator[str]:
     yield f"| in all | {mpt.trained_total:,} |"
     yield f"\nThe frozen backbone has {mpt.total - mpt.trained_total:,}."
     yield (
-        f"\nThe forward pass of a clip takes {mpt.multiply_adds / 1e9:.2f} G MACs as the equations read (the "
-        f"paper: 18.7 GFLOPs), and {mpt.multiply_adds_shortcut / 1e9:.2f} G as we compute it: after the last block "
+        f"\nThe forward pass of a clip takes {mpt.macs / 1e9:.2f} G MACs as the equations read (the "
+        f"paper: 18.7 GFLOPs), and {mpt.macs_shortcut / 1e9:.2f} G as we compute it: after the last block "
         "only the class token is read, so only that one is computed there. This is exact."
     )
 

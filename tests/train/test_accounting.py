@@ -50,16 +50,16 @@ def test_trained_parameters_of_the_papers_rows(name: str) -> None:
     assert agrees(row, counted) == (not row.note) or not row.millions
 
 
-def test_multiply_adds_of_the_full_model() -> None:
+def test_macs_of_the_full_model() -> None:
     counted = account(TrainConfig(), SMIC)
-    assert f"{counted.multiply_adds / 1e9:.1f}" == "18.7"
+    assert f"{counted.macs / 1e9:.1f}" == "18.7"
     # By hand: 202 tokens through 12 blocks, their attention, patches, adapters, and the motion convolution.
     tokens, dim, depth = 202, 768, 12
     blocks = 12 * dim * dim * depth * tokens + 2 * tokens * tokens * dim * depth
     patches, motion = 196 * 768 * dim, 16 * 196 * 768 * 128
     adapters = 2 * dim * (dim // 8) * depth * tokens
-    assert counted.multiply_adds == pytest.approx(blocks + patches + motion + adapters, rel=1e-4)
-    assert counted.multiply_adds_shortcut < counted.multiply_adds
+    assert counted.macs == pytest.approx(blocks + patches + motion + adapters, rel=1e-4)
+    assert counted.macs_shortcut < counted.macs
 
 
 @pytest.mark.parametrize("name", BACKBONES)

@@ -27,14 +27,14 @@ class Account:
 
     Attributes:
         trained: part of the model → trained parameters.
-        multiply_adds: MACs of one clip's forward pass, as the equations read. The paper's "FLOPs" are these.
-        multiply_adds_shortcut: the same, with only the class token computed in the last block.
+        macs: of one clip's forward pass, as the equations read. The paper's "FLOPs" are these.
+        macs_shortcut: the same, with only the class token computed in the last block.
     """
 
     trained: dict[str, int]
     total: int
-    multiply_adds: int
-    multiply_adds_shortcut: int
+    macs: int
+    macs_shortcut: int
 
     @property
     def trained_total(self) -> int:
