@@ -210,7 +210,7 @@ def _indices(name: str, runs: Path, prefix: str | None) -> list[Path]:
         if not index.is_file():
             raise UsageError(f"no {index}; run mpt-train --study {name} --name {prefix} first")
         return [index]
-    found = sorted(runs.glob(f"*-{name}.json"))
+    found = sorted(runs.glob(f"*-{name}.json"), key=lambda path: path.name.removesuffix(f"-{name}.json"))
     if not found or (len(found) > 1 and find_study(name).is_papers):
         names = ", ".join(path.name.removesuffix(f"-{name}.json") for path in found) or "none"
         raise UsageError(
