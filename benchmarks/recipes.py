@@ -26,6 +26,8 @@ RECIPES = {
     "clean": ("--recipe", "clean"),
     "clean-moving": ("--recipe", "clean", "--stabilise", "none"),
 }
+EPOCHS = {"paper": 24, "clean": 12, "clean-moving": 12}
+"""The paper's recipe is learned more slowly; accuracies with the others are flat before the twelfth epoch."""
 MODELS = ("mpt", "spatial", "group-adapter", "probe", "still")
 TINY = ("--backbone", "test_vit", "--depth", "1", "--width", "16", "--token-channels", "4", "--epochs", "1")
 
@@ -59,7 +61,7 @@ def main() -> None:
     for tier in tiers:
         for recipe in RECIPES:
             name = f"{tier}-{recipe}"
-            study = ("--study", "recipes", "--seeds", seeds, "--name", name)
+            study = ("--study", "recipes", "--seeds", seeds, "--name", name, "--epochs", EPOCHS[recipe])
             print(call(given.folder, "train", "--cache", f"data_cache/{name}.h5", *study, *how, *more))
     print(call(given.folder, "train.report.cli", "--study", "recipes"))
     for tier in tiers:
