@@ -19,14 +19,14 @@ FROM python:${PYTHON}-slim
 # cpu, or a CUDA version such as cu128: uv takes torch and torchvision of one kind, which must not be mixed
 ARG TORCH=cpu
 RUN --mount=type=bind,from=wheel,source=/wheels,target=/wheels \
-    pip install --no-cache-dir uv \
+    pip install --no-cache-dir "uv~=0.9" \
     && uv pip install --system --no-cache --torch-backend "${TORCH}" \
         "motion-prompt-tuning[cluster,remote,faces] @ file://$(ls /wheels/*.whl)" \
     && pip uninstall --yes uv
 RUN useradd --create-home --uid 1000 mpt && mkdir /data && chown mpt /data
 # weights from the hub and drawings are cached here, whichever user the container runs as
 ENV HF_HOME=/tmp/huggingface MPLCONFIGDIR=/tmp/matplotlib PYTHONUNBUFFERED=1
-USER mpt
+USER 1000
 WORKDIR /data
 VOLUME /data
 CMD ["mpt-train", "--help"]
