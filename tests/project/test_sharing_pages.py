@@ -133,4 +133,4 @@ def test_two_nodes_of_four_processes_train_every_fold(slurm: Command, make_cache
     done = slurm(script, tiny, **job)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("final epoch") == 1
-    assert [fold.subject for fold in RunFolder(tmp_path / "runs/casme2-mpt").read_folds()] == list(subjects)
+    assert [fold.keys[0][1] for fold in RunFolder(tmp_path / "runs/casme2-mpt").read_folds()] == list(subjects)
