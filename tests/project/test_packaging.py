@@ -23,7 +23,9 @@ pytestmark = pytest.mark.slow
 def package_files() -> set[str]:
     """What has to be installed: the code, and what the code reads."""
     paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*")]
-    return {path.relative_to(ROOT).as_posix() for path in paths if path.suffix in (".py", ".typed", ".j2", ".js", ".css")}
+    return {
+        path.relative_to(ROOT).as_posix() for path in paths if path.suffix in (".py", ".typed", ".j2", ".js", ".css")
+    }
 
 
 @pytest.fixture(scope="module")
