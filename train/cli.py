@@ -153,6 +153,7 @@ def train_study(
 ) -> None:
     """Run what is missing of a study and print its table."""
     from data_cache.read.reader import CacheReader
+    from data_cache.read.validate import require_valid
     from train.data.task import make_task
     from train.device import leads
     from train.job import train_run
@@ -165,7 +166,12 @@ def train_study(
         chosen = replace(settings, **row.settings, seed=settings.seed + seed)
         return train_run(task, chosen, execution, RunFolder(folder), overwrite)
 
-    prefix = name or "+".join(sorted({CacheReader(path).attributes.dataset for path in caches}))
+    datasets = set()
+    for path in caches:  # a damaged one ends the study before its first row
+        with CacheReader(path) as reader:
+            require_valid(reader, pixels=False)
+            datasets.add(reader.attributes.dataset)
+    prefix = name or "+".join(sorted(datasets))
     run_study(study, caches, RUNS, prefix, run_row, seeds)
     if leads():
         table, missing = study_table(study, RUNS, prefix)
