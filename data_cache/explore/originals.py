@@ -112,7 +112,8 @@ def recover(
     try:
         inverse = find_inverse(recipe, n_frames, fps)
     except NotInvertibleError as error:
-        band_alone = recipe.get("motion_form") == "band" and recipe.get("gains") == "uniform" and recipe["alpha"] > 0
+        kept = recipe.get("motion_form"), recipe.get("gains")
+        band_alone = kept == ("band", "uniform") and recipe.get("alpha", 0) > 0
         if onset is None or not band_alone:
             return Recovered(why=str(error))
         moved = (motion.astype(np.float32) - np.float32(BAND_OFFSET)) / np.float32(recipe["alpha"])

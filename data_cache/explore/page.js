@@ -169,7 +169,7 @@
     $("stack").style.filter = beyond ? `contrast(${2 * r - 1})` : "";
     $("alpha-text").textContent = `${(r * alpha).toFixed(1)}` + (r === 1 ? (eye ? " (for the eye)" : " (as cached)") : "");
     $("left-text").textContent = chosen.why ? "Onset frame" : `Original, recovered from the cache (± ${chosen.error} grey levels)`;
-    $("right-text").textContent = eye ? `For the eye: ${chosen.why ? "onset frame and its motion, in" : ""} luminance, middle scales, α = ${(r * alpha).toFixed(1)}` : `Magnified, α = ${(r * alpha).toFixed(1)}` + (r === 1 ? ", as the network sees it" : "");
+    $("right-text").textContent = eye ? `For the eye: ${chosen.why ? "onset frame and its motion, in " : ""}luminance, middle scales, α = ${(r * alpha).toFixed(1)}` : `Magnified, α = ${(r * alpha).toFixed(1)}` + (r === 1 ? ", as the network sees it" : "");
     $("honest").textContent = chosen.why ? `No moving original: ${chosen.why}.`
       : (chosen.clipped > 0.0005 ? `${percent(chosen.clipped, 1)} of the values were cut to 0–255 in the cache. There the original and every other α are approximate. ` : "") + (beyond ? "Beyond the α of the cache the picture is extrapolated." : "");
   }

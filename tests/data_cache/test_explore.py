@@ -111,6 +111,7 @@ def test_where_the_band_alone_was_kept_it_moves_on_the_onset_frame(rng: np.rando
     for lacking in ({"motion_form": "additive"}, {"gains": "evm"}, {"alpha": 0.0}):
         assert recover(band, face, {**recipe, **lacking}, 40, 100.0).eye is None
     assert recover(band, None, recipe, 40, 100.0).eye is None
+    assert recover(band, face, {"motion_form": "band", "gains": "uniform"}, 40, 100.0).eye is None  # says no alpha
 
 
 @pytest.mark.parametrize("frames", [1, 8, 16, 17])
