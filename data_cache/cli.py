@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from data_cache.console.commandline import Version, example, make_app, progress, run, say
+from data_cache.console.commandline import Version, example, make_app, print_json, progress, run, say
 from data_cache.console.help import Also
 from data_cache.errors import InvalidFile, StaleFile, UsageError
 from data_cache.names import visible
@@ -46,7 +46,7 @@ def info(cache: Cache, json_output: AsJson = False) -> None:
     with _opened(cache) as reader:
         described = describe(reader)
     if json_output:
-        _print_json(described)
+        print_json(described)
     else:
         print_description(described)
 
@@ -70,7 +70,7 @@ def verify(
     verdict = examine(path, quick=quick, against=against)
     if json_output:
         problems = [vars(problem) for problem in verdict.problems]
-        _print_json({"path": str(path), "problems": problems, "notes": verdict.notes})
+        print_json({"path": str(path), "problems": problems, "notes": verdict.notes})
     else:
         for problem in verdict.problems[:_PROBLEMS_SHOWN]:
             typer.echo(visible(f"{problem.severity}: {problem}"))
@@ -199,12 +199,6 @@ def _refuse_existing(output: Path, force: bool) -> None:
         raise UsageError(f"{output} is a folder; name a file in it")
     if output.exists() and not force:
         raise UsageError(f"{output} exists already; add --force to replace it, or -o for another file")
-
-
-def _print_json(value: Any) -> None:
-    import json
-
-    typer.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))  # of control characters, JSON leaves this one
 
 
 def main() -> None:

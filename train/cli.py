@@ -7,13 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from data_cache.console.commandline import Version, example, make_app, run
+from data_cache.console.commandline import Version, example, make_app, print_json, run
 from data_cache.console.help import Also
 from data_cache.console.options import with_options
 from data_cache.errors import MptError, UsageError
 from data_cache.names import name_problem
 from train.config import Execution, TrainConfig, resolve
-from train.terminal import print_json, print_pairs, print_seeds, print_study, print_summary
+from train.terminal import print_pairs, print_seeds, print_study, print_summary
 
 app = make_app(
     "Train a frozen, prompt-tuned ViT on caches and test it on the subjects that it has not seen.\n\n"
@@ -152,8 +152,7 @@ def train_study(
     json_output: bool,
 ) -> None:
     """Run what is missing of a study and print its table."""
-    from data_cache.read.reader import CacheReader
-    from data_cache.read.validate import require_valid
+    from train.data.clips import open_clips
     from train.data.task import make_task
     from train.device import leads
     from train.job import train_run
@@ -166,11 +165,8 @@ def train_study(
         chosen = replace(settings, **row.settings, seed=settings.seed + seed)
         return train_run(task, chosen, execution, RunFolder(folder), overwrite)
 
-    datasets = set()
-    for path in caches:  # a damaged one ends the study before its first row
-        with CacheReader(path) as reader:
-            require_valid(reader, pixels=False)
-            datasets.add(reader.attributes.dataset)
+    # Opened here, a damaged cache ends the study before its first row.
+    datasets = {dataset for path in caches for dataset in open_clips([path]).datasets}
     prefix = name or "+".join(sorted(datasets))
     run_study(study, caches, RUNS, prefix, run_row, seeds)
     if leads():

@@ -1,11 +1,12 @@
 """What the training commands print on stdout: tables for people, JSON for programs."""
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from data_cache.console.commandline import print_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -77,11 +78,6 @@ def print_predictions(result: dict[str, Any], folder: Path) -> None:
     console = _console()
     console.print(table)
     console.print(f"written: {folder}")
-
-
-def print_json(value: dict[str, Any]) -> None:
-    """A result for programs."""
-    typer.echo(json.dumps(value, indent=2))
 
 
 def print_pairs(pairs: list[tuple[str, str]]) -> None:

@@ -4,12 +4,13 @@ Results go to stdout, progress and messages to stderr, so that `--json` output c
 """
 
 import io
+import json
 import logging
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -83,6 +84,11 @@ class _Messages(logging.Handler):
 def say(message: str) -> None:
     """One line for the person at the terminal, on stderr."""
     print(visible(message), file=sys.stderr, flush=True)  # noqa: T201
+
+
+def print_json(value: Any) -> None:
+    """A result for programs, on stdout, in plain ASCII that commands no terminal."""
+    typer.echo(json.dumps(value, indent=2).replace("\x7f", "\\u007f"))  # of control characters, JSON leaves this one
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from data_cache.console.commandline import Version, example, make_app, run, say
+from data_cache.console.commandline import Version, example, make_app, print_json, run, say
 from data_cache.console.help import Also
 from data_cache.errors import PAGES, UsageError
 
@@ -77,7 +77,7 @@ def predict(
     from train.predict.new_clips import Faces, FrameRange, NewClips
     from train.results.checkpoint import load_trained
     from train.results.run_folder import RunFolder
-    from train.terminal import print_json, print_predictions
+    from train.terminal import print_predictions
 
     trained_run = RunFolder(run_path)
     trained = load_trained(trained_run, choose_models(trained_run, fold), choose_device(device), weights)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from data_cache.console.commandline import Version, example, make_app, run
+from data_cache.console.commandline import Version, example, make_app, print_json, run
 from data_cache.digest import changes
 from data_cache.errors import UsageError
 from data_cache.names import natural_key
@@ -133,8 +133,6 @@ def compare(
     version: Version = None,  # noqa: ARG001 - acts through its callback
 ) -> None:
     """Test whether RUN_A and RUN_B differ by more than chance."""
-    from train.terminal import print_json
-
     result = compare_runs(_load_side(run_a), _load_side(run_b))
     if json_output:
         print_json(vars(result))

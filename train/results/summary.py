@@ -116,7 +116,7 @@ def permutation_lines(summary: Mapping[str, Any]) -> list[str]:
     final, null = summary["final_epoch"], summary.get("null")
     chosen = summary.get("probe", {}).get("folds_by_recipe", [])
     lines = [
-        f"Labels shuffled within subjects, predictions as they are: p = {final['permutation_p']:.4f}, "
+        f"Labels shuffled within subjects, predictions as they are: p {metrics.p_text(final['permutation_p'])}, "
         f"chance accuracy {final['permutation_accuracy']:.1%}"
     ]
     if null:
