@@ -7,14 +7,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
 
 import h5py
 import numpy as np
 import pytest
+from builds import SMALL
 from commands import Command, MakeCache, WriteFrames
+from flips import flip
 
 from data_cache.errors import MptError
 from data_cache.files.atomic import replacing
@@ -35,24 +37,29 @@ def marked(name: str) -> list[str]:
     return PAGE.split(f"<!-- {name} -->\n")[1].split("\n<!-- end -->")[0].splitlines()
 
 
-def test_the_table_of_fields_is_the_schema() -> None:
-    rows = [
+MESSAGES = {row.split(" | ")[0].removeprefix("| "): row for row in marked("messages")[2:]}
+
+
+def test_the_tables_are_those_of_the_schema_and_of_the_errors() -> None:
+    assert marked("fields")[2:] == [
         f"| `/{field.path}` | {field.since} | {field.kind} | {' × '.join(map(str, ('N', *field.shape)))} "
         f"| {field.meaning} |"
         for field in FIELDS
     ]
-    assert marked("fields")[2:] == rows
-
-
-def test_the_table_of_attributes_is_the_schema() -> None:
     assert marked("attributes")[2:] == [f"| `{name}` | {meaning} |" for name, meaning in ATTRIBUTES.items()]
-
-
-def test_the_table_of_codes_is_the_one_in_force() -> None:
+    done, bug, *codes = marked("codes")[2:]
     errors = sorted(MptError.__subclasses__(), key=lambda error: error.exit_code)
-    expected = [f"| {error.exit_code} | {str(error.__doc__).splitlines()[0]} |" for error in errors]
-    assert marked("codes")[4:] == expected
-    assert [row[:5] for row in marked("codes")[2:4]] == ["| 0 |", "| 1 |"]
+    assert codes == [f"| {error.exit_code} | {str(error.__doc__).splitlines()[0]} |" for error in errors]
+    assert done.startswith("| 0 |") and bug.startswith("| 1 |")
+    assert list(MESSAGES) == list(SITUATIONS)
+
+
+def flipped(target: Path) -> Path:
+    """The archived cache with another bit in the motion of its second clip."""
+    shutil.copy(ARCHIVED, target)
+    with h5py.File(ARCHIVED) as file:
+        flip(target, 8 * file["motion"].id.get_chunk_info(1).byte_offset)
+    return target
 
 
 def test_the_example_is_the_script_and_runs_without_this_package(tmp_path: Path) -> None:
@@ -66,19 +73,15 @@ def test_the_example_is_the_script_and_runs_without_this_package(tmp_path: Path)
     assert "Pseudo-random noise" in done.stdout and "with alpha 20.0" in done.stdout
     for line in ("s2/b surprise (4, 16, 16, 3) 200 Hz", "s2/ü disgust", "s10/a_1 others"):
         assert line in done.stdout
-    flipped = bytearray(ARCHIVED.read_bytes())
-    with h5py.File(ARCHIVED) as file:
-        flipped[file["motion"].id.get_chunk_info(1).byte_offset] ^= 1
-    (tmp_path / "flipped.h5").write_bytes(flipped)
-    assert subprocess.run([sys.executable, alone, tmp_path / "flipped.h5"], capture_output=True).returncode != 0
+    damaged = flipped(tmp_path / "flipped.h5")
+    assert subprocess.run([sys.executable, alone, damaged], capture_output=True).returncode != 0
 
 
 def test_files_are_written_as_the_page_demands(make_cache: MakeCache, tmp_path: Path) -> None:
     with h5py.File(make_cache(tmp_path / "c.h5", {"s10": 1, "s2": 2}), locking=False) as file:
         assert set(file.attrs) == set(ATTRIBUTES)
-        assert all(
-            file.attrs.get_id(name).get_type().is_variable_str() is False for name in set(ATTRIBUTES) - {"complete"}
-        )
+        texts = set(ATTRIBUTES) - {"complete"}
+        assert not any(file.attrs.get_id(name).get_type().is_variable_str() for name in texts)
         assert file.attrs["complete"].dtype == bool
         assert [key.decode() for key in file["clips/subject"]] == ["s2", "s2", "s10"]
         for field in FIELDS:
@@ -108,136 +111,92 @@ def test_another_writer_may_follow_the_page_in_other_ways(tmp_path: Path) -> Non
         np.testing.assert_array_equal(ours.motion(0), theirs.motion(2))
 
 
-# Each situation of the table of messages, brought about. Each gives the message and the code.
-
 Said = tuple[str, int]
 
 
-def seen(done: Any) -> Said:
-    return done.err, done.code
+@dataclass
+class Work:
+    """What brings about a message and its code, in an empty folder with a data set of one small clip."""
 
+    command: Command
 
-def raised(action: Callable[[], object]) -> Said:
-    with pytest.raises(MptError) as error:
-        action()
-    return str(error.value), error.value.exit_code
+    def info(self, data: bytes | None = None, change: Callable[[h5py.File], object] | None = None) -> Said:
+        """`mpt-cache info` on these bytes, or on the archived cache after a change."""
+        if data:
+            Path("c.h5").write_bytes(data)
+        if change:
+            with h5py.File(shutil.copy(ARCHIVED, "c.h5"), "r+") as file:
+                change(file)
+        done = self.command("mpt-cache", "info", "c.h5")
+        return done.err, done.code
 
+    def build(self, *more: object, patched: str | None = None, by: object = None) -> Said:
+        with pytest.MonkeyPatch.context() as patch:
+            if patched:
+                patch.setattr(patched, by)
+            done = self.command("mpt-preprocess", "manifest", "own.csv", *SMALL, "-o", "c.h5", *more)
+        return done.err, done.code
 
-def info_of(command: Command, data: bytes | None) -> Said:
-    if data is not None:
-        Path("c.h5").write_bytes(data)
-    return seen(command("mpt-cache", "info", "c.h5"))
+    def build_of_no_image(self) -> Said:
+        Path("a/reg_img3.jpg").write_bytes(b"no image")
+        return self.build()
 
+    def build_twice(self) -> Said:
+        assert self.build()[1] == 0
+        return self.build("--alpha", 10)
 
-def info_of_changed(command: Command, change: Callable[[h5py.File], None]) -> Said:
-    shutil.copy(ARCHIVED, "c.h5")
-    with h5py.File("c.h5", "r+") as file:
-        change(file)
-    return info_of(command, None)
+    def build_beside_another(self) -> Said:
+        with writer_lock(Path("c.h5")):
+            return self.build()
 
+    def run_twice(self) -> None:
+        for rate in (1, 2):
+            RunFolder(Path("run")).start({"lr": rate}, {}, overwrite=False)
 
-def foreign(command: Command) -> Said:
-    with h5py.File("c.h5", "w") as file:
-        file["data"] = [1]
-    return info_of(command, None)
-
-
-def flipped_bit(command: Command) -> Said:
-    data = bytearray(ARCHIVED.read_bytes())
-    with h5py.File(ARCHIVED) as file:
-        data[file["motion"].id.get_chunk_info(1).byte_offset] ^= 1
-    Path("c.h5").write_bytes(data)
-    return raised(lambda: CacheReader("c.h5").motion(1))
-
-
-@pytest.fixture
-def build(command: Command, write_frames: WriteFrames, tmp_path: Path) -> Callable[..., Said]:
-    """`mpt-preprocess` on a set of one small clip."""
-    write_frames(tmp_path / "a", range(1, 9))
-    (tmp_path / "own.csv").write_text("subject,clip,path,emotion,fps\np,a,a,happy,100\n")
-
-    def run(*more: object) -> Said:
-        sizes = ("--size", 16, "--levels", 2, "-j", 1)
-        return seen(command("mpt-preprocess", "manifest", "own.csv", *sizes, "-o", "c.h5", *more))
-
-    return run
-
-
-def a_clip_that_fails(build: Callable[..., Said]) -> Said:
-    Path("a/reg_img3.jpg").write_bytes(b"no image")
-    return build()
-
-
-def another_recipe(build: Callable[..., Said]) -> Said:
-    assert build()[1] == 0
-    return build("--alpha", 10)
-
-
-def two_writers(build: Callable[..., Said]) -> Said:
-    with writer_lock(Path("c.h5")):
-        return build()
-
-
-def no_space_at_all(build: Callable[..., Said]) -> Said:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 10, 10))
-        return build()
-
-
-def no_space_on_the_way() -> Said:
-    def write() -> None:
+    def write_to_a_full_disk(self) -> None:
         with replacing(Path("c.h5")):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    return raised(write)
+
+@contextmanager
+def pressed() -> Iterator[Event]:
+    stop = Event()
+    stop.set()
+    yield stop
 
 
-def interrupted(build: Callable[..., Said]) -> Said:
-    @contextmanager
-    def pressed() -> Iterator[Event]:
-        stop = Event()
-        stop.set()
-        yield stop
+SITUATIONS: dict[str, Callable[[Work], Said | None]] = {
+    "no such file": Work.info,
+    "a login page, an empty file": lambda work: work.info(b"<html>Sign in</html>"),
+    "a copy that broke off": lambda work: work.info(ARCHIVED.read_bytes()[:-1]),
+    "another kind of HDF5 file": lambda work: work.info(change=lambda file: file.attrs.pop("format")),
+    "never finished": lambda work: work.info(change=lambda file: file.attrs.pop("complete")),
+    "a later format": lambda work: work.info(change=lambda file: file.attrs.update({"format_version": "2.0"})),
+    "a flipped bit": lambda _: CacheReader(flipped(Path("c.h5"))).motion(1),
+    "clips that cannot be used": Work.build_of_no_image,
+    "another recipe": Work.build_twice,
+    "other settings of a run": Work.run_twice,
+    "two writers": Work.build_beside_another,
+    "too little space, before starting": lambda work: work.build(
+        patched="shutil.disk_usage", by=lambda _: shutil._ntuple_diskusage(10, 10, 10)
+    ),
+    "too little space, on the way": Work.write_to_a_full_disk,
+    "Ctrl-C, or SIGTERM from a scheduler": lambda work: work.build(
+        patched="preprocess.job.build.stop_request", by=pressed
+    ),
+}
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("preprocess.job.build.stop_request", pressed)
-        return build()
 
-
-def other_settings() -> Said:
-    folder = RunFolder(Path("run"))
-    folder.start({"lr": 1}, {}, overwrite=False)
-    return raised(lambda: folder.start({"lr": 2}, {}, overwrite=False))
-
-
-def test_every_message_of_the_table_is_what_is_said(command: Command, build: Callable[..., Said]) -> None:
-    whole = ARCHIVED.read_bytes()
-    situations: dict[str, Callable[[], Said]] = {
-        "no such file": lambda: info_of(command, None),
-        "a login page, an empty file": lambda: info_of(command, b"<html>Sign in</html>"),
-        "a copy that broke off": lambda: info_of(command, whole[:-1]),
-        "another kind of HDF5 file": lambda: foreign(command),
-        "never finished": lambda: info_of_changed(command, lambda file: file.attrs.__delitem__("complete")),
-        "a later format": lambda: info_of_changed(command, lambda file: file.attrs.update({"format_version": "2.0"})),
-        "a flipped bit": lambda: flipped_bit(command),
-        "clips that cannot be used": lambda: a_clip_that_fails(build),
-        "another recipe": lambda: another_recipe(build),
-        "other settings of a run": other_settings,
-        "two writers": lambda: two_writers(build),
-        "too little space, before starting": lambda: no_space_at_all(build),
-        "too little space, on the way": no_space_on_the_way,
-        "Ctrl-C, or SIGTERM from a scheduler": lambda: interrupted(build),
-    }
-    rows = [re.fullmatch(r"\| (.*?) \| `(.*?)`.*\| (\d+) \|", row) for row in marked("messages")[2:]]
-    assert [row[1] for row in rows if row] == list(situations)
-    images = {path: path.read_bytes() for path in Path("a").iterdir()}
-    for row in rows:
-        assert row is not None
-        Path("c.h5").unlink(missing_ok=True)
-        for path, data in images.items():
-            path.write_bytes(data)
-        said, code = situations[row[1]]()
-        pattern = re.escape(row[2]).replace("…", ".+").replace("PATH", r"\S*c\.h5").replace("RUN", "run")
-        assert re.search(pattern, said) and code == int(row[3]), f"{row[1]}: {said} ({code})"
-        assert "Traceback" not in said
-        shutil.rmtree("c.h5.parts", ignore_errors=True)
+@pytest.mark.parametrize("what", SITUATIONS)
+def test_a_message_of_the_table_is_what_is_said(command: Command, write_frames: WriteFrames, what: str) -> None:
+    found = re.fullmatch(r"\| .*? \| `(.*?)`.*\| (\d+) \|", MESSAGES[what])
+    assert found
+    write_frames(Path("a"), range(1, 9))
+    Path("own.csv").write_text("subject,clip,path,emotion,fps\np,a,a,happy,100\n")
+    try:
+        said, code = SITUATIONS[what](Work(command)) or ("", 0)
+    except MptError as error:
+        said, code = str(error), error.exit_code
+    pattern = re.escape(found[1]).replace("…", ".+").replace("PATH", r"\S*c\.h5").replace("RUN", "run")
+    assert re.search(pattern, said) and code == int(found[2]), f"{said} ({code})"
+    assert "Traceback" not in said
