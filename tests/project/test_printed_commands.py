@@ -1,0 +1,177 @@
+"""The commands that README, tutorial and how-to pages print exist, and run as they are printed, on small data."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from builds import gzipped_copy
+from commands import COMMANDS, Command, MakeCache, every_command
+from official_sets import casme2_tree
+
+from data_cache.read.reader import CacheReader
+from preprocess.datasets.base import LICENCE_NOTICE
+from train.results.run_folder import RunFolder
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted({*(ROOT / "docs").rglob("*.md")} - {ROOT / "docs/reference/exit-codes.md"})]
+"""All pages but that of the messages, which quote commands in part."""
+SERVER = "https://data.mylab.example"
+SMALLER = {
+    "mpt-preprocess demo": "--subjects 2 --size 32 --levels 3",
+    "mpt-preprocess casme2": "--size 32 --levels 3 -j 1",
+    "mpt-train --cache data_cache/casme2.h5": "--backbone test_vit --random-weights --depth 1 --epochs 1",
+    "mpt-train --cache data_cache/demo.h5": "--depth 1 --epochs 1",
+}
+"""Begin of a command → what is added, so that it takes seconds and no download."""
+NOT_AGAIN = ("pip install .", "make test")
+"""It is installed, and these are the tests."""
+Shims = Callable[[dict[str, str]], None]
+
+
+def blocks(page: str) -> list[str]:
+    text = (ROOT / page).read_text(encoding="utf-8")
+    return re.findall(r"```(?:ba)?sh\n(.*?)```", text, re.DOTALL)
+
+
+def commands_in(page: Path) -> Iterator[list[str]]:
+    """Our commands in a page, wherever they stand: in blocks, in running text, behind srun."""
+    text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+    code = re.findall(r"```(?:ba)?sh\n(.*?)```", text, re.DOTALL) + re.findall(r"`([^`\n]+)`", text)
+    for line in "\n".join(code).splitlines():
+        found = re.search(r"(mpt-\w+) .*", line.partition("  #")[0])
+        if found and " … " not in line and "<" not in line:
+            yield shlex.split(found[0].rstrip('"'))
+
+
+def test_every_command_and_option_exists() -> None:
+    every, tried = every_command(), 0
+    for program, *words in (words for page in PAGES for words in commands_in(page)):
+        command = every[(program, *words[:1]) if hasattr(every[program,], "commands") else (program,)]
+        known = {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
+        unknown = [word for word in words if word.startswith("-") and word not in known]
+        assert not unknown, f"{unknown} in {program} {shlex.join(words)}"
+        tried += 1
+    assert tried > 100
+
+
+def test_the_notice_is_the_one_that_is_embedded() -> None:
+    text = (ROOT / "docs/how-to/sharing.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"```text\n(.*?)```", text, re.DOTALL)
+    assert shown.split() == LICENCE_NOTICE.format(dataset="casme2").split()
+
+
+@pytest.fixture
+def shims(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Shims:
+    """Programs that stand in for installed ones: name → what bash does."""
+
+    def install(bodies: dict[str, str]) -> None:
+        (tmp_path / "bin").mkdir()
+        for name, body in bodies.items():
+            (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{body}\n")
+            (tmp_path / "bin" / name).chmod(0o755)
+
+    for name, value in {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}", "PYTHONPATH": ROOT, "HOME": tmp_path}.items():
+        monkeypatch.setenv(name, str(value))
+    monkeypatch.chdir(tmp_path)
+    return install
+
+
+@pytest.fixture
+def clone(shims: Shims, tmp_path: Path) -> Path:
+    """An empty folder, and commands that add `SMALLER`."""
+    cases = "".join(f'"{start}"*) more="{more}";; ' for start, more in SMALLER.items())
+    body = 'more=\ncase "{0} $*" in {1}esac\nexec {2} -m {3} "$@" $more'
+    shims({name: body.format(name, cases, sys.executable, module) for name, module in COMMANDS.items()})
+    return tmp_path
+
+
+def type_in(line: str) -> int:
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr, f"{line}\n{done.stderr}"
+    return done.returncode
+
+
+@pytest.mark.slow
+def test_the_tutorial_ends_with_a_report(clone: Path) -> None:
+    lines = "".join(blocks("docs/start/tutorial.md")).splitlines()
+    assert [(line, type_in(line)) for line in lines] == [(line, 0) for line in lines]
+    for made in ("runs/demo/report/index.html", "runs/demo/report/methods.txt", "preview/demo"):
+        assert (clone / made).exists()
+
+
+@pytest.mark.slow
+def test_the_readme_ends_with_a_report(clone: Path) -> None:
+    casme2_tree(clone / "CASME2")  # seven clips: `check` says that the published set has more
+    for line in "".join(blocks("README.md")).splitlines():
+        line = line.partition("  #")[0].strip()
+        if line == "make demo":
+            line = f"make -f {ROOT}/Makefile steps-of-demo BIN={clone}/bin"
+        if not line.startswith(NOT_AGAIN):
+            assert type_in(line) == (3 if " check " in line else 0), line
+    for name in ("demo", "casme2-mpt"):
+        assert (clone / "runs" / name / "report/index.html").exists()
+    assert (clone / "runs/casme2-mpt/MODEL_CARD.md").exists()
+
+
+def test_the_commands_of_sharing_run_in_their_order(
+    command: Command, make_cache: MakeCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("fsspec")
+    monkeypatch.setenv("MPT_DOWNLOADS", str(tmp_path / "downloads"))
+    for name, subject in (("data_cache/casme2", "sub01"), ("first", "sub01"), ("second", "sub02")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        make_cache(tmp_path / f"{name}.h5", {subject: 2}, dataset="casme2")
+    (tmp_path / "server").mkdir()
+    shutil.copy("data_cache/casme2.h5", "server")
+    ran = 0
+    for line in "".join(blocks("docs/how-to/sharing.md")).replace(SERVER, f"file://{tmp_path}/server").splitlines():
+        words = shlex.split(line)
+        if words[0] == "mpt-cache":
+            done = command(*words)
+            assert done.code == 0, f"{line}: {done.err}"
+            ran += 1
+        elif words[0] == "cd":
+            if shutil.which("sha256sum"):
+                assert subprocess.run(["bash", "-c", line], capture_output=True).returncode == 0, line
+        elif words[0] == "h5repack":
+            if shutil.which("h5repack"):
+                subprocess.run(words, check=True)
+            else:
+                gzipped_copy(*map(Path, words[-2:]))
+        else:  # trained and reported in tests/data_cache/test_remote.py: the backbone of the page is large
+            assert words[0] in ("mpt-train", "mpt-report")
+    assert ran == 8
+    assert CacheReader("both.h5").clips.subject == ["sub01", "sub01", "sub02", "sub02"]
+    assert CacheReader("casme2-small.h5").content_digest == CacheReader("data_cache/casme2.h5").content_digest
+    assert command("mpt-cache", "verify", "casme2-small.h5", "--against", "casme2.fingerprint.json").code == 0
+
+
+@pytest.mark.slow
+def test_two_nodes_of_four_processes_train_every_fold(shims: Shims, make_cache: MakeCache, tmp_path: Path) -> None:
+    """The batch script as SLURM would run it: its variables, and programs that stand in for SLURM's and for ours."""
+    (script,) = (block for block in blocks("docs/how-to/cluster.md") if "rdzv" in block)
+    tiny = "--backbone test_vit --random-weights --depth 1 --token-channels 4 --prompts 1 --epochs 1 --device cpu"
+    shims(
+        {
+            "srun": 'for ((task = 0; task < SLURM_NTASKS; task++)); do "$@" & jobs+=($!); done\n'
+            'for job in "${jobs[@]}"; do wait "$job" || exit 1; done',
+            "scontrol": "printf 'localhost\\nlocalhost\\n'",
+            "torchrun": f'exec {sys.executable} -m torch.distributed.run "$@"',
+            "mpt-train": f'exec {sys.executable} -m {COMMANDS["mpt-train"]} "$@" {tiny}',
+        }
+    )
+    (tmp_path / "data_cache").mkdir()
+    subjects = {f"sub{number:02d}": 2 for number in range(1, 7)}
+    make_cache(tmp_path / "data_cache/casme2.h5", subjects, dataset="casme2")
+    job = {"NTASKS": 2, "NNODES": 2, "JOB_ID": os.getpid(), "JOB_NODELIST": "x"}
+    environment = {**os.environ, **{f"SLURM_{name}": str(value) for name, value in job.items()}}
+    done = subprocess.run(["bash", "-euc", script], env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("final epoch") == 1
+    assert [fold.keys[0][1] for fold in RunFolder(tmp_path / "runs/casme2-mpt").read_folds()] == list(subjects)
