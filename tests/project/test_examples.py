@@ -1,18 +1,19 @@
 """The examples, run as scripts in an empty folder on small generated data."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from builds import SMALL
 from commands import Command, MakeCache, WriteFrames
 from safetensors import safe_open
+from tiny_runs import QUICK
 from videos import write_video
 
 from data_cache.read.reader import CacheReader
+from preprocess.cli import app
 from preprocess.clip import VideoSpan
+from preprocess.datasets.find import ADAPTERS
 from preprocess.frames.read import read_frames
 from preprocess.frames.video import probe
 from train.model import build
@@ -20,46 +21,25 @@ from train.results.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
-SHORT = ("add_a_dataset.py", "custom_adapter.py")
-"""What a new contributor writes must fit into fewer than 40 lines, docstrings included."""
 
 
-@pytest.fixture
-def example(tmp_path: Path) -> Command:
-    """Run an example as a process of its own."""
-
-    def run(script: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, EXAMPLES / script, *map(str, arguments)]
-        environment = {**os.environ, "PYTHONPATH": str(ROOT), "COLUMNS": "200"}
-        return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
-
-    return run
-
-
-@pytest.mark.parametrize("script", SHORT)
-def test_it_takes_fewer_than_forty_lines(script: str) -> None:
-    lines = [line.strip() for line in (EXAMPLES / script).read_text().splitlines()]
-    assert 10 < sum(bool(line) and not line.startswith("#") for line in lines) < 40
-
-
-@pytest.mark.parametrize("script", SHORT)
-def test_the_documentation_includes_it(script: str) -> None:
-    """In the form of two lines: a formatter of code in Markdown reads the form of one line as arithmetic."""
-    pages = [path.read_text() for path in (ROOT / "docs/how-to").glob("adding-*.md")]
-    assert any(f"\n--8<--\nexamples/{script}\n--8<--\n" in page for page in pages)
-
-
-def test_the_list_of_examples_is_complete() -> None:
+def test_they_are_listed_and_what_contributors_write_is_short_and_on_a_page() -> None:
     listed = (EXAMPLES / "README.md").read_text()
     assert all(f"`{path.name}`" in listed for path in EXAMPLES.glob("*.py"))
+    pages = "".join(path.read_text() for path in (ROOT / "docs/how-to").glob("adding-*.md"))
+    for script in ("add_a_dataset.py", "custom_adapter.py"):
+        lines = [line.strip() for line in (EXAMPLES / script).read_text().splitlines()]
+        assert 10 < sum(bool(line) and not line.startswith("#") for line in lines) < 40  # docstrings included
+        # in the form of two lines: a formatter of code in Markdown reads the form of one line as arithmetic
+        assert f"\n--8<--\nexamples/{script}\n--8<--\n" in pages
 
 
-def film(path: Path, rate: float = 25.0, seconds: float = 4.0, hertz: float = 1.5, shift: float = 0.25) -> np.ndarray:
-    """Write a grating that swings by a quarter of a pixel; returns its movement over time."""
-    moved = shift * np.sin(2 * np.pi * hertz * np.arange(round(rate * seconds)) / rate)
+def film(path: Path) -> np.ndarray:
+    """Write four seconds of a grating that swings by a quarter of a pixel at 1.5 Hz; returns its movement over time."""
+    moved = 0.25 * np.sin(2 * np.pi * 1.5 * np.arange(100) / 25)
     rows = 128 + 60 * np.sin(2 * np.pi * (np.arange(96) - moved[:, None]) / 24)
     frames = np.broadcast_to(rows[:, None, :, None], (len(moved), 64, 96, 3)).round().astype(np.uint8)
-    write_video(path, frames, rate, "mp4v")
+    write_video(path, frames, 25, "mp4v")
     return moved
 
 
@@ -85,19 +65,23 @@ def test_a_magnified_video_swings_further_and_stays_as_it_was_otherwise(command:
     assert after == pytest.approx(7 * before, rel=0.2)
 
 
-def test_a_file_that_is_no_video_is_refused(example: Command, tmp_path: Path) -> None:
+def test_a_file_that_is_no_video_is_refused(command: Command, tmp_path: Path) -> None:
     (tmp_path / "in.mp4").write_text("not a video")
-    done = example("magnify_a_video.py", "in.mp4", "out.mp4")
-    assert done.returncode == 3 and "in.mp4" in done.stderr and "Traceback" not in done.stderr
+    done = command(str(EXAMPLES / "magnify_a_video.py"), "in.mp4", "out.mp4")
+    assert done.code == 3 and "in.mp4" in done.err and "Traceback" not in done.err
     assert not (tmp_path / "out.mp4").exists()
 
 
-def test_the_new_data_set_is_checked_and_cached(example: Command, tmp_path: Path, write_frames: WriteFrames) -> None:
+def test_the_new_data_set_is_checked_and_cached(
+    command: Command, tmp_path: Path, write_frames: WriteFrames, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(ADAPTERS, "mylab", None)  # afterwards it is unknown again
+    monkeypatch.setattr(app, "registered_commands", [*app.registered_commands])
     for subject, clip, count in (("p1", "a_happy", 20), ("p1", "b_sad", 9), ("p2", "a_sad", 17)):
         write_frames(tmp_path / "recordings" / subject / clip, range(5, 5 + count), "frame_{:04d}.png")
-    small = ("--root", "recordings", "--frames", 4, "--size", 16, "--levels", 2, "-j", 1)
-    done = example("add_a_dataset.py", "mylab", *small)
-    assert done.returncode == 0, done.stderr
+    example = EXAMPLES / "add_a_dataset.py"
+    done = command(str(example), "mylab", "--root", "recordings", *SMALL)
+    assert done.code == 0, done.err
     with CacheReader(tmp_path / "data_cache/mylab.h5") as reader:
         assert reader.clips.keys == ["p1/a", "p1/b", "p2/a"]
         assert reader.clips.emotion == ["happy", "sad", "sad"]
@@ -106,8 +90,8 @@ def test_the_new_data_set_is_checked_and_cached(example: Command, tmp_path: Path
         assert "MyLab" in reader.attributes.licence_notice
     (tmp_path / "recordings/p1/a_happy/frame_0010.png").unlink()
     (tmp_path / "recordings/p2/c_fear").mkdir()
-    done = example("add_a_dataset.py", "check", "mylab", "--root", "recordings")
-    assert done.returncode == 3 and "p1/a" in done.stdout and "p2/c" in done.stdout
+    done = command(str(example), "check", "mylab", "--root", "recordings")
+    assert done.code == 3 and "p1/a" in done.out and "p2/c" in done.out
 
 
 def test_the_new_adapter_trains(
@@ -115,9 +99,7 @@ def test_the_new_adapter_trains(
 ) -> None:
     monkeypatch.setattr(build, "ADAPTERS", {**build.ADAPTERS})
     make_cache(tmp_path / "demo.h5", {"s1": 3, "s2": 3})
-    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 2, "--token-channels", 8, "--device", "cpu")
-    arguments = ("--cache", "demo.h5", *tiny, "--epochs", 2, "--lr", 0.01, "--adapter")
-    done = command(str(EXAMPLES / "custom_adapter.py"), *arguments, "scaled")
+    done = command(str(EXAMPLES / "custom_adapter.py"), "--cache", "demo.h5", *QUICK, "--adapter", "scaled")
     assert done.code == 0, done.err
     run = RunFolder(tmp_path / "runs/demo-mpt")
     assert run.config["settings"]["adapter"] == "scaled"

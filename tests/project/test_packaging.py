@@ -16,33 +16,31 @@ from data_cache import __version__
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("data_cache", "preprocess", "train")
 STEM = f"motion_prompt_tuning-{__version__}"
+BESIDE = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore"}
+"""What building needs beside the packages."""
 
 pytestmark = pytest.mark.slow
 
 
 def package_files() -> set[str]:
     """What has to be installed: the code, and what the code reads."""
-    paths = [path for package in PACKAGES for path in (ROOT / package).rglob("*")]
-    return {
-        path.relative_to(ROOT).as_posix() for path in paths if path.suffix in (".py", ".typed", ".j2", ".js", ".css")
-    }
+    paths = [path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*")]
+    return {path.as_posix() for path in paths if path.suffix in (".py", ".typed", ".j2", ".js", ".css")}
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder with both archives, made from a tree in which a user has worked."""
     tree = tmp_path_factory.mktemp("tree")
-    listed = ("pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore")
-    for name in listed:
+    for name in BESIDE:
         shutil.copy(ROOT / name, tree)
     for package in (*PACKAGES, "tests", "examples"):
         shutil.copytree(ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__"))
     for made in ("data_cache/casme2.h5", "data_cache/casme2.h5.parts/a.h5", "runs/demo/config.json", "datasets/x.jpg"):
         (tree / made).parent.mkdir(parents=True, exist_ok=True)
         (tree / made).write_text("licensed")
-    done = subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-d", "dist"], cwd=tree, capture_output=True, text=True
-    )
+    build = [sys.executable, "-m", "hatchling", "build", "-d", "dist"]
+    done = subprocess.run(build, cwd=tree, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return tree / "dist"
 
@@ -54,10 +52,8 @@ def test_the_wheel_holds_exactly_the_three_packages(built: Path) -> None:
         entry_points = wheel.read(f"{STEM}.dist-info/entry_points.txt").decode()
     info = {name for name in names if name.startswith(f"{STEM}.dist-info/")}
     assert names - info == package_files()
-    assert {f"{package}/py.typed" for package in PACKAGES} | {
-        "data_cache/explore/page.html.j2",
-        "data_cache/explore/page.js",
-    } <= names
+    assert {*(f"{package}/py.typed" for package in PACKAGES), "data_cache/explore/page.html.j2"} <= names
+    assert "data_cache/explore/page.js" in names
     assert f"{STEM}.dist-info/licenses/LICENSE" in info
     assert metadata["License-Expression"] == "MIT" and metadata["Requires-Python"] == ">=3.11"
     assert metadata.get_payload().strip() == (ROOT / "README.md").read_text().strip()
@@ -68,5 +64,4 @@ def test_the_wheel_holds_exactly_the_three_packages(built: Path) -> None:
 def test_the_source_archive_holds_them_and_what_building_needs(built: Path) -> None:
     with tarfile.open(built / f"{STEM}.tar.gz") as archive:
         names = {name.removeprefix(f"{STEM}/") for name in archive.getnames()}
-    beside = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore", "PKG-INFO"}
-    assert names == package_files() | beside
+    assert names == package_files() | BESIDE | {"PKG-INFO"}
