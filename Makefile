@@ -55,7 +55,7 @@ docs: $(READY)  ## build the documentation into site/
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 bench: $(READY)  ## measure the speed of preprocessing, as ratios in one run
-	$(BIN)/python benchmarks/preprocess.py
+	$(BIN)/python -m benchmarks.preprocess
 
 clean:  ## remove what the demo made, and build products; never your data sets
 	rm -rf datasets/demo datasets/demo-hard data_cache/demo.h5* data_cache/demo-paper.h5* data_cache/demo-hard.h5* runs/demo runs/demo-paper runs/demo-still build dist site

@@ -1,6 +1,6 @@
 """How fast preprocessing is, as ratios within one run.
 
-    python benchmarks/preprocess.py [--clips 12] [--rounds 7] [--json results.json]
+    python -m benchmarks.preprocess [--clips 12] [--rounds 7] [--json results.json]
 
 CASME-II-like clips (66 frames of 280×340, JPEG quality 90) are drawn into a temporary folder. Contenders
 take turns, clip by clip, in one pinned thread; each figure is the median CPU time per clip, and each
@@ -27,9 +27,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
-# This file is called preprocess.py too; were its folder first, it would hide the package.
-sys.path = [str(HERE.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != HERE)]
 for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_threads] = "1"
 
@@ -67,11 +64,8 @@ def compare(clips: list[Clip], rounds: int) -> dict[str, dict[str, float]]:
 
 def peak_memory(clip_folder: Path, name: str) -> float:
     """MB that a contender needs above a process that only imported it."""
-    code = (
-        f"import runpy, sys; sys.argv = ['x', '--measure', {name!r}, {str(clip_folder)!r}]; "
-        f"runpy.run_path({__file__!r}, run_name='__main__')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    command = [sys.executable, "-m", "benchmarks.preprocess", "--measure", name, str(clip_folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     return float(done.stdout)
 
 

@@ -1,6 +1,6 @@
 """How fast training is: folds together against fold after fold, and what a whole run takes.
 
-    python benchmarks/train.py --output measured [--device cuda] [--tiny]
+    python -m benchmarks.train --output measured [--device cuda] [--tiny]
 
 On a GPU: ViT-B/16 at 224 pixels in bf16, 1, 2, 4, 8, 16, 26 folds of 16 clips at a time, and as many as fit. On a
 CPU: a small ViT at 64 pixels; `--tiny`, for a test of this script, a smaller one. `measured/` gets results.json and
@@ -21,7 +21,6 @@ import argparse
 import json
 import logging
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Sequence
@@ -31,28 +30,24 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-HERE = Path(__file__).resolve().parent
-# This file is called train.py too; were its folder first, it would hide the package.
-sys.path = [str(HERE.parent), *(entry for entry in sys.path if Path(entry or ".").resolve() != HERE)]
+import numpy as np
+import torch
+from torch.profiler import ProfilerActivity, profile
+from torch.utils.flop_counter import FlopCounterMode
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-from torch.profiler import ProfilerActivity, profile  # noqa: E402
-from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
-
-from benchmarks.noise import synthetic_cache  # noqa: E402
-from train import job  # noqa: E402
-from train.config import Execution, TrainConfig  # noqa: E402
-from train.cost.accounting import account, bytes_per_fold, folds_at_once, noise  # noqa: E402
-from train.data.clips import ClipPixels, open_clips  # noqa: E402
-from train.data.stream import DeviceStream, FileStream, Request, Stream  # noqa: E402
-from train.data.task import make_task  # noqa: E402
-from train.device import arithmetic, free_memory  # noqa: E402
-from train.loop import FoldData, fit  # noqa: E402
-from train.model.build import Shape, build_model  # noqa: E402
-from train.model.weights import build_backbone  # noqa: E402
-from train.plan import MadeUp  # noqa: E402
-from train.results.run_folder import RunFolder  # noqa: E402
+from benchmarks.noise import synthetic_cache
+from train import job
+from train.config import Execution, TrainConfig
+from train.cost.accounting import account, bytes_per_fold, folds_at_once, noise
+from train.data.clips import ClipPixels, open_clips
+from train.data.stream import DeviceStream, FileStream, Request, Stream
+from train.data.task import make_task
+from train.device import arithmetic, free_memory
+from train.loop import FoldData, fit
+from train.model.build import Shape, build_model
+from train.model.weights import build_backbone
+from train.plan import MadeUp
+from train.results.run_folder import RunFolder
 
 SMALL = TrainConfig(
     backbone="vit_tiny_patch16_224", depth=2, width=96, token_channels=32, random_weights=True, amp="fp32"

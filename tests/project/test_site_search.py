@@ -59,7 +59,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def first_found(page: Any, words: str) -> str:
     """The page that the site's search puts first."""
-    page.reload()
+    page.reload(wait_until="networkidle")  # else the first letters are typed before the search listens
     page.locator("input.md-search__input").press_sequentially(words)
     return str(page.locator(".md-search-result__item a").first.get_attribute("href"))
 
