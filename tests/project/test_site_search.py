@@ -59,9 +59,15 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def first_found(page: Any, words: str) -> str:
     """The page that the site's search puts first."""
-    page.reload(wait_until="networkidle")  # else the first letters are typed before the search listens
-    page.locator("input.md-search__input").press_sequentially(words)
-    return str(page.locator(".md-search-result__item a").first.get_attribute("href"))
+    page.reload()
+    typed, found = page.locator("input.md-search__input"), page.locator(".md-search-result__item a")
+    typed.fill(words)  # at once, so that no page is first which is found for the first letters
+    for _ in range(300):
+        typed.press("Shift")  # the page listens to keys, from some time after it was loaded
+        page.wait_for_timeout(100)
+        if found.count():
+            break
+    return str(found.first.get_attribute("href"))
 
 
 @pytest.mark.slow
