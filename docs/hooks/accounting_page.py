@@ -95,6 +95,4 @@ def _parts(mpt: Account) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    import typer
-
-    typer.echo(page(), nl=False)
+    print(page(), end="")

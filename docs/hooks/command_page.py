@@ -61,11 +61,11 @@ def _sections(title: str, command: Any, level: int, printed: dict[str, str]) -> 
     if not subcommands:
         yield f"```text\n{' '.join([title, *(name_of(each, kinds) for each in arguments), '[options]'])}\n```\n"
     if arguments:
-        rows = [(f"`{name_of(each, kinds)}`", _cell(text_of(each, kinds))) for each in arguments]
+        rows = [(f"`{name_of(each, kinds)}`", cell(text_of(each, kinds))) for each in arguments]
         yield _table("argument", rows)
     for panel in dict.fromkeys(each.rich_help_panel for each in options):
         chosen = [each for each in options if each.rich_help_panel == panel]
-        rows = [(_flags(each, kinds[each.name]), _cell(text_of(each, kinds))) for each in chosen]
+        rows = [(_flags(each, kinds[each.name]), cell(text_of(each, kinds))) for each in chosen]
         table = _table(panel or "option", rows)
         first = printed.setdefault(table, title)
         repeated = f"{panel}: as for [{first}](#{first.replace(' ', '-')}).\n"
@@ -76,31 +76,28 @@ def _sections(title: str, command: Any, level: int, printed: dict[str, str]) -> 
 
 def _flags(option: Any, kind: Any) -> str:
     flags = ", ".join(f"`{flag}`" for flag in (*option.opts, *option.secondary_opts))
-    return flags if option.is_flag else f"{flags} {_cell(_value(kind))}"
+    return flags if option.is_flag else f"{flags} {cell(value(kind))}"
 
 
-def _value(kind: Any) -> str:
+def value(kind: Any) -> str:
     """What an option takes, in words: its choices, or the kind of value."""
     if choices := choices_of(kind):
         return ", ".join(map(str, choices))
     inner = [each for each in get_args(kind) if each is not type(None)]
     if get_origin(kind) is list:
-        return f"{_value(inner[0])}, repeatable"
-    return _value(inner[0]) if inner else _KINDS[kind]
+        return f"{value(inner[0])}, repeatable"
+    return value(inner[0]) if inner else _KINDS[kind]
 
 
 def _table(heading: str, rows: list[tuple[str, str]]) -> str:
     return "\n".join([f"| {heading} | |", "|---|---|", *(f"| {name} | {text} |" for name, text in rows), ""])
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
     """Text as it is, inside a table: its special characters mean nothing."""
     escaped = re.sub(r"([|*_`\[\]$\\])", r"\\\1", " ".join(text.split()))
     return escaped.replace("<", "&lt;").replace(">", "&gt;")
 
 
 if __name__ == "__main__":
-    import sys
-
-    sys.path.insert(0, str(ROOT))
     print(page())

@@ -4,12 +4,12 @@ Run it to read the page of settings as Markdown:  python docs/hooks/settings_pag
 """
 
 import dataclasses
-import sys
+import importlib
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, get_type_hints
 
-ROOT = Path(__file__).parents[2]
+from command_page import cell, value
+
 INTRODUCTION = """# Settings
 
 Every setting of a cache and of a run: its name in `recipe.json`, `config.json` and TOML files, its default, and
@@ -37,7 +37,6 @@ API = {
 
 def on_config(config: Any, **_: Any) -> Any:
     """Put the pages of the API at the end of the reference."""
-    sys.path.append(str(Path(__file__).parent))  # hooks are no package, and this one uses another
     reference = next(part["Reference"] for part in config.nav if isinstance(part, dict) and "Reference" in part)
     listed = [{package: [{name: _place(package, name)} for name in API[package].split()]} for package in API]
     reference.append({"API": listed})
@@ -64,15 +63,11 @@ def page() -> str:
 
 def settings(module: str, name: str) -> tuple[type, dict[str, Any]]:
     """A class of settings, and its fields that are options."""
-    import importlib
-
     found = getattr(importlib.import_module(module), name)
     return found, {field.name: field for field in dataclasses.fields(found) if "help" in field.metadata}
 
 
 def _section(module: str, name: str) -> Iterator[str]:
-    from command_page import _cell, _value
-
     kind, fields = settings(module, name)
     hints = get_type_hints(kind)
     yield f"## {name}\n\n`{module}.{name}`. {GROUPS[module, name]}\n"
@@ -82,12 +77,12 @@ def _section(module: str, name: str) -> Iterator[str]:
             panel = field.metadata["panel"]
             yield f"\n**{panel or 'Version'}**\n\n| setting | default | takes | |\n|---|---|---|---|"
         default = field.metadata["shown"] or ("none" if field.default is None else str(field.default).lower())
-        takes = "true, false" if hints[field.name] is bool else _value(hints[field.name])
+        takes = "true, false" if hints[field.name] is bool else value(hints[field.name])
         limits = [field.metadata[end] for end in ("minimum", "maximum")]
         takes += "".join(
             f", {word} {end:g}" for word, end in zip(("from", "to"), limits, strict=True) if end is not None
         )
-        yield f"| `{field.name}` | {_cell(default)} | {_cell(takes)} | {_cell(field.metadata['help'])} |"
+        yield f"| `{field.name}` | {cell(default)} | {cell(takes)} | {cell(field.metadata['help'])} |"
     yield ""
 
 
@@ -96,5 +91,4 @@ def _place(package: str, name: str) -> str:
 
 
 if __name__ == "__main__":
-    sys.path.insert(0, str(ROOT))
     print(page())

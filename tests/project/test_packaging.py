@@ -1,4 +1,8 @@
-"""What the wheel and the source archive hold, built from a copy of the tree without a network."""
+"""What the wheel and the source archive hold, and which package needs which library.
+
+Archives are built from a copy of the tree. Imports happen in fresh interpreters where what must not be needed cannot be
+imported; the row that loads PyTorch is slow, and `lint-imports` holds most of it.
+"""
 
 import shutil
 import subprocess
@@ -18,8 +22,6 @@ PACKAGES = ("data_cache", "preprocess", "train")
 STEM = f"motion_prompt_tuning-{__version__}"
 BESIDE = {"pyproject.toml", "README.md", "LICENSE", "CHANGELOG.md", ".gitignore"}
 """What building needs beside the packages."""
-
-pytestmark = pytest.mark.slow
 
 
 def package_files() -> set[str]:
@@ -45,6 +47,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree / "dist"
 
 
+@pytest.mark.slow
 def test_the_wheel_holds_exactly_the_three_packages(built: Path) -> None:
     with zipfile.ZipFile(built / f"{STEM}-py3-none-any.whl") as wheel:
         names = set(wheel.namelist())
@@ -61,7 +64,49 @@ def test_the_wheel_holds_exactly_the_three_packages(built: Path) -> None:
         assert f"{program} = {module}:main" in entry_points and f"{module.replace('.', '/')}.py" in names
 
 
+@pytest.mark.slow
 def test_the_source_archive_holds_them_and_what_building_needs(built: Path) -> None:
     with tarfile.open(built / f"{STEM}.tar.gz") as archive:
         names = {name.removeprefix(f"{STEM}/") for name in archive.getnames()}
     assert names == package_files() | BESIDE | {"PKG-INFO"}
+
+
+HEAVY = "torch timm cv2 joblib scipy sklearn openpyxl matplotlib"
+BLOCKER = """
+import sys
+class Blocker:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {blocked!r}:
+            raise ModuleNotFoundError(f"{{name}} is blocked")
+sys.meta_path.insert(0, Blocker())
+import {modules}
+"""
+
+
+def import_without(modules: str, blocked: str) -> subprocess.CompletedProcess[str]:
+    code = BLOCKER.format(blocked=blocked.split(), modules=modules.replace(" ", ", "))
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize(
+    ("modules", "blocked"),
+    [
+        (
+            "data_cache.write.shards data_cache.read.validate data_cache.protocols.protocol",
+            f"preprocess train typer {HEAVY}",
+        ),
+        ("preprocess.job.build preprocess.cli", "train torch timm sklearn"),
+        ("preprocess.datasets.casme2", "train torch joblib"),
+        pytest.param("train.job train.cli", "preprocess cv2 joblib openpyxl matplotlib", marks=pytest.mark.slow),
+        ("train.report.build", "preprocess torch timm cv2"),
+        ("train.results.metrics train.results.summary train.results.run_folder", "torch timm sklearn h5py"),
+        pytest.param(" ".join(COMMANDS.values()), HEAVY, id="help"),
+    ],
+)
+def test_a_package_needs_no_other(modules: str, blocked: str) -> None:
+    done = import_without(modules, blocked)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_block_itself_works() -> None:
+    assert "h5py is blocked" in import_without("data_cache.write.shards", "h5py").stderr
