@@ -63,7 +63,7 @@ class Recipe:
     )
     gains: str = _magnify(
         "uniform",
-        "α of each pyramid level. Paper: one α (uniform). evm is the λc schedule of Wu et al.; or a list from fine "
+        "each pyramid level's α. Paper: one α (uniform). evm is the λc schedule of Wu et al.; or a list from fine "
         "to coarse, the residual last, such as 0,10,20,20,0",
     )
     stabilise: Literal["none", "rigid", "affine"] = _magnify(

@@ -76,7 +76,7 @@ class TrainConfig:
     protocol: str | None = _evaluation(None, "classes and clips; by default that of the data set")
     split: str | None = _evaluation(
         None,
-        "loso leaves out a subject, lodo a data set; kfold:5 makes five folds by subject; fixed is the protocol's",
+        "loso: leave out a subject; lodo: a data set; kfold:5: five folds by subject; fixed: that of the protocol",
         shown="fixed if the protocol has it, else loso",
     )
     train_on: str | None = _evaluation(None, "data sets to train on, such as casme2,samm; with --test-on")
