@@ -96,12 +96,11 @@ def merge(
     force: Force = False,
 ) -> None:
     """Merge caches that hold different clips of one data set, made with one recipe."""
+    from data_cache.files.atomic import require_space
     from data_cache.files.lock import writer_lock
-    from data_cache.files.space import require_space
     from data_cache.read.reader import CacheReader
     from data_cache.sharing.download import local_copy
-    from data_cache.write.parts import finish
-    from data_cache.write.shards import is_merged
+    from data_cache.write.shards import finish, is_merged
     from data_cache.write.shards import merge as merge_caches
 
     readers = [CacheReader(local_copy(part)) for part in parts]

@@ -125,8 +125,9 @@ def _forecast(stage: str, *what: str) -> None:
 def doctor() -> None:
     """Print what a bug report needs: versions, system, GPU, free space, the hub, optional parts."""
     import psutil
+    from rich.filesize import decimal
 
-    from data_cache.files.space import free_bytes, readable
+    from data_cache.files.atomic import free_bytes
     from data_cache.sharing.download import download_folder
 
     memory = psutil.virtual_memory()
@@ -134,10 +135,10 @@ def doctor() -> None:
         ("motion-prompt-tuning", __version__),
         ("Python", platform.python_version()),
         ("system", f"{platform.platform()}, {os.cpu_count()} cores"),
-        ("memory", f"{readable(memory.total)}, {readable(memory.available)} free"),
+        ("memory", f"{decimal(memory.total)}, {decimal(memory.available)} free"),
         *_of("train.status", "machine", []),
         ("hub", _of("train.status", "hub", "not asked: train is not installed")),
-        *((f"free in {place}", readable(free_bytes(place))) for place in (Path.cwd(), download_folder())),
+        *((f"free in {place}", decimal(free_bytes(place))) for place in (Path.cwd(), download_folder())),
         *_packages(),
     ]
     for name, text in rows:
@@ -176,12 +177,13 @@ def _section(title: str, rows: list[tuple[str, str]], otherwise: str) -> None:
 
 def _describe(path: Path) -> tuple[str, str]:
     """A cache in a line, and the digest of its content, "" if it cannot be read."""
-    from data_cache.files.space import readable
+    from rich.filesize import decimal
+
     from data_cache.read.reader import CacheReader
 
     try:
         with CacheReader(path) as reader:
-            size, people = readable(path.stat().st_size), len(set(reader.clips.subject))
+            size, people = decimal(path.stat().st_size), len(set(reader.clips.subject))
             text = f"{len(reader)} clips of {people} subjects, {reader.frames} × {reader.size} px, {size}"
             return text, reader.content_digest
     except MptError as error:

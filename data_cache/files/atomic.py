@@ -1,16 +1,24 @@
-"""Atomic writes: a file appears complete or not at all. Write beside the target, fsync, rename, fsync the folder."""
+"""Files on disk: whole or absent, room for them, and checksum files (`casme2.h5.sha256`, as `sha256sum -c` reads them).
+
+A file is written beside its place, synced, renamed onto it, and the folder synced.
+"""
 
 import glob
+import hashlib
 import json
 import os
+import re
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from data_cache.errors import NoSpace, is_disk_full
+from rich.filesize import decimal
+
+from data_cache.errors import InvalidFile, NoSpace, is_disk_full
 
 
 def write_bytes(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
@@ -98,3 +106,53 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def free_bytes(path: Path) -> int:
+    """Free bytes on the disk where `path` is, or would be. A quota may allow less."""
+    path = path.absolute()
+    return shutil.disk_usage(next(folder for folder in (path, *path.parents) if folder.exists())).free
+
+
+def require_space(path: Path, needed: int, what: str) -> None:
+    """Make sure, or raise `NoSpace`, that `needed` bytes fit on the disk of `path` before anything is written."""
+    if (free := free_bytes(path)) < needed:
+        wanted, there = decimal(needed, precision=2), decimal(free, precision=2)
+        raise NoSpace(f"{path}: {what} need {wanted} and {there} are free; free some, or choose a path on another disk")
+
+
+def sidecar_path(cache: Path) -> Path:
+    """Where the checksum of `cache` lies."""
+    return cache.with_name(cache.name + ".sha256")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a whole file, as 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_sidecar(cache: Path, checksum: str) -> None:
+    """Write the checksum file of `cache`, as `sha256sum --binary` prints it."""
+    write_bytes(sidecar_path(cache), f"{checksum} *{cache.name}\n".encode())
+
+
+def read_sidecar(cache: Path) -> str | None:
+    """The checksum noted beside `cache`; None where there is no note.
+
+    Raises:
+        InvalidFile: the note is not in the format of sha256sum.
+    """
+    path = sidecar_path(cache)
+    if not path.exists():
+        return None
+    checksum = checksum_in(path.read_bytes())
+    if checksum is None:
+        raise InvalidFile(f"{path} is no checksum file; delete it, or copy it again")
+    return checksum
+
+
+def checksum_in(note: bytes) -> str | None:
+    """The first checksum in the text of a checksum file; None where there is none."""
+    match = re.match(rb"\s*\\?([0-9a-fA-F]{64})(\s|$)", note)
+    return match[1].decode().lower() if match else None

@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+from rich.filesize import decimal
 
 from data_cache.console.commandline import progress
 from data_cache.digest import digest
 from data_cache.errors import InvalidFile, Locked, NoSpace, UsageError
-from data_cache.files.atomic import is_plain, sync, write_json
-from data_cache.files.checksum import file_sha256, sidecar_path, write_sidecar
+from data_cache.files.atomic import file_sha256, is_plain, require_space, sidecar_path, sync, write_json, write_sidecar
 from data_cache.files.lock import lock_path, read_holder, writer_lock
-from data_cache.files.space import readable, require_space
 from data_cache.read.validate import require_valid, stated_size
 from data_cache.sharing.remote import BrokenOffError, Remote, is_url
 
@@ -118,7 +117,7 @@ def _download(remote: Remote, state: dict[str, Any], target: Path) -> None:
     sync(target.parent)
     write_sidecar(target, arrived)
     write_json(_note_path(target), {"url": remote.shown, "state": state, "date": time.strftime("%Y-%m-%d %H:%M")})
-    log.info(f"{target}: {readable(target.stat().st_size)}, {by} checked")
+    log.info(f"{target}: {decimal(target.stat().st_size)}, {by} checked")
 
 
 def _copy(remote: Remote, state: Mapping[str, Any], part: Path) -> None:

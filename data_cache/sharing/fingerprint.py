@@ -13,7 +13,7 @@ from typing import Any
 from data_cache.console.commandline import progress
 from data_cache.digest import changes
 from data_cache.errors import InvalidFile, UsageError, require_version
-from data_cache.files.checksum import file_sha256, read_sidecar
+from data_cache.files.atomic import file_sha256, read_sidecar
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import Problem, errors_in, validate
 from data_cache.schema import HASHED

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.filesize import decimal
 
 from data_cache.errors import UsageError
-from data_cache.files.atomic import replacing
-from data_cache.files.checksum import read_sidecar
-from data_cache.files.space import readable
+from data_cache.files.atomic import read_sidecar, replacing
 from data_cache.filters import recipe_notes
 from data_cache.names import figure_fonts, visible
 from data_cache.read.open import read_attribute
@@ -60,7 +59,7 @@ def print_description(described: dict[str, Any]) -> None:
         "data set": described["dataset"],
         "clips": f"{described['clips']} of {described['subjects']} subjects: {emotions}",
         "per clip": f"{frames} × {size} × {size} magnified frames{onset} and a dynamic image, 8-bit RGB",
-        "file": f"{readable(described['bytes'])}, format {described['format_version']}",
+        "file": f"{decimal(described['bytes'])}, format {described['format_version']}",
         "recipe": ", ".join(f"{name} {value}" for name, value in described["recipe"].items()),
         "clipped": f"{described['clipped_fraction']:.2%} of the motion values",
         "quality": "\n".join(described["quality"]),

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from data_cache.explore.charts import Bar, Line, Point, bars, lines, matrix, scatter, where
 from data_cache.explore.clips import entries, strip, strip_shape
-from data_cache.explore.originals import LUMINANCE, NotInvertibleError, find_inverse, for_the_eye, original, recover
 from data_cache.explore.page import Page
+from data_cache.filters import LUMINANCE, NotInvertibleError, find_inverse, for_the_eye, original, recover
 from data_cache.read.reader import CacheReader
 from preprocess.motion.magnify import magnified, quantise
 from preprocess.motion.temporal import temporal_plan

@@ -6,9 +6,8 @@ import pytest
 from full_sets import full_table
 
 from data_cache.errors import UsageError
-from data_cache.protocols.choose import choose_protocol
 from data_cache.protocols.protocol import ClipKey, apply_protocol, count_differences, part_of
-from data_cache.protocols.published import OFFICIAL_EMOTIONS, PROTOCOLS
+from data_cache.protocols.published import OFFICIAL_EMOTIONS, PROTOCOLS, choose_protocol
 
 NEW_SETS = {"casme3": 860, "casme3-c": 165, "casme-sq": 57, "dfme": 2629}
 Labelled = list[tuple[ClipKey, str]]
