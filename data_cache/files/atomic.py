@@ -22,13 +22,7 @@ from data_cache.errors import InvalidFile, NoSpace, is_disk_full
 
 
 def write_bytes(path: Path, data: bytes | memoryview, *, durable: bool = True) -> None:
-    """Put `data` at `path` atomically. An existing file is replaced; a reader of it is undisturbed.
-
-    With `durable`, it survives a power cut once this returns.
-
-    Raises:
-        NoSpace: the disk (or the quota) is full; nothing is left behind.
-    """
+    """Put `data` at `path` as `replacing` does it; a reader of an existing file is undisturbed."""
     with replacing(path, durable=durable) as temporary, temporary.open("xb") as file:
         file.write(data)
         file.flush()
@@ -53,11 +47,8 @@ def json_bytes(value: Any, indent: int | None = None) -> bytes:
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it onto `path` when the block succeeds.
 
-    The block writes and fsyncs the temporary file. If it raises, the temporary file is removed
-    and `path` is untouched. With `durable`, the rename survives a power cut once this returns.
-
-    Raises:
-        NoSpace: the block or the rename ran out of disk space.
+    The block writes and fsyncs the temporary file. If it raises, which is `NoSpace` where the disk (or the quota) is
+    full, nothing is left behind and `path` is untouched. With `durable`, a power cut does not undo what has returned.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.tmp-{secrets.token_hex(8)}")  # nobody can plant a link there
@@ -69,10 +60,8 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     except BaseException as error:
         temporary.unlink(missing_ok=True)
         if is_disk_full(error):
-            raise NoSpace(
-                f"disk full while writing {path}; what was finished before is kept. "
-                "Free some space and run the same command again"
-            ) from error
+            kept = "what was finished before is kept. Free some space and run the same command again"
+            raise NoSpace(f"disk full while writing {path}; {kept}") from error
         raise
 
 
@@ -138,16 +127,11 @@ def write_sidecar(cache: Path, checksum: str) -> None:
 
 
 def read_sidecar(cache: Path) -> str | None:
-    """The checksum noted beside `cache`; None where there is no note.
-
-    Raises:
-        InvalidFile: the note is not in the format of sha256sum.
-    """
+    """The checksum noted beside `cache`; None without a note, and `InvalidFile` where sha256sum would not read it."""
     path = sidecar_path(cache)
     if not path.exists():
         return None
-    checksum = checksum_in(path.read_bytes())
-    if checksum is None:
+    if (checksum := checksum_in(path.read_bytes())) is None:
         raise InvalidFile(f"{path} is no checksum file; delete it, or copy it again")
     return checksum
 

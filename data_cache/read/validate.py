@@ -38,15 +38,12 @@ class Problem:
 def validate(
     cache: Path | CacheReader, *, pixels: bool = True, on_clip: Callable[[str], None] = lambda key: None
 ) -> list[Problem]:
-    """Check a cache against the specification.
+    """What is wrong with a cache by the specification; empty for a valid file, one error where none can be opened.
 
     Args:
         cache: the file, or a reader that has it open.
         pixels: also read every clip and compare its SHA-256; without, only structure and annotation.
         on_clip: called with the key of each clip whose pixels were checked.
-
-    Returns:
-        What is wrong; empty for a valid file. A file that cannot be opened at all gives one error.
 
     Raises:
         UsageError: there is no file at `path`, or it may not be read.
@@ -69,14 +66,8 @@ def errors_in(problems: Sequence[Problem]) -> list[Problem]:
 
 
 def require_valid(cache: Path | CacheReader, *, pixels: bool = True) -> None:
-    """The same check for programs that cannot go on with a bad file.
-
-    Raises:
-        InvalidFile: it has errors; the message gives the first ones.
-        UsageError: there is no file at `path`, or it may not be read.
-    """
-    errors = errors_in(validate(cache, pixels=pixels))
-    if errors:
+    """The same check for programs that cannot go on with a bad file: an InvalidFile gives its first errors."""
+    if errors := errors_in(validate(cache, pixels=pixels)):
         path = cache if isinstance(cache, Path) else cache.path
         shown = "; ".join(str(error) for error in errors[:_SHOWN]) + ("; …" if len(errors) > _SHOWN else "")
         raise InvalidFile(f"{path} is invalid: {shown}. Copy it again, or make it anew; see 'mpt-cache verify {path}'")

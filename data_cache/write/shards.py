@@ -165,10 +165,9 @@ def _check_parts_agree(readers: Sequence[CacheReader]) -> None:
         for what in ("dataset", "recipe_digest"):
             ours, theirs = getattr(first.attributes, what), getattr(reader.attributes, what)
             if ours != theirs:
-                raise UsageError(
-                    f"{reader.path} and {first.path} differ in {what.replace('_', ' ')} ({theirs} and {ours}); "
-                    "only caches of one data set and one recipe can be merged"
-                )
+                differ = f"differ in {what.replace('_', ' ')} ({theirs} and {ours})"
+                allowed = "only caches of one data set and one recipe can be merged"
+                raise UsageError(f"{reader.path} and {first.path} {differ}; {allowed}")
     seen: dict[str, Path] = {}
     for reader in readers:
         for key in reader.clips.keys:
