@@ -142,13 +142,7 @@ class NotInvertibleError(ValueError):
 
 @dataclass(frozen=True)
 class Inverse:
-    """How the frames of one clip come back.
-
-    Attributes:
-        alpha: α of the cache.
-        filter: F (T, T).
-        matrix: (I + αF)⁻¹, (T, T).
-    """
+    """How the frames of one clip come back: α of the cache, the filter F (T, T), and the matrix (I + αF)⁻¹."""
 
     alpha: float
     filter: np.ndarray
@@ -219,9 +213,7 @@ def recover(
     Args:
         motion: the frames for the network, (T, S, S, 3) uint8.
         onset: the onset frame, (S, S, 3) uint8, if the cache has it.
-        recipe: of the cache.
-        n_frames: number of native frames.
-        fps: of the recording, in Hz.
+        recipe, n_frames, fps: as for `find_inverse`.
     """
     try:
         inverse = find_inverse(recipe, n_frames, fps)

@@ -6,6 +6,7 @@ presets and files can lie between the default and the command line.
 """
 
 import dataclasses
+import difflib
 import functools
 import inspect
 import types
@@ -77,8 +78,6 @@ def from_mapping(settings_class: type[Settings], values: Mapping[str, Any], wher
     known = [field.name for field in dataclasses.fields(settings_class)]  # type: ignore[arg-type]
     for name in values:
         if name not in known:
-            import difflib
-
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
             raise UsageError(f"{where}: unknown setting {name!r}{hint}")
@@ -125,13 +124,10 @@ def _as_float(value: Any, hint: Any) -> Any:
 def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     _, kind = _unwrap(hint)
     metadata = field.metadata
-    names = (metadata["flag"] or "").split()
-    if kind is bool and not names:
-        names = ["--{0}/--no-{0}".format(field.name.replace("_", "-"))]
     value = field.default
     default = str(value).lower() if kind is bool else f"{value:g}" if isinstance(value, float) else str(value)
     typed = typer.Option(
-        *names,
+        *(metadata["flag"] or "").split(),
         help=metadata["help"],
         rich_help_panel=metadata["panel"],
         show_default=metadata["shown"] or (value is not None and default),

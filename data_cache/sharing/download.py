@@ -93,18 +93,17 @@ def _download(remote: Remote, state: dict[str, Any], target: Path) -> None:
         if other != part or not is_plain(other):
             other.unlink()
     log.info(f"copying {remote.shown} to {target}")
-    failed, most = 0, _copied_so_far(target)
+    pauses, most = iter(_PAUSES), _copied_so_far(target)
     while True:
         try:
             _copy(remote, state, part)
             arrived, by = _check(remote, state, part)
             break
         except BrokenOffError as error:
-            copied = _copied_so_far(target)
-            failed, most = 0 if copied >= most + _MEGABYTE else failed + 1, max(most, copied)
-            if failed > len(_PAUSES):
+            if (copied := _copied_so_far(target)) >= most + _MEGABYTE:
+                pauses, most = iter(_PAUSES), copied
+            if (pause := next(pauses, None)) is None:
                 raise
-            pause = _PAUSES[max(failed - 1, 0)]
             log.info(f"{error}. The rest is asked for in {pause:g} s")
             time.sleep(pause)
         except (InvalidFile, OSError) as error:
@@ -132,9 +131,7 @@ def _copy(remote: Remote, state: Mapping[str, Any], part: Path) -> None:
             # by what was announced, and by the first bytes of the file, which are there already
             limits = [limit for limit in (size, stated_size(part)) if limit is not None]
             if so_far > (most := min(limits, default=_MOST_OTHERWISE)):
-                raise InvalidFile(
-                    f"{remote.shown} goes on after the {most} bytes that it should have; ask who shares it"
-                )
+                raise InvalidFile(f"{remote.shown} goes on after its {most} bytes; ask who shares it")
             advance(so_far // _MEGABYTE - shown, "")
             shown = so_far // _MEGABYTE
 
@@ -149,10 +146,8 @@ def _check(remote: Remote, state: Mapping[str, Any], part: Path) -> tuple[str, s
         raise InvalidFile(f"{remote.shown}: {copied} of {size} bytes arrived; try again")
     expected, arrived = remote.checksum(), file_sha256(part)
     if expected is not None and expected != arrived:
-        raise InvalidFile(
-            f"{remote.shown} does not match its checksum file ({arrived[:_SHOWN]}… instead of {expected[:_SHOWN]}…)"
-            "; try again, or ask who shares it to upload it again"
-        )
+        found = f"{arrived[:_SHOWN]}… instead of {expected[:_SHOWN]}…; try again, or ask who shares it for a new upload"
+        raise InvalidFile(f"{remote.shown} does not match its checksum file: {found}")
     try:
         require_valid(part, pixels=expected is None)
     except InvalidFile as error:
