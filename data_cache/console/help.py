@@ -134,10 +134,9 @@ def name_of(parameter: Any, kinds: dict[str, Any]) -> str:
     if parameter.param_type_name == "argument":
         name = parameter.name.upper()
         return str(parameter.metavar or (name if parameter.required else f"[{name}]"))
-    long, *_ = [flag for flag in parameter.opts if flag.startswith("--")]  # those after it are its old names
     if parameter.is_flag and parameter.secondary_opts:
-        return f"--[no-]{long[2:]}"
-    flags = ", ".join([*(flag for flag in parameter.opts if not flag.startswith("--")), long])
+        return f"--[no-]{parameter.opts[0][2:]}"
+    flags = ", ".join(sorted(parameter.opts, key=len))
     return flags if parameter.is_flag else f"{flags} {parameter.metavar or _value(kinds[parameter.name])}"
 
 

@@ -37,12 +37,9 @@ class Composition:
 
     def counts_for(self, clips: Collection[ClipKey]) -> Counter[str]:
         """Clips per class of the full set, with the extra clips and without the parts that `clips` shows."""
-        there = {part_of(key) for key in clips} & set(self.parts)
-        counts: Counter[str] = Counter()
-        for part in [self.parts[name] for name in there] or [self.counts]:
-            counts.update(part)
-        counts.update(emotion for key, (emotion, _) in self.extra.items() if key in clips)
-        return counts
+        parts = [self.parts[name] for name in {part_of(key) for key in clips} & set(self.parts)] or [self.counts]
+        extra = Counter(emotion for key, (emotion, _) in self.extra.items() if key in clips)
+        return sum(map(Counter, parts), extra)
 
 
 @dataclass(frozen=True)
@@ -84,9 +81,7 @@ class Protocol:
     @property
     def expected(self) -> dict[str, int]:
         """Clips per class over all its full data sets; empty when that is not known."""
-        totals: Counter[str] = Counter()
-        for part in self.composition.values():
-            totals.update(part.counts)
+        totals = sum((Counter(full.counts) for full in self.composition.values()), Counter[str]())
         return {name: totals[name] for name in self.classes} if totals else {}
 
 
@@ -140,9 +135,8 @@ def count_differences(protocol: Protocol, counts: Mapping[str, int], clips: Coll
     Extra clips that some copies have are allowed for.
     """
     there = {key[0] for key in clips}
-    expected: Counter[str] = Counter()
-    for full in (full for name, full in protocol.composition.items() if name in there):
-        expected += full.counts_for(clips)
+    full_sets = (full for name, full in protocol.composition.items() if name in there)
+    expected = sum((full.counts_for(clips) for full in full_sets), Counter[str]())
     return [
         f"{name}: {counts.get(name, 0)} clips, {protocol.name} has {expected[name]}"
         for name in protocol.classes
@@ -173,8 +167,7 @@ def read_protocol(path: Path) -> Protocol:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"the protocol {path} cannot be read as TOML: {error}") from error
-    unknown = sorted(set(values) - set(_KEYS))
-    if unknown:
+    if unknown := sorted(set(values) - set(_KEYS)):
         raise UsageError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}")
     classes = values.get("classes")
     names = [name for name in classes if isinstance(name, str) and name] if isinstance(classes, list) else []

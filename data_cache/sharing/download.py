@@ -31,7 +31,6 @@ _MEGABYTE = 1_000_000
 _SHOWN = 8
 _WAIT_SECONDS = 0.5
 STALLED_SECONDS = 600.0  # without a new byte; checking what arrived takes time too
-_MOST_OTHERWISE = _MEGABYTE  # bytes of what states no size and is no HDF5 file: enough to say what it is
 _PAUSES = (1.0, 4.0, 15.0)  # seconds before a broken copy goes on, after so many tries that brought next to nothing
 
 
@@ -128,9 +127,9 @@ def _copy(remote: Remote, state: Mapping[str, Any], part: Path) -> None:
 
         def on_bytes(so_far: int) -> None:
             nonlocal shown
-            # by what was announced, and by the first bytes of the file, which are there already
+            # by what was announced, and by the first bytes of the file, which are there; else enough to say what it is
             limits = [limit for limit in (size, stated_size(part)) if limit is not None]
-            if so_far > (most := min(limits, default=_MOST_OTHERWISE)):
+            if so_far > (most := min(limits, default=_MEGABYTE)):
                 raise InvalidFile(f"{remote.shown} goes on after its {most} bytes; ask who shares it")
             advance(so_far // _MEGABYTE - shown, "")
             shown = so_far // _MEGABYTE
