@@ -5,7 +5,7 @@ Caches store the raw emotion; a protocol is applied in training, so another prot
 
 import tomllib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -177,21 +177,15 @@ def read_protocol(path: Path) -> Protocol:
     expected = _tables(path, values, "expected", int)
     if not emotions:
         raise UsageError(f"{path} has no [emotions.<data set>]; map raw emotions to classes there")
-    used = {f"emotions.{dataset}": list(mapping.values()) for dataset, mapping in emotions.items()}
-    used |= {f"expected.{dataset}": list(counts) for dataset, counts in expected.items()}
-    for table, names in used.items():
-        if strange := [name for name in names if name not in classes]:
+    used: dict[str, Iterable[str]] = {f"emotions.{name}": mapping.values() for name, mapping in emotions.items()}
+    used |= {f"expected.{name}": counts for name, counts in expected.items()}
+    for table, new in used.items():
+        if strange := [name for name in new if name not in classes]:
             raise UsageError(f"{path}, [{table}]: {strange[0]!r} is no class; classes are {', '.join(classes)}")
-    return Protocol(
-        name=str(values.get("name", path.stem)),
-        classes=tuple(classes),
-        emotions={
-            dataset: {emotion.lower(): name for emotion, name in mapping.items()}
-            for dataset, mapping in emotions.items()
-        },
-        composition={dataset: Composition(counts) for dataset, counts in expected.items()},
-        excluded={_clip_key(path, text): str(why) for text, why in _table(path, values, "excluded", str).items()},
-    )
+    lower = {dataset: {raw.lower(): new for raw, new in mapping.items()} for dataset, mapping in emotions.items()}
+    full = {dataset: Composition(counts) for dataset, counts in expected.items()}
+    excluded = {_clip_key(path, text): why for text, why in _table(path, values, "excluded", str).items()}
+    return Protocol(str(values.get("name", path.stem)), tuple(classes), lower, full, excluded)
 
 
 def _tables(path: Path, values: Mapping[str, Any], name: str, kind: type) -> dict[str, dict[str, Any]]:

@@ -161,13 +161,10 @@ def choose_protocol(name: str | None, datasets: Sequence[str], emotions: Sequenc
     elif name in PROTOCOLS:
         protocol = PROTOCOLS[name]
     else:
-        raise UsageError(
-            f"no protocol {name!r}; choose one of {', '.join([*PROTOCOLS, 'as-labelled'])}, or name a file (FILE.toml)"
-        )
-    for dataset in distinct:
-        if not protocol.covers(dataset):
-            raise UsageError(
-                f"protocol {protocol.name} says nothing about data set {dataset!r} (it covers "
-                f"{', '.join(protocol.emotions)}); pass another --protocol, such as as-labelled"
-            )
+        known = ", ".join([*PROTOCOLS, "as-labelled"])
+        raise UsageError(f"no protocol {name!r}; choose one of {known}, or name a file (FILE.toml)")
+    if beyond := [dataset for dataset in distinct if not protocol.covers(dataset)]:
+        what = f"protocol {protocol.name} says nothing about data set {beyond[0]!r}"
+        covered = f"it covers {', '.join(protocol.emotions)}"
+        raise UsageError(f"{what} ({covered}); pass another --protocol, such as as-labelled")
     return protocol

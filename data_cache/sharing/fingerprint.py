@@ -82,11 +82,9 @@ def compare(reader: CacheReader, fingerprint: dict[str, Any]) -> Iterator[Proble
         differing = [f"{what} {other[what]} → {mine[what]}" for what in _ANNOTATION if mine[what] != other[what]]
         if differing:
             yield Problem("error", key, f"is annotated differently: {', '.join(differing)}")
-        if mine["sha256"] != other["sha256"]:
-            yield Problem("error", key, "has other pixels")
-        ours_of_onset = mine.get("onset_frame_sha256")  # format 1.0 has none
-        if ours_of_onset and other.get("onset_frame_sha256", ours_of_onset) != ours_of_onset:
-            yield Problem("error", key, "has another onset frame")
+        for column, what in (("sha256", "has other pixels"), ("onset_frame_sha256", "has another onset frame")):
+            if column in mine and other.get(column, mine[column]) != mine[column]:  # format 1.0 has no onset frames
+                yield Problem("error", key, what)
 
 
 @dataclass
