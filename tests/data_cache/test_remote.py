@@ -54,6 +54,15 @@ def store(tmp_path: Path, make_cache: MakeCache) -> Store:
     return store
 
 
+def answer(client: BaseHTTPRequestHandler, status: int = 200, body: Iterable[bytes] = (), **headers: object) -> None:
+    client.send_response(status)
+    for name, value in headers.items():
+        client.send_header(name.replace("_", "-"), str(value))
+    client.end_headers()
+    for part in body if client.command == "GET" else ():
+        client.wfile.write(part)
+
+
 @pytest.fixture
 def server(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[str]:
     """The address of a server that speaks enough HTTP, and enough S3, for a client to read objects."""
@@ -61,13 +70,7 @@ def server(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
-        def do_HEAD(self) -> None:
-            self.answer(body=False)
-
         def do_GET(self) -> None:
-            self.answer(body=True)
-
-        def answer(self, body: bool) -> None:
             name = self.path.partition("?")[0].rpartition("/")[2]
             store.requests.append(f"{self.command} {name}")
             if name in store.odd:
@@ -83,21 +86,21 @@ def server(store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Ite
             if asked and data:
                 start, _, end = asked.removeprefix("bytes=").partition("-")
                 whole, data, status = len(data), data[int(start) : int(end or len(data)) + 1], 206
-            self.send_response(status)
-            if status == 206:
-                self.send_header("Content-Range", f"bytes {start}-{int(start) + len(data) - 1}/{whole}")
-            self.send_header("Content-Length", str(len(data)))
+            headers: dict[str, object] = {"Content_Length": len(data)}
             if data:
-                self.send_header("ETag", tag)
-                self.send_header("Last-Modified", formatdate(path.stat().st_mtime, usegmt=True))
-            self.end_headers()
-            if body:
+                headers |= {"ETag": tag, "Last_Modified": formatdate(path.stat().st_mtime, usegmt=True)}
+            if status == 206:
+                headers["Content_Range"] = f"bytes {start}-{int(start) + len(data) - 1}/{whole}"
+            answer(self, status, **headers)
+            if self.command == "GET":
                 if name.endswith(".h5"):
                     store.before_a_cache()
                 self.wfile.write(data[: store.cut_to])
                 store.sent += len(data[: store.cut_to])
             if store.cut_to is not None:
                 self.close_connection = True
+
+        do_HEAD = do_GET  # noqa: N815 - http.server calls it so
 
         def log_message(self, *_: Any) -> None:
             pass
@@ -354,15 +357,6 @@ def test_what_is_no_address_ends_in_one_line(command: Command, url: str) -> None
 def test_no_address_names_a_file_outside_the_folder_of_its_copy(end: str) -> None:
     name = download._name_of(f"http://127.0.0.1{end}")
     assert name not in (".", "..") and "/" not in name and "\\" not in name
-
-
-def answer(client: BaseHTTPRequestHandler, status: int = 200, body: Iterable[bytes] = (), **headers: object) -> None:
-    client.send_response(status)
-    for name, value in headers.items():
-        client.send_header(name.replace("_", "-"), str(value))
-    client.end_headers()
-    for part in body if client.command == "GET" else ():
-        client.wfile.write(part)
 
 
 def test_a_download_may_take_long_if_it_is_never_silent(
