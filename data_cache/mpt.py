@@ -90,7 +90,8 @@ def status() -> None:
     typer.echo(typer.style("Next", bold=True))
     waiting = [run.todo for run in runs if run.todo]
     trained = {content for run in runs for content in run.contents}
-    uncached = [name for name, _ in sets if not any(_is_of(path, name) for path in caches)]
+    cached = {re.sub(r"-alpha[\d.]+$", "", path.stem) for path in caches}
+    uncached = [name for name, _ in sets if name not in cached]
     untrained = [path for path, (_, content) in caches.items() if content not in trained]
     if waiting:
         typer.echo(visible(f"  {waiting[0]}"))
@@ -105,10 +106,6 @@ def status() -> None:
         typer.echo(
             "  mpt preprocess demo --recipe clean --size 80   (a drawn set, no licence needed: about 1 min, 0.2 GB)"
         )
-
-
-def _is_of(cache: Path, dataset: str) -> bool:
-    return re.sub(r"-alpha[\d.]+$", "", cache.stem) == dataset
 
 
 def _forecast(stage: str, *what: str) -> None:

@@ -106,8 +106,8 @@ def free_bytes(path: Path) -> int:
 def require_space(path: Path, needed: int, what: str) -> None:
     """Make sure, or raise `NoSpace`, that `needed` bytes fit on the disk of `path` before anything is written."""
     if (free := free_bytes(path)) < needed:
-        wanted, there = decimal(needed, precision=2), decimal(free, precision=2)
-        raise NoSpace(f"{path}: {what} need {wanted} and {there} are free; free some, or choose a path on another disk")
+        sizes = f"need {decimal(needed, precision=2)} and {decimal(free, precision=2)} are free"
+        raise NoSpace(f"{path}: {what} {sizes}; free some space, or choose a path on another disk")
 
 
 def sidecar_path(cache: Path) -> Path:

@@ -54,7 +54,7 @@ def validate(
                 return validate(reader, pixels=pixels, on_clip=on_clip)
         except InvalidFile as error:
             return [Problem("error", str(cache), str(error))]
-    problems = [*_structure(cache), *_annotation(cache.clips), *_tail(cache.path)]
+    problems = [*_structure(cache), *_annotation(cache.clips)]
     if pixels and not errors_in(problems):
         problems += _pixels(cache, on_clip)
     return problems
@@ -80,6 +80,9 @@ def _structure(reader: CacheReader) -> Iterator[Problem]:
     for field in reader.fields:  # a shard goes without: its clip's SHA-256 is compared before it is merged
         if len(reader) > 1 and not reader.file[field.path].fletcher32:
             yield Problem("warning", f"/{field.path}", "has no checksums")
+    end, size = stated_size(reader.path), reader.path.stat().st_size
+    if end is not None and size > end:
+        yield Problem("warning", str(reader.path), f"has {size - end} bytes after its end, which HDF5 silently ignores")
 
 
 def _annotation(clips: ClipTable) -> Iterator[Problem]:
@@ -108,13 +111,6 @@ def stated_size(path: Path) -> int | None:
         return None
     signature, version, *_, end = _SUPERBLOCK.unpack(superblock)
     return end if signature == b"\x89HDF\r\n\x1a\n" and version in (2, 3) else None
-
-
-def _tail(path: Path) -> Iterator[Problem]:
-    """HDF5 knows where its data end and silently ignores whatever follows."""
-    end, size = stated_size(path), path.stat().st_size
-    if end is not None and size > end:
-        yield Problem("warning", str(path), f"has {size - end} bytes after its end, which nothing reads")
 
 
 def _pixels(reader: CacheReader, on_clip: Callable[[str], None]) -> Iterator[Problem]:

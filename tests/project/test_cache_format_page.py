@@ -22,7 +22,7 @@ from data_cache.files.lock import writer_lock
 from data_cache.read.open import read_attribute
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import validate
-from data_cache.schema import ATTRIBUTES, FIELDS, IMAGE_FIELDS, fields_of
+from data_cache.schema import ATTRIBUTES, FIELDS, fields_of
 from train.results.run_folder import RunFolder
 
 ROOT = Path(__file__).parents[2]
@@ -83,8 +83,7 @@ def test_files_are_written_as_the_page_demands(make_cache: MakeCache, tmp_path: 
         assert [key.decode() for key in file["clips/subject"]] == ["s2", "s2", "s10"]
         for field in FIELDS:
             assert file[field.path].fletcher32 and file[field.path].dtype.str[0] in "<|"
-        for field in IMAGE_FIELDS:
-            dataset = file[field.path]
+        for dataset in (file[field.path] for field in FIELDS if field.is_image):
             assert dataset.chunks == (1, *dataset.shape[1:]) and dataset.compression is None
     assert (tmp_path / "c.h5").read_bytes()[8] == 3  # the superblock of HDF5 1.10
 
