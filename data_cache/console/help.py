@@ -45,14 +45,14 @@ class _Help:
             return super().parse_args(ctx, args)  # type: ignore[misc]
         except typer.BadParameter as error:
             error.message = error.message.removeprefix("Value error, ")  # the validator's, not the user's
-            if error.param and (flag := _also(kinds_of(self).get(error.param.name))):
+            if error.param and (flag := also_of(kinds_of(self).get(error.param.name))):
                 error.message = error.message or f"Name it here, or with {flag}"
             raise
 
     def make_parser(self, ctx: Any) -> Any:
         parser = super().make_parser(ctx)  # type: ignore[misc]
         kinds, parse = kinds_of(self), parser.parse_args
-        twins = [(each, flag) for each in ctx.command.params if (flag := _also(kinds.get(each.name)))]
+        twins = [(each, flag) for each in ctx.command.params if (flag := also_of(kinds.get(each.name)))]
         for argument, flag in twins:
             parser.add_option(argument, [flag], dest=flag, action="append")
 
@@ -113,7 +113,7 @@ def kinds_of(command: Any) -> dict[str, Any]:
     return get_type_hints(command.callback, include_extras=True) if command.callback else {}
 
 
-def _also(kind: Any) -> str:
+def also_of(kind: Any) -> str:
     """The option that an argument of this type may be given as; "" for none."""
     return next((mark.flag for mark in get_args(kind) if isinstance(mark, Also)), "")
 
@@ -160,7 +160,7 @@ def text_of(parameter: Any, kinds: dict[str, Any]) -> str:
         words[0] = words[0][0].upper() + words[0][1:]
     text = " ".join(words)
     text = f"{text}." if text and text[-1] not in ".?" else text
-    text += f" Also as {flag}." if (flag := _also(kinds.get(parameter.name))) else ""
+    text += f" Also as {flag}." if (flag := also_of(kinds.get(parameter.name))) else ""
     default = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
     if getattr(parameter, "is_flag", False):
         default = "on" if default in (True, "true") else None

@@ -16,6 +16,7 @@ import typer
 from builds import gzipped_copy
 from commands import Command, MakeCache
 
+from data_cache.console.help import also_of, kinds_of
 from data_cache.read.reader import CacheReader
 from preprocess.datasets.base import LICENCE_NOTICE
 from train.results.run_folder import RunFolder
@@ -48,7 +49,8 @@ def options_of(words: list[str]) -> set[str]:
     command = typer.main.get_command(importlib.import_module(MODULES[words[0]]).app)
     if hasattr(command, "commands"):
         command = command.commands[words[1]]
-    return {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
+    twins = {also_of(kind) for kind in kinds_of(command).values()}
+    return twins | {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
