@@ -43,11 +43,7 @@ def option(
 
 
 def check_options(settings: Any) -> None:
-    """Check every field of a settings object against its type, choices and limits.
-
-    Raises:
-        UsageError: names the field, the value found and what is allowed.
-    """
+    """Check every field of a settings object against its type, choices and limits; a UsageError says what may be."""
     hints = get_type_hints(type(settings))
     for field in dataclasses.fields(settings):
         value, hint = getattr(settings, field.name), hints[field.name]
@@ -69,11 +65,7 @@ def check_options(settings: Any) -> None:
 
 
 def from_mapping(settings_class: type[Settings], values: Mapping[str, Any], where: str) -> Settings:
-    """Make settings from stored values, refusing names that do not exist.
-
-    Raises:
-        UsageError: an unknown name (with the nearest known one) or a bad value; `where` names the source.
-    """
+    """Make settings from stored values; a UsageError, which names their source `where`, for a bad name or value."""
     hints = get_type_hints(settings_class)
     known = [field.name for field in dataclasses.fields(settings_class)]  # type: ignore[arg-type]
     for name in values:

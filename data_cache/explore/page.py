@@ -115,7 +115,6 @@ def explore(path: Path, folder: Path, *, images: bool = True, single_file: bool 
 
     Raises:
         UsageError: the folder holds something else, or one file would be too large.
-        InvalidFile: the cache is damaged.
     """
     require_own(folder)
     with CacheReader(path) as reader:

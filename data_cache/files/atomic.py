@@ -36,10 +36,8 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def json_bytes(value: Any, indent: int | None = None) -> bytes:
-    """One JSON text and a line break, in UTF-8.
-
-    A file name that is no UTF-8 comes as lone surrogates; replaced by backslashes, they are what JSON writes for them.
-    """
+    """One JSON text and a line break, in UTF-8."""
+    # A file name that is no UTF-8 comes as lone surrogates; with backslashes they are what JSON writes for them.
     return (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
 
 
@@ -68,8 +66,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
 def is_plain(path: Path, missing: bool = False) -> bool:
     """Whether a regular file of one name lies at `path`; what others planted may be a link, also a hard one.
 
-    Args:
-        missing: the answer where nothing lies there; asked for here, because others may remove it at any moment.
+    `missing` is the answer where nothing lies there; asked for here, because others may remove it at any moment.
     """
     try:
         status = path.lstat()

@@ -103,11 +103,8 @@ class Verdict:
 def verify(path: Path, *, quick: bool = False, against: Path | None = None) -> Verdict:
     """Check a cache, with a progress bar, its file against the checksum file, and a valid one against a fingerprint.
 
-    With `quick`, whatever reads the pixels is left out.
-
-    Raises:
-        UsageError: there is no file at `path` or no fingerprint, or it may not be read.
-        InvalidFile: the fingerprint is none.
+    With `quick`, whatever reads the pixels is left out. A cache or a fingerprint that is not there is a UsageError, a
+    fingerprint that is none an InvalidFile.
     """
     try:
         reader = CacheReader(path)

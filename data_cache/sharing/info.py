@@ -80,14 +80,9 @@ def print_description(described: dict[str, Any]) -> None:
 
 
 def choose_clips(keys: Sequence[str], patterns: Sequence[str], most: int) -> list[int]:
-    """Rows of the clips to show, at most so many, of those with these keys.
+    """Rows of the clips to show, at most so many, of those with these keys; a UsageError where a pattern fits none.
 
-    Args:
-        patterns: keys such as sub01/EP02_01f, or with wildcards, sub01/*; without any, clips spread
-            evenly over the cache.
-
-    Raises:
-        UsageError: a pattern fits no clip.
+    Patterns are keys such as sub01/EP02_01f, or have wildcards, sub01/*; without any, clips spread over the cache.
     """
     if not patterns:
         return sorted({int(row) for row in np.linspace(0, len(keys) - 1, min(most, len(keys)))})
@@ -103,11 +98,7 @@ def choose_clips(keys: Sequence[str], patterns: Sequence[str], most: int) -> lis
 
 @figure_fonts()
 def contact_sheet(reader: CacheReader, rows: Sequence[int], frames: int, output: Path) -> None:
-    """Write a PNG with one line per clip: its onset frame, where there is one, its dynamic image, and motion frames.
-
-    Raises:
-        UsageError: `output` is no PNG file name.
-    """
+    """Write a PNG with one line per clip: its onset frame, where there is one, its dynamic image, and motion frames."""
     from matplotlib.figure import Figure
 
     if output.suffix.lower() != ".png":
