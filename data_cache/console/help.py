@@ -50,6 +50,7 @@ class _Help:
             raise
 
     def make_parser(self, ctx: Any) -> Any:
+        """The parser, which takes `--cache FILE` for the argument CACHE as well."""
         parser = super().make_parser(ctx)  # type: ignore[misc]
         kinds, parse = kinds_of(self), parser.parse_args
         twins = [(each, flag) for each in ctx.command.params if (flag := also_of(kinds.get(each.name)))]
