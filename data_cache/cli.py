@@ -96,12 +96,11 @@ def merge(
     force: Force = False,
 ) -> None:
     """Merge caches that hold different clips of one data set, made with one recipe."""
+    from data_cache.files.atomic import require_space
     from data_cache.files.lock import writer_lock
-    from data_cache.files.space import require_space
     from data_cache.read.reader import CacheReader
     from data_cache.sharing.download import local_copy
-    from data_cache.write.parts import finish
-    from data_cache.write.shards import is_merged
+    from data_cache.write.shards import finish, is_merged
     from data_cache.write.shards import merge as merge_caches
 
     readers = [CacheReader(local_copy(part)) for part in parts]
@@ -109,7 +108,7 @@ def merge(
         finish(output)
         typer.echo(visible(f"{output} is up to date"))
         return
-    _refuse_existing(output, force)
+    _target(output, force)
     clips = sum(map(len, readers))
     require_space(output, sum(reader.path.stat().st_size for reader in readers), "the merged caches")
     with writer_lock(output), progress(f"writing {output.name}", clips, "clips") as advance:
@@ -121,9 +120,6 @@ def merge(
 def export(
     cache: Cache,
     output: Annotated[Path | None, _output("File to write.", "<cache>.fingerprint.json")] = None,
-    no_images: Annotated[
-        bool, typer.Option("--no-images", hidden=True, help="Changes nothing: a fingerprint holds no image.")
-    ] = True,
     force: Force = False,
 ) -> None:
     """Write the fingerprint of a cache: labels, hashes and recipe without any image, for 'verify --against'."""
@@ -132,8 +128,7 @@ def export(
     from data_cache.sharing.fingerprint import make_fingerprint
 
     with _opened(cache) as reader:
-        made = output or reader.path.with_suffix(".fingerprint.json")
-        _refuse_existing(made, force)
+        made = _target(output or reader.path.with_suffix(".fingerprint.json"), force)
         require_valid(reader)
         write_json(made, make_fingerprint(reader))
     typer.echo(visible(str(made)))
@@ -149,16 +144,15 @@ def preview(
     ] = None,
     output: Annotated[Path | None, _output("PNG to write.", "<cache>.png")] = None,
     frames: Annotated[int, typer.Option(min=1, help="Magnified frames shown of each clip.")] = 6,
-    most: Annotated[int, typer.Option("--max-clips", "--most", min=1, max=100, help="Clips shown at most.")] = 8,
+    max_clips: Annotated[int, typer.Option(min=1, max=100, help="Clips shown at most.")] = 8,
     force: Force = False,
 ) -> None:
     """Draw a contact sheet: the dynamic image and some magnified frames of each clip."""
     from data_cache.sharing.info import choose_clips, contact_sheet
 
     with _opened(cache) as reader:
-        made = output or reader.path.with_suffix(".png")
-        _refuse_existing(made, force)
-        contact_sheet(reader, choose_clips(reader.clips.keys, clips or [], most), frames, made)
+        made = _target(output or reader.path.with_suffix(".png"), force)
+        contact_sheet(reader, choose_clips(reader.clips.keys, clips or [], max_clips), frames, made)
         typer.echo(visible(str(made)))
         say(reader.attributes.licence_notice)
 
@@ -194,11 +188,13 @@ def _opened(cache: str) -> Iterator["CacheReader"]:
         yield reader
 
 
-def _refuse_existing(output: Path, force: bool) -> None:
+def _target(output: Path, force: bool) -> Path:
+    """The file to write, if nothing would be lost by that."""
     if output.is_dir():
         raise UsageError(f"{output} is a folder; name a file in it")
     if output.exists() and not force:
         raise UsageError(f"{output} exists already; add --force to replace it, or -o for another file")
+    return output
 
 
 def main() -> None:

@@ -10,20 +10,13 @@ if TYPE_CHECKING:
 
 
 def canonical_json(value: Any) -> str:
-    """`value` as JSON with sorted keys and no spaces: equal values give equal text.
-
-    Raises:
-        TypeError: `value` holds something that JSON has no notation for.
-        ValueError: `value` holds NaN or an infinity.
-    """
+    """`value` as JSON with sorted keys and no spaces: equal values give equal text. NaN is a ValueError."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 def digest(value: Any) -> str:
-    """SHA-256 of the canonical JSON of `value`, as 64 hex digits.
-
-    File names that are no UTF-8 (old archives have them) come as lone surrogates, which must not stop a build.
-    """
+    """SHA-256 of the canonical JSON of `value`, as 64 hex digits."""
+    # File names that are no UTF-8 (old archives have them) come as lone surrogates, which must not stop a build.
     return hashlib.sha256(canonical_json(value).encode(errors="backslashreplace")).hexdigest()
 
 

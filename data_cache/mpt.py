@@ -90,7 +90,8 @@ def status() -> None:
     typer.echo(typer.style("Next", bold=True))
     waiting = [run.todo for run in runs if run.todo]
     trained = {content for run in runs for content in run.contents}
-    uncached = [name for name, _ in sets if not any(_is_of(path, name) for path in caches)]
+    cached = {re.sub(r"-alpha[\d.]+$", "", path.stem) for path in caches}
+    uncached = [name for name, _ in sets if name not in cached]
     untrained = [path for path, (_, content) in caches.items() if content not in trained]
     if waiting:
         typer.echo(visible(f"  {waiting[0]}"))
@@ -107,10 +108,6 @@ def status() -> None:
         )
 
 
-def _is_of(cache: Path, dataset: str) -> bool:
-    return re.sub(r"-alpha[\d.]+$", "", cache.stem) == dataset
-
-
 def _forecast(stage: str, *what: str) -> None:
     """Print a command, and what its own dry run says of time and size, or what keeps it from running."""
     typer.echo(visible(f"  mpt {stage} {' '.join(what)}"))
@@ -125,8 +122,9 @@ def _forecast(stage: str, *what: str) -> None:
 def doctor() -> None:
     """Print what a bug report needs: versions, system, GPU, free space, the hub, optional parts."""
     import psutil
+    from rich.filesize import decimal
 
-    from data_cache.files.space import free_bytes, readable
+    from data_cache.files.atomic import free_bytes
     from data_cache.sharing.download import download_folder
 
     memory = psutil.virtual_memory()
@@ -134,10 +132,10 @@ def doctor() -> None:
         ("motion-prompt-tuning", __version__),
         ("Python", platform.python_version()),
         ("system", f"{platform.platform()}, {os.cpu_count()} cores"),
-        ("memory", f"{readable(memory.total)}, {readable(memory.available)} free"),
+        ("memory", f"{decimal(memory.total)}, {decimal(memory.available)} free"),
         *_of("train.status", "machine", []),
         ("hub", _of("train.status", "hub", "not asked: train is not installed")),
-        *((f"free in {place}", readable(free_bytes(place))) for place in (Path.cwd(), download_folder())),
+        *((f"free in {place}", decimal(free_bytes(place))) for place in (Path.cwd(), download_folder())),
         *_packages(),
     ]
     for name, text in rows:
@@ -176,12 +174,13 @@ def _section(title: str, rows: list[tuple[str, str]], otherwise: str) -> None:
 
 def _describe(path: Path) -> tuple[str, str]:
     """A cache in a line, and the digest of its content, "" if it cannot be read."""
-    from data_cache.files.space import readable
+    from rich.filesize import decimal
+
     from data_cache.read.reader import CacheReader
 
     try:
         with CacheReader(path) as reader:
-            size, people = readable(path.stat().st_size), len(set(reader.clips.subject))
+            size, people = decimal(path.stat().st_size), len(set(reader.clips.subject))
             text = f"{len(reader)} clips of {people} subjects, {reader.frames} × {reader.size} px, {size}"
             return text, reader.content_digest
     except MptError as error:

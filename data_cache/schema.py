@@ -78,7 +78,6 @@ FIELDS = (
     Field("clips/sha256", "text:64", (), "SHA-256 over the bytes of dynamic_image, then motion, hex"),
     Field("clips/onset_frame_sha256", "text:64", (), "SHA-256 over the bytes of onset_frame, hex", "1.1"),
 )
-IMAGE_FIELDS = tuple(field for field in FIELDS if field.is_image)
 HASHED = {"sha256": ("dynamic_image", "motion"), "onset_frame_sha256": ("onset_frame",)}
 """Column → the image fields that its hash covers; `sha256` stays what it was in 1.0, whose readers compare it."""
 

@@ -18,7 +18,7 @@ from data_cache.console.commandline import progress
 from data_cache.console.interrupt import stop_request
 from data_cache.digest import digest
 from data_cache.errors import Interrupted, UsageError, typed_command
-from data_cache.files.checksum import file_sha256
+from data_cache.files.atomic import file_sha256
 from train import final
 from train.config import Execution, TrainConfig
 from train.cost.accounting import bytes_per_fold, folds_at_once

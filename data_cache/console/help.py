@@ -4,14 +4,13 @@ Typer's own help leaves 18 of 80 columns to the text of a command with many opti
 takes as long as everything else that `--help` does.
 """
 
-import functools
 import inspect
 import shutil
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Optional, get_args, get_origin, get_type_hints
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -23,7 +22,6 @@ MOST_SHOWN = 14
 _NAMES = 26  # columns of the names of options; the text has the rest
 _NARROWEST, _WIDEST = 60, 110
 _KINDS = {str: "TEXT", Path: "PATH", int: "N", float: "X"}
-_TWIN = "_option"
 _LATER = ("version", "install_completion", "show_completion")  # in the second tier of every command
 _NAMES_OF_HELP = {"help_option_names": ["--help", "--help-all"]}
 
@@ -47,7 +45,31 @@ class _Help:
             return super().parse_args(ctx, args)  # type: ignore[misc]
         except typer.BadParameter as error:
             error.message = error.message.removeprefix("Value error, ")  # the validator's, not the user's
+            if error.param and (flag := also_of(kinds_of(self).get(error.param.name))):
+                error.message = error.message or f"Name it here, or with {flag}"
             raise
+
+    def make_parser(self, ctx: Any) -> Any:
+        """The parser, which takes `--cache FILE` for the argument CACHE as well."""
+        parser = super().make_parser(ctx)  # type: ignore[misc]
+        kinds, parse = kinds_of(self), parser.parse_args
+        twins = [(each, flag) for each in ctx.command.params if (flag := also_of(kinds.get(each.name)))]
+        for argument, flag in twins:
+            parser.add_option(argument, [flag], dest=flag, action="append")
+
+        def joined(args: list[str]) -> tuple[dict[str, Any], list[str], list[Any]]:
+            values, rest, order = parse(args)
+            for argument, flag in twins:
+                if option := values.pop(flag, None):
+                    option = option if argument.nargs == -1 else option[-1]
+                    if typed := values[argument.name]:
+                        what = argument.metavar.strip(".[]")
+                        raise UsageError(f"{what} is given as {typed} and as {flag} {option}; keep one of them")
+                    values[argument.name] = option
+            return values, rest, order
+
+        parser.parse_args = joined
+        return parser
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         formatter.write("\n".join(_lines(self, ctx.command_path, ctx.meta.get("everything", False))) + "\n")
@@ -73,20 +95,12 @@ class App(typer.Typer):
     def __init__(self, about: str, first: tuple[str, ...] = (), group: type[Group] = Group) -> None:
         quiet: dict[str, Any] = {"pretty_exceptions_enable": False, "rich_markup_mode": None}
         super().__init__(help=about, cls=group, context_settings=_NAMES_OF_HELP, no_args_is_help=True, **quiet)
-        self.settings: dict[str, Any] = {
-            "cls": type("Command", (_Help, TyperCommand), {"first": first}),
-            "context_settings": _NAMES_OF_HELP,
-        }
+        self.first = first
 
     def command(self, name: str | None = None, **settings: Any) -> Callable[..., Any]:
         """Register a function as `typer.Typer.command` does; its arguments may carry `Also`."""
-        register = super().command(name, **self.settings, **settings)
-
-        def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
-            register(_with_twins(function))
-            return function
-
-        return decorate
+        kind = type("Command", (_Help, TyperCommand), {"first": self.first})
+        return super().command(name, cls=kind, context_settings=_NAMES_OF_HELP, **settings)
 
     def parser(self) -> Any:
         """The command as it is parsed; of a single one, Typer leaves out the application's own text."""
@@ -95,35 +109,14 @@ class App(typer.Typer):
         return typer.main.get_command(self)
 
 
-def _with_twins(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A command whose arguments that carry `Also` may be given as options."""
-    parameters: list[inspect.Parameter] = []
-    twins: dict[str, tuple[str, str, bool]] = {}  # name → flag, metavar, whether it has to be given
-    for each in inspect.signature(function).parameters.values():
-        parameter = each.replace(kind=each.KEYWORD_ONLY)
-        kind, info, *more = get_args(each.annotation) or (None, None)
-        for also in (mark for mark in more if isinstance(mark, Also)):
-            twins[each.name] = also.flag, info.metavar.strip(".[]"), each.default is each.empty
-            option = typer.Option(also.flag, help=f"The same as {twins[each.name][1]}.", show_default=False)
-            parameter = parameter.replace(default=None, annotation=Annotated[Optional[kind], info])  # noqa: UP045
-            twin = Annotated[Optional[kind], option]  # type: ignore[valid-type]  # noqa: UP045
-            parameters.append(parameter.replace(name=each.name + _TWIN, annotation=twin))
-        parameters.append(parameter)
+def kinds_of(command: Any) -> dict[str, Any]:
+    """The type of each parameter of a parsed command, with its marks."""
+    return get_type_hints(command.callback, include_extras=True) if command.callback else {}
 
-    @functools.wraps(function)
-    def run(**values: Any) -> Any:
-        for name, (flag, metavar, needed) in twins.items():
-            argument, option = values[name], values.pop(name + _TWIN)
-            if argument and option:
-                raise UsageError(f"{metavar} is given as {argument} and as {flag} {option}; keep one of them")
-            if needed and not (argument or option):
-                raise UsageError(f"{metavar} is missing: name it as an argument or with {flag}; see --help")
-            values[name] = argument or option or None
-        return function(**values)
 
-    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-    run.__annotations__ = {each.name: each.annotation for each in parameters}
-    return run if twins else function
+def also_of(kind: Any) -> str:
+    """The option that an argument of this type may be given as; "" for none."""
+    return next((mark.flag for mark in get_args(kind) if isinstance(mark, Also)), "")
 
 
 def options_of(command: Any, everything: bool = True) -> list[Any]:
@@ -131,7 +124,7 @@ def options_of(command: Any, everything: bool = True) -> list[Any]:
     options = [each for each in command.params if each.param_type_name == "option" and not each.hidden]
     if everything:
         return options
-    short = [each for each in options if each.name not in _LATER and not each.name.endswith(_TWIN)]
+    short = [each for each in options if each.name not in _LATER]
     if len(short) < MOST_SHOWN:
         return short
     return [each for each in short if each.name in command.first] or short[: MOST_SHOWN - 1]
@@ -142,10 +135,9 @@ def name_of(parameter: Any, kinds: dict[str, Any]) -> str:
     if parameter.param_type_name == "argument":
         name = parameter.name.upper()
         return str(parameter.metavar or (name if parameter.required else f"[{name}]"))
-    long, *_ = [flag for flag in parameter.opts if flag.startswith("--")]  # those after it are its old names
     if parameter.is_flag and parameter.secondary_opts:
-        return f"--[no-]{long[2:]}"
-    flags = ", ".join([*(flag for flag in parameter.opts if not flag.startswith("--")), long])
+        return f"--[no-]{parameter.opts[0][2:]}"
+    flags = ", ".join(sorted(parameter.opts, key=len))
     return flags if parameter.is_flag else f"{flags} {parameter.metavar or _value(kinds[parameter.name])}"
 
 
@@ -169,6 +161,7 @@ def text_of(parameter: Any, kinds: dict[str, Any]) -> str:
         words[0] = words[0][0].upper() + words[0][1:]
     text = " ".join(words)
     text = f"{text}." if text and text[-1] not in ".?" else text
+    text += f" Also as {flag}." if (flag := also_of(kinds.get(parameter.name))) else ""
     default = parameter.show_default if isinstance(parameter.show_default, str) else parameter.default
     if getattr(parameter, "is_flag", False):
         default = "on" if default in (True, "true") else None
@@ -180,7 +173,7 @@ def text_of(parameter: Any, kinds: dict[str, Any]) -> str:
 def _lines(command: Any, path: str, everything: bool) -> Iterator[str]:
     """The help of a command that is typed as `path`, line by line."""
     width = min(max(shutil.get_terminal_size().columns, _NARROWEST), _WIDEST)
-    kinds = get_type_hints(command.callback) if command.callback else {}
+    kinds = kinds_of(command)
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     commands = command.listed() if isinstance(command, Group) else []
     every, options = options_of(command), options_of(command, everything)

@@ -6,6 +6,7 @@ presets and files can lie between the default and the command line.
 """
 
 import dataclasses
+import difflib
 import functools
 import inspect
 import types
@@ -42,11 +43,7 @@ def option(
 
 
 def check_options(settings: Any) -> None:
-    """Check every field of a settings object against its type, choices and limits.
-
-    Raises:
-        UsageError: names the field, the value found and what is allowed.
-    """
+    """Check every field of a settings object against its type, choices and limits; a UsageError says what may be."""
     hints = get_type_hints(type(settings))
     for field in dataclasses.fields(settings):
         value, hint = getattr(settings, field.name), hints[field.name]
@@ -68,17 +65,11 @@ def check_options(settings: Any) -> None:
 
 
 def from_mapping(settings_class: type[Settings], values: Mapping[str, Any], where: str) -> Settings:
-    """Make settings from stored values, refusing names that do not exist.
-
-    Raises:
-        UsageError: an unknown name (with the nearest known one) or a bad value; `where` names the source.
-    """
+    """Make settings from stored values; a UsageError, which names their source `where`, for a bad name or value."""
     hints = get_type_hints(settings_class)
     known = [field.name for field in dataclasses.fields(settings_class)]  # type: ignore[arg-type]
     for name in values:
         if name not in known:
-            import difflib
-
             near = difflib.get_close_matches(name, known, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
             raise UsageError(f"{where}: unknown setting {name!r}{hint}")
@@ -125,13 +116,10 @@ def _as_float(value: Any, hint: Any) -> Any:
 def _parameter(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:
     _, kind = _unwrap(hint)
     metadata = field.metadata
-    names = (metadata["flag"] or "").split()
-    if kind is bool and not names:
-        names = ["--{0}/--no-{0}".format(field.name.replace("_", "-"))]
     value = field.default
     default = str(value).lower() if kind is bool else f"{value:g}" if isinstance(value, float) else str(value)
     typed = typer.Option(
-        *names,
+        *(metadata["flag"] or "").split(),
         help=metadata["help"],
         rich_help_panel=metadata["panel"],
         show_default=metadata["shown"] or (value is not None and default),

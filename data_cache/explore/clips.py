@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from data_cache.console.commandline import progress
-from data_cache.explore.originals import recover
 from data_cache.files.atomic import write_bytes
+from data_cache.filters import recover
 from data_cache.read.reader import CacheReader
 
 SAVED_WITH = {"avif": {"quality": 36, "speed": 8, "max_threads": 1}, "webp": {"quality": 40, "method": 2}}
@@ -38,10 +38,6 @@ def entries(
     Args:
         single_file: embed the strips, at half the size.
         first: number of the first clip, for pages that show several caches.
-
-    Raises:
-        InvalidFile: a clip is corrupt.
-        NoSpace: the disk is full.
     """
     table = reader.clips
     made = [

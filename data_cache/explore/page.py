@@ -71,11 +71,7 @@ class Page:
     runs: list[str] = field(default_factory=list)
 
     def write(self, folder: Path, *, single_file: bool = False) -> Path:
-        """Write `index.html` into `folder`, and `data.js` unless all goes into one file; the path of the page.
-
-        Raises:
-            UsageError: the single file would be larger than 25 MB.
-        """
+        """Write `index.html` into `folder`, and `data.js` unless all goes into one file; the path of the page."""
         values = {"clips": self.clips, "strips": self.strips, "classes": self.classes, "runs": self.runs}
         # Plain ASCII without "<": no name in it can end the script, whatever it holds.
         data = "window.MPT = " + json.dumps(values, separators=(",", ":")).replace("<", "\\u003c") + ";\n"
@@ -83,10 +79,9 @@ class Page:
         shown = data if single_file else ""
         encoded = rendered(_HERE, "page.html.j2", **vars(self), js=_part("js"), data=shown, labels=labels)
         if single_file and len(encoded) > MOST_BYTES:
-            raise UsageError(
-                f"one file with {len(self.clips)} clips would have {len(encoded) / 1e6:.0f} MB, more than "
-                f"{MOST_BYTES / 1e6:.0f}; leave out --single-file for a folder, or add --no-images"
-            )
+            size = f"{len(encoded) / 1e6:.0f} MB, more than {MOST_BYTES / 1e6:.0f}"
+            advice = "leave out --single-file for a folder, or add --no-images"
+            raise UsageError(f"one file with {len(self.clips)} clips would have {size}; {advice}")
         if not single_file:
             write_bytes(folder / "data.js", data.encode())
         write_bytes(folder / "index.html", encoded)
@@ -120,28 +115,17 @@ def explore(path: Path, folder: Path, *, images: bool = True, single_file: bool 
 
     Raises:
         UsageError: the folder holds something else, or one file would be too large.
-        InvalidFile: the cache is damaged.
     """
     require_own(folder)
     with CacheReader(path) as reader:
         require_valid(reader, pixels=False)
         described = describe(reader)
         clips = entries(reader, folder, images=images, single_file=single_file)
-        page = Page(
-            title=f"{described['dataset']}: {described['clips']} clips",
-            lead=(
-                f"{described['subjects']} subjects, {described['frames']} frames of {described['size']} × "
-                f"{described['size']} pixels per clip. Choose a clip to see it move."
-            ),
-            notices=[described["licence_notice"]],
-            clips=clips,
-            strips=strips(described["recipe"]),
-        )
     counts = [
         Chart(_counts(Counter(clip[name] for clip in clips), name), f"Clips of each {word}.")
         for name, word in (("label", "class"), ("subject", "subject"))
     ]
-    page.sections = [
+    sections = [
         Section("counts", "Classes and subjects", charts=counts),
         Section(
             "recipe",
@@ -150,6 +134,15 @@ def explore(path: Path, folder: Path, *, images: bool = True, single_file: bool 
             blocks=[json.dumps(described[name], indent=2, ensure_ascii=False) for name in ("recipe", "provenance")],
         ),
     ]
+    page = Page(
+        f"{described['dataset']}: {described['clips']} clips",
+        f"{described['subjects']} subjects, {described['frames']} frames of {described['size']} × {described['size']} "
+        "pixels per clip. Choose a clip to see it move.",
+        [described["licence_notice"]],
+        clips,
+        strips(described["recipe"]),
+        sections,
+    )
     return page.write(folder, single_file=single_file)
 
 

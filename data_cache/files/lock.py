@@ -34,18 +34,13 @@ _NO_LOCKS_HERE = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 
 @dataclass(frozen=True)
 class Holder:
-    """The process that writes a cache.
-
-    Attributes:
-        started: when it took the lock, local time in ISO 8601.
-        birth: when the process began, in seconds since 1970; tells it from a later one with the same id.
-    """
+    """The process that writes a cache."""
 
     host: str
     pid: int
-    started: str
+    started: str  # when it took the lock, local time in ISO 8601
     command: str
-    birth: float
+    birth: float  # when the process began, in seconds since 1970; tells it from a later one with the same id
 
     @classmethod
     def me(cls) -> "Holder":
@@ -118,10 +113,8 @@ def _acquire(file: Path, path: Path, me: Holder) -> FileLock:
     try:
         lock.acquire()
     except Timeout as error:
-        raise Locked(
-            f"{path} is being written by {read_holder(file) or 'another process'}; wait for it, or choose another "
-            "file with -o"
-        ) from error
+        holder = read_holder(file) or "another process"
+        raise Locked(f"{path} is being written by {holder}; wait for it, or choose another file with -o") from error
     except OSError as error:
         if error.errno not in _NO_LOCKS_HERE:
             raise

@@ -3,12 +3,18 @@
 Caches store the raw emotion; a protocol is applied in training, so another protocol needs no new cache.
 """
 
+import tomllib
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from data_cache.errors import UsageError
 
 ClipKey = tuple[str, str, str]
 """(data set, subject, clip): the only safe name of a clip, for clip names and subjects repeat across sets."""
+_KEYS = ("name", "classes", "emotions", "expected", "excluded")
 
 
 @dataclass(frozen=True)
@@ -31,12 +37,9 @@ class Composition:
 
     def counts_for(self, clips: Collection[ClipKey]) -> Counter[str]:
         """Clips per class of the full set, with the extra clips and without the parts that `clips` shows."""
-        there = {part_of(key) for key in clips} & set(self.parts)
-        counts: Counter[str] = Counter()
-        for part in [self.parts[name] for name in there] or [self.counts]:
-            counts.update(part)
-        counts.update(emotion for key, (emotion, _) in self.extra.items() if key in clips)
-        return counts
+        parts = [self.parts[name] for name in {part_of(key) for key in clips} & set(self.parts)] or [self.counts]
+        extra = Counter(emotion for key, (emotion, _) in self.extra.items() if key in clips)
+        return sum(map(Counter, parts), extra)
 
 
 @dataclass(frozen=True)
@@ -78,9 +81,7 @@ class Protocol:
     @property
     def expected(self) -> dict[str, int]:
         """Clips per class over all its full data sets; empty when that is not known."""
-        totals: Counter[str] = Counter()
-        for part in self.composition.values():
-            totals.update(part.counts)
+        totals = sum((Counter(full.counts) for full in self.composition.values()), Counter[str]())
         return {name: totals[name] for name in self.classes} if totals else {}
 
 
@@ -134,11 +135,73 @@ def count_differences(protocol: Protocol, counts: Mapping[str, int], clips: Coll
     Extra clips that some copies have are allowed for.
     """
     there = {key[0] for key in clips}
-    expected: Counter[str] = Counter()
-    for full in (full for name, full in protocol.composition.items() if name in there):
-        expected += full.counts_for(clips)
+    full_sets = (full for name, full in protocol.composition.items() if name in there)
+    expected = sum((full.counts_for(clips) for full in full_sets), Counter[str]())
     return [
         f"{name}: {counts.get(name, 0)} clips, {protocol.name} has {expected[name]}"
         for name in protocol.classes
         if expected and counts.get(name, 0) != expected[name]
     ]
+
+
+def read_protocol(path: Path) -> Protocol:
+    """The protocol that a TOML file describes; its name is the file's unless it gives one.
+
+        classes = ["negative", "positive"]
+
+        [emotions.casme2]            # one table per data set; [emotions."*"] holds for any
+        happiness = "positive"
+        disgust = "negative"
+
+        [expected.casme2]            # optional: clips per class of the full set, to be checked
+        negative = 64
+        positive = 32
+
+        [excluded]                   # optional: clips left out, each with its reason
+        "casme2/sub05/EP09_05f" = "onset equals apex"
+
+    Raises:
+        UsageError: the file is missing or no TOML, has unknown keys, or maps to a class that it does not list.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"the protocol {path} cannot be read as TOML: {error}") from error
+    if unknown := sorted(set(values) - set(_KEYS)):
+        raise UsageError(f"{path}: unknown key {unknown[0]!r}; known are {', '.join(_KEYS)}")
+    classes = values.get("classes")
+    names = [name for name in classes if isinstance(name, str) and name] if isinstance(classes, list) else []
+    if names != classes or len(set(names)) != len(names) or len(names) < 2:
+        raise UsageError(f"{path}: classes is {classes!r}; expected a list of two or more different names")
+    emotions = _tables(path, values, "emotions", str)
+    expected = _tables(path, values, "expected", int)
+    if not emotions:
+        raise UsageError(f"{path} has no [emotions.<data set>]; map raw emotions to classes there")
+    used: dict[str, Iterable[str]] = {f"emotions.{name}": mapping.values() for name, mapping in emotions.items()}
+    used |= {f"expected.{name}": counts for name, counts in expected.items()}
+    for table, new in used.items():
+        if strange := [name for name in new if name not in classes]:
+            raise UsageError(f"{path}, [{table}]: {strange[0]!r} is no class; classes are {', '.join(classes)}")
+    lower = {dataset: {raw.lower(): new for raw, new in mapping.items()} for dataset, mapping in emotions.items()}
+    full = {dataset: Composition(counts) for dataset, counts in expected.items()}
+    excluded = {_clip_key(path, text): why for text, why in _table(path, values, "excluded", str).items()}
+    return Protocol(str(values.get("name", path.stem)), tuple(classes), lower, full, excluded)
+
+
+def _tables(path: Path, values: Mapping[str, Any], name: str, kind: type) -> dict[str, dict[str, Any]]:
+    tables = _table(path, values, name, dict)
+    return {dataset: _table(path, tables, dataset, kind) for dataset in tables}
+
+
+def _table(path: Path, values: Mapping[str, Any], name: str, kind: type) -> dict[str, Any]:
+    table = values.get(name, {})
+    if not isinstance(table, dict) or not all(isinstance(value, kind) for value in table.values()):
+        raise UsageError(f"{path}: {name} is {table!r}; expected a table of {kind.__name__} values")
+    return table
+
+
+def _clip_key(path: Path, text: str) -> ClipKey:
+    parts = text.split("/")
+    if len(parts) != 3 or not all(parts):
+        raise UsageError(f"{path}, [excluded]: {text!r}; expected 'dataset/subject/clip'")
+    return parts[0], parts[1], parts[2]

@@ -1,9 +1,14 @@
 """The protocols that papers use, with the class counts of each set as published (docs/explanation/protocols.md)."""
 
-from collections.abc import Iterable, Mapping
+import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
-from data_cache.protocols.protocol import ClipKey, Composition, Protocol
+from data_cache.errors import UsageError
+from data_cache.protocols.protocol import ClipKey, Composition, Protocol, read_protocol
+
+log = logging.getLogger(__name__)
 
 _THREE = ("negative", "positive", "surprise")
 _TO_THREE = {"happiness": "positive", **dict.fromkeys(("anger", "contempt", "disgust", "fear", "sadness"), "negative")}
@@ -128,3 +133,38 @@ PROTOCOLS = {
         Protocol("demo-5", _FIVE_CASME2, {"demo": {name: name for name in _FIVE_CASME2}}),
     )
 }
+SAME_PERSONS = {"smic", "smic-vis", "smic-nir"}
+"""Data sets that show the same persons under the same names: together, a test subject would be trained on."""
+
+
+def choose_protocol(name: str | None, datasets: Sequence[str], emotions: Sequence[str]) -> Protocol:
+    """The protocol called `name`, or the usual one for `datasets`.
+
+    That is the first of `PROTOCOLS` for just these; where there is none, each raw emotion is a class ("as-labelled").
+    A name that ends in .toml is a file with a mapping of one's own (`read_protocol`).
+
+    Raises:
+        UsageError: no such protocol, it says nothing about one of the data sets, or two of them show the same persons.
+    """
+    distinct = sorted(set(datasets))
+    if len(both := sorted(SAME_PERSONS & set(distinct))) > 1:
+        raise UsageError(f"{' and '.join(both)} show the same persons, who would be trained and tested on; take one")
+    if name is None:
+        name = next((each.name for each in PROTOCOLS.values() if sorted(each.emotions) == distinct), "as-labelled")
+    if name == "as-labelled":
+        classes = tuple(sorted({emotion for emotion in emotions if emotion}))
+        if {"other", "others"} <= set(classes):
+            log.info("note: other and others are two classes here; a protocol of your own (FILE.toml) can join them")
+        return Protocol(name, classes, {"*": {emotion: emotion for emotion in classes}})
+    if name.lower().endswith(".toml"):
+        protocol = read_protocol(Path(name))
+    elif name in PROTOCOLS:
+        protocol = PROTOCOLS[name]
+    else:
+        known = ", ".join([*PROTOCOLS, "as-labelled"])
+        raise UsageError(f"no protocol {name!r}; choose one of {known}, or name a file (FILE.toml)")
+    if beyond := [dataset for dataset in distinct if not protocol.covers(dataset)]:
+        what = f"protocol {protocol.name} says nothing about data set {beyond[0]!r}"
+        covered = f"it covers {', '.join(protocol.emotions)}"
+        raise UsageError(f"{what} ({covered}); pass another --protocol, such as as-labelled")
+    return protocol

@@ -68,8 +68,7 @@ def open_cache(path: Path) -> tuple[h5py.File, CacheAttributes, ClipTable]:
     """Open a cache, check its form, and read all of it but the pixels.
 
     Raises:
-        UsageError: there is no such file, or it may not be read.
-        InvalidFile: it is no finished cache of a version that this software reads.
+        UsageError, InvalidFile: as by `open_hdf5`, or it is no finished cache of a version that this software reads.
     """
     file = open_hdf5(path)
     try:
@@ -85,9 +84,8 @@ def open_cache(path: Path) -> tuple[h5py.File, CacheAttributes, ClipTable]:
             raise
         # MemoryError, OverflowError, RecursionError, UnicodeDecodeError, … : whatever a hostile file makes of reading
         what = " ".join(str(error).split()) or type(error).__name__
-        raise InvalidFile(
-            f"{path} is damaged: {what[:_MOST_SHOWN]}; copy it again, or make it anew with mpt-preprocess"
-        ) from error
+        again = "copy it again, or make it anew with mpt-preprocess"
+        raise InvalidFile(f"{path} is damaged: {what[:_MOST_SHOWN]}; {again}") from error
 
 
 def open_hdf5(path: Path) -> h5py.File:
@@ -98,10 +96,8 @@ def open_hdf5(path: Path) -> h5py.File:
         InvalidFile: it is not HDF5, or it is truncated or damaged.
     """
     if not path.is_file():
-        raise UsageError(
-            f"no cache at {path}; make one with 'mpt-preprocess casme2' (or samm, smic, manifest, demo), "
-            "or pass the right path"
-        )
+        how = "make one with 'mpt-preprocess casme2' (or samm, smic, manifest, demo), or pass the right path"
+        raise UsageError(f"no cache at {path}; {how}")
     try:
         return h5py.File(path, "r", locking=False)
     except PermissionError as error:
@@ -123,8 +119,7 @@ def read_attribute(file: h5py.File, name: str) -> Any:
 
 def _why_unreadable(path: Path, message: str) -> str:
     size = path.stat().st_size
-    truncated = re.search(r"eof = (\d+).*stored_eof = (\d+)", message)
-    if truncated:
+    if truncated := re.search(r"eof = (\d+).*stored_eof = (\d+)", message):
         return f"{path} is incomplete: {truncated[1]} of {truncated[2]} bytes; copy it again"
     if "file signature not found" in message:
         with path.open("rb") as file:
@@ -144,8 +139,7 @@ def _check_is_cache(file: h5py.File, path: Path) -> None:
 
 def _read_attributes(file: h5py.File, path: Path) -> CacheAttributes:
     texts = {name: read_attribute(file, name) for name in ATTRIBUTES if name != "complete"}
-    missing = [name for name, value in texts.items() if not isinstance(value, str) or len(value) > _MOST_TEXT]
-    if missing:
+    if missing := [name for name, value in texts.items() if not isinstance(value, str) or len(value) > _MOST_TEXT]:
         raise InvalidFile(f"{path} lacks the text attributes {', '.join(missing)}; make it anew with mpt-preprocess")
     recipe = _json_object("recipe", texts["recipe"])
     for name in ("frames", "size"):

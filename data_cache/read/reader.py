@@ -58,11 +58,7 @@ class CacheReader:
 
     @property
     def file(self) -> h5py.File:
-        """The open file.
-
-        Raises:
-            StaleFile: this process has yet to open it, and there is another file at the path by now.
-        """
+        """The open file; a StaleFile where this process has yet to open it, and another lies at the path by now."""
         self._open()
         return self._file
 
@@ -98,23 +94,15 @@ class CacheReader:
         return self.read("onset_frame", index) if self.has_onset_frames else None
 
     def read(self, field: str, index: int) -> np.ndarray:
-        """One clip of an image field, as a fresh uint8 array.
-
-        Raises:
-            InvalidFile: the clip is corrupt; the message names it.
-        """
+        """One clip of an image field, as a fresh uint8 array; an InvalidFile that names it where it is corrupt."""
         out = np.empty(self._shapes[field], np.uint8)
         self._read_row(field, index, out)
         return out
 
     def read_verified(self, index: int, out: Mapping[str, np.ndarray] | None = None) -> Mapping[str, np.ndarray]:
-        """Every image field of one clip by its name, checked against the clip's hashes.
+        """Every image field of one clip by its name, checked against the clip's hashes; else as `read`.
 
-        Args:
-            out: what an earlier call gave, to be filled again where the names are the same; by default fresh arrays.
-
-        Raises:
-            InvalidFile: the clip is corrupt; the message names it.
+        `out` is what an earlier call gave, to be filled again where the names are the same; by default fresh arrays.
         """
         arrays = out if out is not None and out.keys() == self._shapes.keys() else None
         arrays = arrays or {name: np.empty(shape, np.uint8) for name, shape in self._shapes.items()}
@@ -127,10 +115,10 @@ class CacheReader:
         return arrays
 
     def require_unchanged(self) -> None:
-        """Make sure that the file at the path is still the one that was opened first.
+        """Make sure that the file at the path is the one that was opened first, not gone, replaced or written over.
 
         Raises:
-            StaleFile: it is gone, replaced or written over.
+            StaleFile: it is not.
         """
         try:
             identity = _identity(self.path)
@@ -171,10 +159,8 @@ class CacheReader:
             raise self._corrupt(index, f"{field}: {' '.join(str(error).split())}") from error
 
     def _corrupt(self, index: int, why: str) -> InvalidFile:
-        return InvalidFile(
-            f"{self.path}: clip {self.clips.key(index)} is corrupt ({why}); copy the file again, "
-            f"or see 'mpt-cache verify {self.path}'"
-        )
+        again = f"copy the file again, or see 'mpt-cache verify {self.path}'"
+        return InvalidFile(f"{self.path}: clip {self.clips.key(index)} is corrupt ({why}); {again}")
 
 
 def _identity(path: Path) -> tuple[int, int, int]:

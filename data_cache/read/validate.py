@@ -38,15 +38,12 @@ class Problem:
 def validate(
     cache: Path | CacheReader, *, pixels: bool = True, on_clip: Callable[[str], None] = lambda key: None
 ) -> list[Problem]:
-    """Check a cache against the specification.
+    """What is wrong with a cache by the specification; empty for a valid file, one error where none can be opened.
 
     Args:
         cache: the file, or a reader that has it open.
         pixels: also read every clip and compare its SHA-256; without, only structure and annotation.
         on_clip: called with the key of each clip whose pixels were checked.
-
-    Returns:
-        What is wrong; empty for a valid file. A file that cannot be opened at all gives one error.
 
     Raises:
         UsageError: there is no file at `path`, or it may not be read.
@@ -57,7 +54,7 @@ def validate(
                 return validate(reader, pixels=pixels, on_clip=on_clip)
         except InvalidFile as error:
             return [Problem("error", str(cache), str(error))]
-    problems = [*_structure(cache), *_annotation(cache.clips), *_tail(cache.path)]
+    problems = [*_structure(cache), *_annotation(cache.clips)]
     if pixels and not errors_in(problems):
         problems += _pixels(cache, on_clip)
     return problems
@@ -69,14 +66,8 @@ def errors_in(problems: Sequence[Problem]) -> list[Problem]:
 
 
 def require_valid(cache: Path | CacheReader, *, pixels: bool = True) -> None:
-    """The same check for programs that cannot go on with a bad file.
-
-    Raises:
-        InvalidFile: it has errors; the message gives the first ones.
-        UsageError: there is no file at `path`, or it may not be read.
-    """
-    errors = errors_in(validate(cache, pixels=pixels))
-    if errors:
+    """The same check for programs that cannot go on with a bad file: an InvalidFile gives its first errors."""
+    if errors := errors_in(validate(cache, pixels=pixels)):
         path = cache if isinstance(cache, Path) else cache.path
         shown = "; ".join(str(error) for error in errors[:_SHOWN]) + ("; …" if len(errors) > _SHOWN else "")
         raise InvalidFile(f"{path} is invalid: {shown}. Copy it again, or make it anew; see 'mpt-cache verify {path}'")
@@ -89,6 +80,9 @@ def _structure(reader: CacheReader) -> Iterator[Problem]:
     for field in reader.fields:  # a shard goes without: its clip's SHA-256 is compared before it is merged
         if len(reader) > 1 and not reader.file[field.path].fletcher32:
             yield Problem("warning", f"/{field.path}", "has no checksums")
+    end, size = stated_size(reader.path), reader.path.stat().st_size
+    if end is not None and size > end:
+        yield Problem("warning", str(reader.path), f"has {size - end} bytes after its end, which HDF5 silently ignores")
 
 
 def _annotation(clips: ClipTable) -> Iterator[Problem]:
@@ -117,13 +111,6 @@ def stated_size(path: Path) -> int | None:
         return None
     signature, version, *_, end = _SUPERBLOCK.unpack(superblock)
     return end if signature == b"\x89HDF\r\n\x1a\n" and version in (2, 3) else None
-
-
-def _tail(path: Path) -> Iterator[Problem]:
-    """HDF5 knows where its data end and silently ignores whatever follows."""
-    end, size = stated_size(path), path.stat().st_size
-    if end is not None and size > end:
-        yield Problem("warning", str(path), f"has {size - end} bytes after its end, which nothing reads")
 
 
 def _pixels(reader: CacheReader, on_clip: Callable[[str], None]) -> Iterator[Problem]:

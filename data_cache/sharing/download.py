@@ -15,14 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
+from rich.filesize import decimal
 
 from data_cache.console.commandline import progress
 from data_cache.digest import digest
 from data_cache.errors import InvalidFile, Locked, NoSpace, UsageError
-from data_cache.files.atomic import is_plain, sync, write_json
-from data_cache.files.checksum import file_sha256, sidecar_path, write_sidecar
+from data_cache.files.atomic import file_sha256, is_plain, require_space, sidecar_path, sync, write_json, write_sidecar
 from data_cache.files.lock import lock_path, read_holder, writer_lock
-from data_cache.files.space import readable, require_space
 from data_cache.read.validate import require_valid, stated_size
 from data_cache.sharing.remote import BrokenOffError, Remote, is_url
 
@@ -32,7 +31,6 @@ _MEGABYTE = 1_000_000
 _SHOWN = 8
 _WAIT_SECONDS = 0.5
 STALLED_SECONDS = 600.0  # without a new byte; checking what arrived takes time too
-_MOST_OTHERWISE = _MEGABYTE  # bytes of what states no size and is no HDF5 file: enough to say what it is
 _PAUSES = (1.0, 4.0, 15.0)  # seconds before a broken copy goes on, after so many tries that brought next to nothing
 
 
@@ -94,18 +92,17 @@ def _download(remote: Remote, state: dict[str, Any], target: Path) -> None:
         if other != part or not is_plain(other):
             other.unlink()
     log.info(f"copying {remote.shown} to {target}")
-    failed, most = 0, _copied_so_far(target)
+    pauses, most = iter(_PAUSES), _copied_so_far(target)
     while True:
         try:
             _copy(remote, state, part)
             arrived, by = _check(remote, state, part)
             break
         except BrokenOffError as error:
-            copied = _copied_so_far(target)
-            failed, most = 0 if copied >= most + _MEGABYTE else failed + 1, max(most, copied)
-            if failed > len(_PAUSES):
+            if (copied := _copied_so_far(target)) >= most + _MEGABYTE:
+                pauses, most = iter(_PAUSES), copied
+            if (pause := next(pauses, None)) is None:
                 raise
-            pause = _PAUSES[max(failed - 1, 0)]
             log.info(f"{error}. The rest is asked for in {pause:g} s")
             time.sleep(pause)
         except (InvalidFile, OSError) as error:
@@ -118,7 +115,7 @@ def _download(remote: Remote, state: dict[str, Any], target: Path) -> None:
     sync(target.parent)
     write_sidecar(target, arrived)
     write_json(_note_path(target), {"url": remote.shown, "state": state, "date": time.strftime("%Y-%m-%d %H:%M")})
-    log.info(f"{target}: {readable(target.stat().st_size)}, {by} checked")
+    log.info(f"{target}: {decimal(target.stat().st_size)}, {by} checked")
 
 
 def _copy(remote: Remote, state: Mapping[str, Any], part: Path) -> None:
@@ -130,12 +127,10 @@ def _copy(remote: Remote, state: Mapping[str, Any], part: Path) -> None:
 
         def on_bytes(so_far: int) -> None:
             nonlocal shown
-            # by what was announced, and by the first bytes of the file, which are there already
+            # by what was announced, and by the first bytes of the file, which are there; else enough to say what it is
             limits = [limit for limit in (size, stated_size(part)) if limit is not None]
-            if so_far > (most := min(limits, default=_MOST_OTHERWISE)):
-                raise InvalidFile(
-                    f"{remote.shown} goes on after the {most} bytes that it should have; ask who shares it"
-                )
+            if so_far > (most := min(limits, default=_MEGABYTE)):
+                raise InvalidFile(f"{remote.shown} goes on after its {most} bytes; ask who shares it")
             advance(so_far // _MEGABYTE - shown, "")
             shown = so_far // _MEGABYTE
 
@@ -150,10 +145,8 @@ def _check(remote: Remote, state: Mapping[str, Any], part: Path) -> tuple[str, s
         raise InvalidFile(f"{remote.shown}: {copied} of {size} bytes arrived; try again")
     expected, arrived = remote.checksum(), file_sha256(part)
     if expected is not None and expected != arrived:
-        raise InvalidFile(
-            f"{remote.shown} does not match its checksum file ({arrived[:_SHOWN]}… instead of {expected[:_SHOWN]}…)"
-            "; try again, or ask who shares it to upload it again"
-        )
+        found = f"{arrived[:_SHOWN]}… instead of {expected[:_SHOWN]}…; try again, or ask who shares it for a new upload"
+        raise InvalidFile(f"{remote.shown} does not match its checksum file: {found}")
     try:
         require_valid(part, pixels=expected is None)
     except InvalidFile as error:

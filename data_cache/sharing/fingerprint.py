@@ -13,7 +13,7 @@ from typing import Any
 from data_cache.console.commandline import progress
 from data_cache.digest import changes
 from data_cache.errors import InvalidFile, UsageError, require_version
-from data_cache.files.checksum import file_sha256, read_sidecar
+from data_cache.files.atomic import file_sha256, read_sidecar
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import Problem, errors_in, validate
 from data_cache.schema import HASHED
@@ -21,6 +21,7 @@ from data_cache.schema import HASHED
 FORMAT = "mpt-fingerprint"
 FORMAT_VERSION = "1.0"
 _FORMATS = (FORMAT, "mpt-manifest")  # what fingerprints were called first
+_IDENTITY = ("subject", "clip", "sha256")
 _ANNOTATION = ("emotion", "onset", "apex", "offset", "n_frames", "fps")
 _ABOUT_THE_MAKER = ("host", "command", "source_folder")  # nobody's business, and no help in a comparison
 
@@ -48,12 +49,7 @@ def make_fingerprint(reader: CacheReader) -> dict[str, Any]:
 
 
 def read_fingerprint(path: Path) -> dict[str, Any]:
-    """Read a fingerprint.
-
-    Raises:
-        UsageError: there is no file at `path`.
-        InvalidFile: it is no fingerprint of a version that this software reads.
-    """
+    """Read a fingerprint; a UsageError without a file, an InvalidFile if it is none of a version that we read."""
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -63,11 +59,9 @@ def read_fingerprint(path: Path) -> dict[str, Any]:
     if not isinstance(values, dict) or values.get("format") not in _FORMATS:
         raise InvalidFile(f"{path} is no fingerprint of 'mpt-cache export'")
     require_version(path, "fingerprint", values.get("format_version"), FORMAT_VERSION)
-    kinds = {"dataset": str, "recipe": dict, "provenance": dict, "clips": list}
-    names = {"subject", "clip", "sha256", *_ANNOTATION}
-    if not all(isinstance(values.get(name), kind) for name, kind in kinds.items()) or not all(
-        isinstance(clip, dict) and names <= set(clip) for clip in values["clips"]
-    ):
+    kinds, names = {"dataset": str, "recipe": dict, "provenance": dict, "clips": list}, {*_IDENTITY, *_ANNOTATION}
+    complete = all(isinstance(values.get(name), kind) for name, kind in kinds.items())
+    if not complete or not all(isinstance(clip, dict) and names <= set(clip) for clip in values["clips"]):
         raise InvalidFile(f"{path} is incomplete; copy the fingerprint again")
     return values
 
@@ -88,28 +82,16 @@ def compare(reader: CacheReader, fingerprint: dict[str, Any]) -> Iterator[Proble
         differing = [f"{what} {other[what]} → {mine[what]}" for what in _ANNOTATION if mine[what] != other[what]]
         if differing:
             yield Problem("error", key, f"is annotated differently: {', '.join(differing)}")
-        if mine["sha256"] != other["sha256"]:
-            yield Problem("error", key, "has other pixels")
-        ours_of_onset = mine.get("onset_frame_sha256")  # format 1.0 has none
-        if ours_of_onset and other.get("onset_frame_sha256", ours_of_onset) != ours_of_onset:
-            yield Problem("error", key, "has another onset frame")
-
-
-def version_differences(reader: CacheReader, fingerprint: dict[str, Any]) -> list[str]:
-    """Library versions that differ, as `numpy 1.26 → 2.1`: the usual reason for other pixels."""
-    sides = (fingerprint["provenance"].get("versions"), reader.attributes.provenance.get("versions"))
-    theirs, ours = (versions if isinstance(versions, dict) else {} for versions in sides)
-    return changes(theirs, ours)
+        for column, what in (("sha256", "has other pixels"), ("onset_frame_sha256", "has another onset frame")):
+            if column in mine and other.get(column, mine[column]) != mine[column]:  # format 1.0 has no onset frames
+                yield Problem("error", key, what)
 
 
 @dataclass
 class Verdict:
-    """What was found.
+    """What is wrong with a cache, or differs from a fingerprint, and what may explain a difference.
 
-    Attributes:
-        problems: what is wrong with the cache, or differs from the fingerprint.
-        notes: what may explain a difference.
-        stale: whether the fingerprint is of another recipe; pixels are then not compared, for all would differ.
+    A fingerprint of another recipe is stale; pixels are then not compared, for all would differ.
     """
 
     clips: int = 0
@@ -121,20 +103,15 @@ class Verdict:
 def verify(path: Path, *, quick: bool = False, against: Path | None = None) -> Verdict:
     """Check a cache, with a progress bar, its file against the checksum file, and a valid one against a fingerprint.
 
-    With `quick`, whatever reads the pixels is left out.
-
-    Raises:
-        UsageError: there is no file at `path` or no fingerprint, or it may not be read.
-        InvalidFile: the fingerprint is none.
+    With `quick`, whatever reads the pixels is left out. A cache or a fingerprint that is not there is a UsageError, a
+    fingerprint that is none an InvalidFile.
     """
-    verdict = Verdict()
     try:
         reader = CacheReader(path)
     except InvalidFile as error:
-        verdict.problems.append(Problem("error", str(path), str(error)))
-        return verdict
+        return Verdict(problems=[Problem("error", str(path), str(error))])
     with reader:
-        verdict.clips = len(reader)
+        verdict = Verdict(len(reader))
         if quick:
             verdict.problems += validate(reader, pixels=False)
         else:
@@ -152,10 +129,11 @@ def _compare(reader: CacheReader, path: Path, verdict: Verdict) -> None:
         verdict.stale = True
         verdict.problems.append(Problem("error", "recipe", f"differs: {'; '.join(changed)}"))
         return
-    differences = list(compare(reader, fingerprint))
-    versions = version_differences(reader, fingerprint) if differences else []
-    verdict.problems += differences
-    verdict.notes += [f"made with other versions: {', '.join(versions)}"] if versions else []
+    verdict.problems += (differences := list(compare(reader, fingerprint)))
+    theirs, ours = fingerprint["provenance"].get("versions"), reader.attributes.provenance.get("versions", {})
+    versions = changes(theirs if isinstance(theirs, dict) else {}, ours)
+    if differences and versions:
+        verdict.notes.append(f"made with other versions: {', '.join(versions)}")
 
 
 def _checksum_problems(path: Path) -> list[Problem]:

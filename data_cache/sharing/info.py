@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from rich.filesize import decimal
 
 from data_cache.errors import UsageError
-from data_cache.files.atomic import replacing
-from data_cache.files.checksum import read_sidecar
-from data_cache.files.space import readable
+from data_cache.files.atomic import read_sidecar, replacing
 from data_cache.filters import recipe_notes
 from data_cache.names import figure_fonts, visible
 from data_cache.read.open import read_attribute
@@ -60,7 +59,7 @@ def print_description(described: dict[str, Any]) -> None:
         "data set": described["dataset"],
         "clips": f"{described['clips']} of {described['subjects']} subjects: {emotions}",
         "per clip": f"{frames} × {size} × {size} magnified frames{onset} and a dynamic image, 8-bit RGB",
-        "file": f"{readable(described['bytes'])}, format {described['format_version']}",
+        "file": f"{decimal(described['bytes'])}, format {described['format_version']}",
         "recipe": ", ".join(f"{name} {value}" for name, value in described["recipe"].items()),
         "clipped": f"{described['clipped_fraction']:.2%} of the motion values",
         "quality": "\n".join(described["quality"]),
@@ -81,14 +80,9 @@ def print_description(described: dict[str, Any]) -> None:
 
 
 def choose_clips(keys: Sequence[str], patterns: Sequence[str], most: int) -> list[int]:
-    """Rows of the clips to show, at most so many, of those with these keys.
+    """Rows of the clips to show, at most so many, of those with these keys; a UsageError where a pattern fits none.
 
-    Args:
-        patterns: keys such as sub01/EP02_01f, or with wildcards, sub01/*; without any, clips spread
-            evenly over the cache.
-
-    Raises:
-        UsageError: a pattern fits no clip.
+    Patterns are keys such as sub01/EP02_01f, or have wildcards, sub01/*; without any, clips spread over the cache.
     """
     if not patterns:
         return sorted({int(row) for row in np.linspace(0, len(keys) - 1, min(most, len(keys)))})
@@ -104,11 +98,7 @@ def choose_clips(keys: Sequence[str], patterns: Sequence[str], most: int) -> lis
 
 @figure_fonts()
 def contact_sheet(reader: CacheReader, rows: Sequence[int], frames: int, output: Path) -> None:
-    """Write a PNG with one line per clip: its onset frame, where there is one, its dynamic image, and motion frames.
-
-    Raises:
-        UsageError: `output` is no PNG file name.
-    """
+    """Write a PNG with one line per clip: its onset frame, where there is one, its dynamic image, and motion frames."""
     from matplotlib.figure import Figure
 
     if output.suffix.lower() != ".png":

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from data_cache.errors import InvalidFile, MptError, UsageError, installation, is_disk_full
-from data_cache.files.checksum import checksum_in
+from data_cache.files.atomic import checksum_in
 from data_cache.names import without_secrets
 
 CONNECT_SECONDS = 20.0

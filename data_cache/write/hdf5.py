@@ -63,10 +63,6 @@ def new_hdf5(path: Path, *, durable: bool = True) -> Iterator[tuple[h5py.File, S
     """Yield a new HDF5 file; it takes the place of `path` when the block succeeds, as `replacing` does it.
 
     The sink tells where it lies for now, and of failures as they happen, so that a long block can stop early.
-
-    Raises:
-        NoSpace: the disk is full; nothing is left behind.
-        OSError: any other failure to write.
     """
     with replacing(path, durable=durable) as temporary, Sink(temporary, "x+") as sink:
         with h5py.File(sink, "w", libver=LIBVER) as file:
@@ -95,18 +91,12 @@ def create_fields(
 
 
 def write_column(dataset: h5d.DatasetID, field: Field, values: Iterable[Any]) -> None:
-    """Fill a column of `/clips`; `values` are text or numbers, one per row.
-
-    Raises:
-        ValueError: a text does not fit, or holds a NUL, which fixed-length text cannot store.
-    """
+    """Fill a column of `/clips` with text or numbers, one per row; a ValueError where a text does not fit."""
     stored = [value.encode() if field.is_text else value for value in values]
     for data in stored if field.is_text else ():
         if len(data) > field.dtype.itemsize or b"\0" in data:
-            raise ValueError(
-                f"{field.name} {data.decode()!r} has {len(data)} bytes of UTF-8; "
-                f"a cache stores up to {field.dtype.itemsize}, without NUL characters"
-            )
+            most = f"a cache stores up to {field.dtype.itemsize}, without NUL characters"
+            raise ValueError(f"{field.name} {data.decode()!r} has {len(data)} bytes of UTF-8; {most}")
     dataset.write(h5s.ALL, h5s.ALL, np.array(stored, dtype=field.dtype))
 
 

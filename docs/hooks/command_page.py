@@ -11,9 +11,9 @@ import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any, get_args, get_origin
 
-from data_cache.console.help import choices_of, name_of, text_of
+from data_cache.console.help import choices_of, kinds_of, name_of, text_of
 
 ROOT = Path(__file__).parents[2]
 INTRODUCTION = """# Commands
@@ -57,7 +57,7 @@ def _sections(title: str, command: Any, level: int, printed: dict[str, str]) -> 
     subcommands = getattr(command, "commands", {})
     arguments = [each for each in command.params if each.param_type_name == "argument"]
     options = [each for each in command.params if each.param_type_name == "option" and each.name not in _NOT_OURS]
-    kinds = get_type_hints(command.callback)
+    kinds = kinds_of(command)
     if not subcommands:
         yield f"```text\n{' '.join([title, *(name_of(each, kinds) for each in arguments), '[options]'])}\n```\n"
     if arguments:

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING
 from data_cache.errors import ClipsFailed, grouped
 from data_cache.filters import recipe_notes
 from data_cache.names import visible
-from data_cache.protocols.choose import choose_protocol
 from data_cache.protocols.protocol import Composition, Labelling, apply_protocol, count_differences, part_of
-from data_cache.protocols.published import OFFICIAL_EMOTIONS
+from data_cache.protocols.published import OFFICIAL_EMOTIONS, choose_protocol
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Anomaly, Discovery
 from preprocess.datasets.corrections import KNOWN_ANOMALIES

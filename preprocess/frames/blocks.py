@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data_cache.explore.originals import LUMINANCE
+from data_cache.filters import LUMINANCE
 from preprocess.clip import Clip, ClipError
 from preprocess.frames.read import read_frames
 

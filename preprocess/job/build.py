@@ -13,16 +13,17 @@ from threading import Event
 from typing import Any
 
 import typer
+from rich.filesize import decimal
 
 from data_cache.console.commandline import progress
 from data_cache.console.interrupt import stop_request
 from data_cache.digest import digest
 from data_cache.errors import ClipsFailed, Interrupted, InvalidFile, StaleFile, typed_command
+from data_cache.files.atomic import free_bytes, require_space
 from data_cache.files.lock import writer_lock
-from data_cache.files.space import free_bytes, readable, require_space
 from data_cache.names import natural_key
 from data_cache.schema import cache_bytes
-from data_cache.write.parts import (
+from data_cache.write.shards import (
     failure_report,
     finish,
     is_complete,
@@ -140,7 +141,7 @@ def _make(job: _Job) -> None:
                 allow_missing=job.options.allow_missing,
                 on_clip=lambda key, advance=advance: advance(1, ""),  # type: ignore[misc]
             )
-        log.info(f"{path}: {clips} clips, {readable(path.stat().st_size)}, alpha {recipe.alpha:g}")
+        log.info(f"{path}: {clips} clips, {decimal(path.stat().st_size)}, alpha {recipe.alpha:g}")
     if failures:
         raise ClipsFailed(failure_report(failures, job.total, written=list(job.recipes)))
 
@@ -192,7 +193,7 @@ def _print_forecast(job: _Job, states: Mapping[Path, str], tasks: Sequence[Task]
         return
     shards, needed = _space(job, tasks)
     typer.echo(f"to do: {len(tasks)} clips, {shards} shards")
-    typer.echo(f"disk: {readable(needed)} needed (shards and cache), {readable(free_bytes(next(iter(states))))} free")
+    typer.echo(f"disk: {decimal(needed)} needed (shards and cache), {decimal(free_bytes(next(iter(states))))} free")
     seconds = _seconds_per_clip(tasks)
     if seconds is not None:
         workers = min(available_jobs(job.options.jobs), len(tasks))

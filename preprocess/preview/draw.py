@@ -12,9 +12,8 @@ from PIL import Image, features
 
 from data_cache.console.commandline import progress
 from data_cache.errors import ClipsFailed, UsageError
-from data_cache.explore.originals import for_the_eye
 from data_cache.files.atomic import replacing
-from data_cache.filters import recipe_notes
+from data_cache.filters import for_the_eye, recipe_notes
 from data_cache.names import figure_fonts
 from preprocess.clip import Clip, ClipError
 from preprocess.datasets.base import Discovery

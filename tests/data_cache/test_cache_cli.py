@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,22 +27,13 @@ def cache(make_cache: MakeCache, tmp_path: Path) -> Path:
 def test_info_for_people_and_for_programs(command: Command, cache: Path) -> None:
     shown = command("mpt-cache", "info", cache)
     assert shown.code == 0
-    for words in (
-        "casme2",
-        "5 of 2 subjects",
-        "8 × 32 × 32",
-        "alpha 20.0",
-        "test data",
-        "the onset frame",
-        "format 1.1",
-    ):
-        assert words in shown.out
+    said = ("casme2", "5 of 2 subjects", "8 × 32 × 32", "alpha 20.0", "test data", "the onset frame", "format 1.1")
+    assert [words for words in said if words not in shown.out] == []
     described = json.loads(command("mpt-cache", "info", "--json", cache).out)
     assert described["clips"] == 5 and described["subjects"] == 2 and described["recipe"]["alpha"] == 20.0
     assert sum(described["emotions"].values()) == 5
-    assert described["licence_notice"] == "test data"
+    assert described["licence_notice"] == "test data" and described["bytes"] == cache.stat().st_size
     assert described["file_sha256"] == hashlib.sha256(cache.read_bytes()).hexdigest()
-    assert described["bytes"] == cache.stat().st_size
 
 
 def test_the_checksum_file_is_what_sha256sum_expects(command: Command, cache: Path) -> None:
@@ -52,12 +44,10 @@ def test_the_checksum_file_is_what_sha256sum_expects(command: Command, cache: Pa
     made = subprocess.run(["sha256sum", cache.name], cwd=cache.parent, capture_output=True, text=True).stdout
     Path(f"{cache}.sha256").write_text(made)
     assert command("mpt-cache", "verify", cache).code == 0
-    Path(f"{cache}.sha256").write_text("0" * 64 + f"  {cache.name}\n")
-    done = command("mpt-cache", "verify", cache)
-    assert done.code == 4 and "does not match its checksum file" in done.out
-    Path(f"{cache}.sha256").write_text("<html>")
-    done = command("mpt-cache", "verify", cache)
-    assert done.code == 0 and "is no checksum file" in done.out
+    for note, code, said in (("0" * 64 + "  c", 4, "does not match its"), ("<html>", 0, "is no")):
+        Path(f"{cache}.sha256").write_text(note)
+        done = command("mpt-cache", "verify", cache)
+        assert done.code == code and f"{said} checksum file" in done.out
 
 
 def test_verify_says_how_much_it_checked_and_nothing_else(command: Command, cache: Path) -> None:
@@ -70,14 +60,10 @@ def test_every_damaged_clip_is_listed(command: Command, cache: Path) -> None:
     with h5py.File(cache, "r+") as file:
         for row in (0, 3):
             file["clips/sha256"][row] = "0" * 64
-    done = command("mpt-cache", "verify", cache)
-    assert done.code == 4
-    assert [line.partition("clip ")[2].split()[0] for line in done.out.splitlines() if "clip " in line] == [
-        "sub01/EP00",
-        "sub02/EP00",
-    ]
+    done, damaged = command("mpt-cache", "verify", cache), ["sub01/EP00", "sub02/EP00"]
+    assert done.code == 4 and re.findall(r"clip (\S+)", done.out) == damaged
     listed = json.loads(command("mpt-cache", "verify", cache, "--json").out)["problems"]
-    assert [problem["where"] for problem in listed if "clip" in problem["message"]] == ["sub01/EP00", "sub02/EP00"]
+    assert [problem["where"] for problem in listed if "clip" in problem["message"]] == damaged
 
 
 def test_merge_joins_caches_and_overwrites_nothing(command: Command, make_cache: MakeCache, tmp_path: Path) -> None:
@@ -117,11 +103,10 @@ def test_a_killed_merge_is_finished_by_the_same_command(
             (tmp_path / name).touch()
 
 
-@pytest.mark.parametrize("extra", [(), ("--no-images",)])
 def test_the_fingerprint_has_no_pixels_and_proves_a_rebuild(
-    command: Command, cache: Path, make_cache: MakeCache, tmp_path: Path, extra: tuple[str, ...]
+    command: Command, cache: Path, make_cache: MakeCache, tmp_path: Path
 ) -> None:
-    done = command("mpt-cache", "export", cache, *extra, "-o", "m.json")
+    done = command("mpt-cache", "export", cache, "-o", "m.json")
     assert done.code == 0 and done.out == "m.json\n"
     manifest = json.loads(Path("m.json").read_text())
     assert len(manifest["clips"]) == 5 and manifest["recipe"]["alpha"] == 20.0
@@ -162,8 +147,10 @@ def test_every_difference_to_a_fingerprint_is_named(
     manifest["format"] = "mpt-manifest"  # as fingerprints were called first
     Path("m.json").write_text(json.dumps(manifest))
     assert command("mpt-cache", "verify", cache, "--against", "m.json").code == 4
-    other = {**manifest, "recipe": {**manifest["recipe"], "alpha": 10.0}}
-    Path("m.json").write_text(json.dumps(other))
+    Path("m.json").write_text(json.dumps({**manifest, "dataset": "samm"}))
+    done = command("mpt-cache", "verify", cache, "--against", "m.json", "--json")
+    assert done.code == 4 and [problem["where"] for problem in json.loads(done.out)["problems"]] == ["dataset"]
+    Path("m.json").write_text(json.dumps({**manifest, "recipe": {**manifest["recipe"], "alpha": 10.0}}))
     stale = command("mpt-cache", "verify", cache, "--against", "m.json")
     assert stale.code == 5 and "alpha 10.0 → 20.0" in stale.out and "pixels" not in stale.out
     later = '{"format": "mpt-fingerprint", "format_version": "9.0"}'
@@ -208,15 +195,6 @@ def test_preview_shows_the_clips_asked_for(command: Command, cache: Path, tmp_pa
     wrong = command("mpt-cache", "preview", cache, "sub02/EP07", "-o", "none.png")
     assert wrong.code == 2 and "no clip is called 'sub02/EP07'" in wrong.err and "sub02/EP0" in wrong.err
     assert command("mpt-cache", "preview", cache, "-o", "x.jpg").code == 2
-
-
-def test_a_fingerprint_of_another_set_is_one_line(command: Command, make_cache: MakeCache, tmp_path: Path) -> None:
-    for name in ("casme2", "samm"):
-        make_cache(tmp_path / f"{name}.h5", {name: 4}, dataset=name)
-    assert command("mpt-cache", "export", "samm.h5", "-o", "m.json").code == 0
-    done = command("mpt-cache", "verify", "casme2.h5", "--against", "m.json", "--json")
-    assert done.code != 0
-    assert [problem["where"] for problem in json.loads(done.out)["problems"]] == ["dataset"]
 
 
 @pytest.mark.parametrize("name", ["x" * 300 + ".json", "file/f.json"])

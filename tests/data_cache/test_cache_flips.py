@@ -3,12 +3,12 @@
 import shutil
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 from builds import gzipped_copy
 from commands import Command, MakeCache, Spawn
 from flips import check_flips, flip, stored_pixels
+from tiny_runs import QUICK
 
 
 def test_every_flipped_bit_is_found_or_lies_in_an_unused_byte(
@@ -25,8 +25,7 @@ def test_training_on_a_flipped_bit_names_the_clip_and_goes_on_with_a_good_copy(
     path = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2})
     place, key = stored_pixels(path)[7]  # of the motion: onset frames come last, and this model reads none
     assert key == "s2/EP01"
-    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--token-channels", 4, "--prompts", 1)
-    arguments = ("--cache", path, *tiny, "--epochs", 1, "--device", "cpu", "--cache-mode", mode, "--workers", 1)
+    arguments = ("--cache", path, *QUICK, "--epochs", 1, "--cache-mode", mode, "--workers", 1)
     bit = 8 * (place.start + len(place) // 2) + 3
     flip(path, bit)
     refused = command("mpt-train", *arguments)
@@ -45,10 +44,8 @@ def test_a_process_that_streams_a_flipped_bit_comes_to_its_end(
 ) -> None:
     """Reading processes that an error left behind once kept it waiting for ever."""
     path = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2})
-    with h5py.File(path) as file:
-        flip(path, 8 * (file["motion"].id.get_chunk_info(3).byte_offset + 99))
-    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--token-channels", 4, "--prompts", 1)
-    program = spawn("mpt-train", "--cache", path, *tiny, "--epochs", 9, "--device", "cpu", "--cache-mode", "stream")
+    flip(path, 8 * (stored_pixels(path)[7][0].start + 99))
+    program = spawn("mpt-train", "--cache", path, *QUICK, "--epochs", 9, "--cache-mode", "stream")
     said = program.communicate(timeout=120)[0]
     assert program.returncode == 4 and "s2/EP01" in said and "Traceback" not in said, said
 

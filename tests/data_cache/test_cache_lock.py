@@ -29,6 +29,17 @@ with writer_lock(Path(sys.argv[1])):
 
 
 @pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """The cache that is to be written."""
+    return tmp_path / "c.h5"
+
+
+def write(path: Path) -> None:
+    with writer_lock(path):
+        pass
+
+
+@pytest.fixture
 def hold(tmp_path: Path) -> Any:
     """Let another process hold a lock."""
     holders = []
@@ -55,25 +66,20 @@ def test_a_lock_is_released_on_normal_exit_and_on_errors(tmp_path: Path) -> None
     assert list(path.parent.iterdir()) == []
     with pytest.raises(KeyboardInterrupt), writer_lock(path):
         raise KeyboardInterrupt
-    with writer_lock(path):
-        pass
+    write(path)
     assert list(path.parent.iterdir()) == []
 
 
-def test_the_second_writer_is_told_who_holds_it(tmp_path: Path, hold: Callable[..., Any]) -> None:
-    path = tmp_path / "c.h5"
+def test_the_second_writer_is_told_who_holds_it(path: Path, hold: Callable[..., Any]) -> None:
     other = hold(path)
-    with pytest.raises(Locked) as refused, writer_lock(path):
-        pass
+    with pytest.raises(Locked) as refused:
+        write(path)
     assert refused.value.exit_code == 6
     assert f"process {other.pid} on {platform.node()}" in str(refused.value) and "since 20" in str(refused.value)
     assert lock_path(path).exists()
 
 
-def test_a_killed_writer_holds_nothing(
-    tmp_path: Path, hold: Callable[..., Any], caplog: pytest.LogCaptureFixture
-) -> None:
-    path = tmp_path / "c.h5"
+def test_a_killed_writer_holds_nothing(path: Path, hold: Callable[..., Any], caplog: pytest.LogCaptureFixture) -> None:
     other = hold(path)
     other.kill()
     other.wait()
@@ -88,43 +94,36 @@ def write_holder(path: Path, **changes: object) -> None:
     lock_path(path).write_text(json.dumps({**vars(Holder.me()), **changes}))
 
 
-def test_a_holder_on_another_machine_is_believed(tmp_path: Path) -> None:
-    path = tmp_path / "c.h5"
+def test_a_holder_on_another_machine_is_believed(path: Path) -> None:
     write_holder(path, host="node7", pid=4711)
-    with pytest.raises(Locked, match=r"process 4711 on node7 .*c\.h5\.lock"), writer_lock(path):
-        pass
+    with pytest.raises(Locked, match=r"process 4711 on node7 .*c\.h5\.lock"):
+        write(path)
 
 
-def test_a_process_that_got_the_number_of_a_dead_one_is_told_from_it(tmp_path: Path) -> None:
-    path = tmp_path / "c.h5"
+def test_a_process_that_got_the_number_of_a_dead_one_is_told_from_it(path: Path) -> None:
     write_holder(path, pid=os.getppid(), birth=1)
-    with writer_lock(path):
-        pass
+    write(path)
 
 
 @pytest.mark.parametrize("text", ["", "not json", "{}", '{"host": 1}'])
-def test_an_unreadable_lock_file_of_nobody_is_taken_over(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "c.h5"
+def test_an_unreadable_lock_file_of_nobody_is_taken_over(path: Path, text: str) -> None:
     lock_path(path).write_text(text)
-    with writer_lock(path):
-        pass
+    write(path)
     assert not lock_path(path).exists()
 
 
-def test_a_silent_machine_holds_nothing_and_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = tmp_path / "c.h5"
+def test_a_silent_machine_holds_nothing_and_is_named(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_holder(path, host="node7", pid=4711)
     file = lock_path(path)
     silent_since = file.stat().st_mtime - lock.SILENT_SECONDS - 1
     os.utime(file, (silent_since, silent_since))
-    with caplog.at_level("INFO"), writer_lock(path):
-        pass
+    with caplog.at_level("INFO"):
+        write(path)
     assert "process 4711 on node7" in caplog.text
 
 
-def test_a_holder_shows_that_it_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_holder_shows_that_it_is_alive(tmp_path: Path, path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", 0.01)
-    path = tmp_path / "c.h5"
     with writer_lock(path):
         os.utime(lock_path(path), (1, 1))
         wait_for(lambda: lock_path(path).stat().st_mtime > 1)
@@ -136,8 +135,8 @@ def test_what_somebody_planted_is_never_followed(tmp_path: Path, plant: Callable
     victim, path = tmp_path / "victim", tmp_path / "c.h5"
     victim.write_text("precious")
     plant(lock_path(path), victim)
-    with pytest.raises(UsageError, match=r"c\.h5\.lock is a link"), writer_lock(path):
-        pass
+    with pytest.raises(UsageError, match=r"c\.h5\.lock is a link"):
+        write(path)
     assert victim.read_text() == "precious"
 
 

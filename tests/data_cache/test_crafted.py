@@ -1,27 +1,19 @@
 """A crafted cache reads nothing and writes nothing outside itself, and is refused in one line with exit code 4."""
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from commands import MakeCache
+from commands import Command, MakeCache
 from crafted import CRAFTED, SENTINEL, craft, private_file, tree
 
 from data_cache.errors import InvalidFile
 from data_cache.read.reader import CacheReader
 from train.data.clips import open_clips
 
-Command = Callable[..., Any]
-
 
 @pytest.fixture
 def secret(tmp_path: Path) -> Path:
     return private_file(tmp_path / "victim")
-
-
-def test_there_are_enough_of_them() -> None:
-    assert len(CRAFTED) >= 80
 
 
 @pytest.mark.parametrize("kind", CRAFTED)

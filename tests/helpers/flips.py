@@ -11,8 +11,10 @@ from data_cache.errors import InvalidFile
 from data_cache.read.open import read_attribute
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import errors_in, validate
-from data_cache.schema import FIELDS, IMAGE_FIELDS
+from data_cache.schema import FIELDS
 from train.data.clips import open_clips
+
+IMAGE_FIELDS = [field for field in FIELDS if field.is_image]
 
 
 def flip(path: Path, bit: int) -> None:

@@ -12,7 +12,7 @@ from builds import SIZE, same_content
 from commands import Command, MakeCache, Spawn
 
 from data_cache.errors import NoSpace
-from data_cache.files import space
+from data_cache.files import atomic
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import validate
 from data_cache.schema import cache_bytes
@@ -131,12 +131,12 @@ def test_too_little_space_is_said_before_anything_is_written(
     command: Command, drawn_set: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     needed = 20 * cache_bytes(1, 16, 64) + cache_bytes(20, 16, 64)
-    monkeypatch.setattr(space, "free_bytes", lambda path: needed - 1)
+    monkeypatch.setattr(atomic, "free_bytes", lambda path: needed - 1)
     done = command("mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "-j", 1)
     assert done.code == 7
     assert "need" in done.err and "free" in done.err and "20 shards" in done.err
     assert not list(tmp_path.rglob("*.h5")) and not list(tmp_path.rglob("*.parts"))
-    monkeypatch.setattr(space, "free_bytes", lambda path: needed)
+    monkeypatch.setattr(atomic, "free_bytes", lambda path: needed)
     assert command("mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "-j", 1).code == 0
 
 
@@ -166,5 +166,6 @@ def test_a_full_disk_during_a_copy_or_merge_of_caches(
         assert done.code == 7 and "disk full" in done.err and "Traceback" not in done.err
     assert not list(tmp_path.rglob("*.tmp-*"))
     assert CacheReader(path).clips.keys == ["s/EP00", "s/EP01"]
-    with pytest.raises(NoSpace):
-        space.require_space(tmp_path, 10**18, "everything")
+    monkeypatch.setattr(atomic, "free_bytes", lambda path: 10)
+    with pytest.raises(NoSpace, match=r"need 999\.90 MB and 10 bytes"):
+        atomic.require_space(tmp_path, 999_900_000, "copies")

@@ -35,7 +35,7 @@ def test_file_names_in_another_encoding_are_read(tmp_path: Path, command: Comman
     assert validate(Path("a.h5")) == []
     assert CacheReader("a.h5").attributes.provenance["source_folder"] == root.name
     assert all(json.loads(line)["status"] == "done" for line in Path("log.jsonl").read_text().splitlines())
-    assert command("mpt-cache", "export", "a.h5", "--no-images").code == 0
+    assert command("mpt-cache", "export", "a.h5").code == 0
 
 
 def test_a_video_that_opencv_cannot_name_is_refused(tmp_path: Path, command: Command) -> None:

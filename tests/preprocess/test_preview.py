@@ -9,8 +9,7 @@ import pytest
 from commands import Command
 from PIL import Image, features
 
-from data_cache.explore.originals import LUMINANCE
-from data_cache.filters import middle_scales
+from data_cache.filters import LUMINANCE, middle_scales
 from preprocess.datasets.casme2 import casme2
 from preprocess.motion.magnify import magnified
 from preprocess.pipeline import standardise

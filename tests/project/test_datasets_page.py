@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from official_sets import write_frames, write_sheet
 
-from data_cache.protocols.choose import read_protocol
+from data_cache.protocols.protocol import read_protocol
 from data_cache.protocols.published import PROTOCOLS
 from preprocess.datasets.corrections import CORRECTIONS
 from preprocess.datasets.manifest import manifest

@@ -102,8 +102,7 @@ def test_no_private_word_is_left(word: str) -> None:
         if re.search(word, text, re.IGNORECASE)
     ]
     commands = [(*typed, each.help) for typed, each in EVERY.items() if re.search(word, each.help or "", re.IGNORECASE)]
-    allowed = [text for text in found if "--most" in text and word.endswith(r"--most\b")]  # the old name still works
-    assert [text for text in found if text not in allowed] == commands == [], PRIVATE[word]
+    assert found == commands == [], PRIVATE[word]
 
 
 @cache

@@ -16,7 +16,7 @@ from safetensors.numpy import load_file, save
 from tiny_runs import QUICK
 
 from data_cache.digest import digest
-from data_cache.files.checksum import file_sha256
+from data_cache.files.atomic import file_sha256
 
 SUBJECTS = {"s1": 4, "s2": 5}
 SOME = [kind if number % 15 == 0 else pytest.param(kind, marks=pytest.mark.slow) for number, kind in enumerate(CRAFTED)]

@@ -17,7 +17,7 @@ import pytest
 from commands import Command, MakeCache, MakeRun
 from tiny_runs import QUICK, TINY, undrawn
 
-from data_cache.explore.originals import recover
+from data_cache.filters import recover
 from data_cache.read.reader import CacheReader
 from train.data.clips import open_clips
 from train.report.compare import compare_runs

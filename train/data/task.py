@@ -9,8 +9,8 @@ import numpy as np
 
 from data_cache.digest import digest
 from data_cache.errors import UsageError
-from data_cache.protocols.choose import choose_protocol
 from data_cache.protocols.protocol import Labelling, apply_protocol, count_differences
+from data_cache.protocols.published import choose_protocol
 from data_cache.read.reader import CacheReader
 from train.config import TrainConfig
 from train.data.clips import ClipSet, open_clips

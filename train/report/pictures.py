@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from data_cache.explore.originals import recover
+from data_cache.filters import recover
 from train.report.figures import CYCLE, figure, paper_style, save
 from train.results.metrics import Prediction
 

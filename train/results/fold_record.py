@@ -14,8 +14,7 @@ from safetensors.numpy import load_file, save
 
 from data_cache.digest import digest
 from data_cache.errors import InvalidFile
-from data_cache.files.atomic import write_bytes, write_json
-from data_cache.files.checksum import file_sha256
+from data_cache.files.atomic import file_sha256, write_bytes, write_json
 from data_cache.protocols.protocol import ClipKey
 from train.results.forms import FOLD, Form, misfit, name
 
