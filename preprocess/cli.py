@@ -14,8 +14,7 @@ from data_cache.console.help import Also
 from data_cache.console.options import option, with_options
 from data_cache.errors import PAGES
 from preprocess.datasets.find import ADAPTERS
-from preprocess.job.options import BuildOptions, cache_path, targets
-from preprocess.recipe import NAMED, Recipe, read_recipe
+from preprocess.recipe import NAMED, BuildOptions, Recipe, cache_path, read_recipe, targets
 
 if TYPE_CHECKING:
     from preprocess.datasets.base import Discovery
@@ -198,8 +197,8 @@ def check(
     chosen: dict[str, Any],
 ) -> None:
     """Check a data set without computing anything: layout, counts, every anomaly; exit code 3 if any is unexpected."""
-    from preprocess.check.anomalies import check as examine
-    from preprocess.check.anomalies import print_report
+    from preprocess.check import check as examine
+    from preprocess.check import print_report
 
     report = examine(InputOptions(**chosen, root=folder).find(dataset), protocol)
     if json:
@@ -255,7 +254,7 @@ def preview(
 
 def _build(found: "Discovery", inputs: InputOptions, given: dict[str, Any], how: dict[str, Any]) -> None:
     """Make the caches of what was found; `given` and `how` are the options that were typed."""
-    from preprocess.check.anomalies import count_notes
+    from preprocess.check import count_notes
     from preprocess.job.build import build
 
     found, settings = inputs.resolve(found, given)

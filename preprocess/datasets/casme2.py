@@ -12,8 +12,7 @@ from pathlib import Path
 
 from data_cache.protocols.published import CASME2_RELABELLED, CASME2_UNLISTED
 from preprocess.datasets.base import Discovery
-from preprocess.datasets.collect import Facts, Listed
-from preprocess.datasets.sheet_set import SheetSet
+from preprocess.datasets.collect import Facts, Listed, SheetSet
 
 CASME2 = SheetSet(
     title="CASME II",

@@ -14,14 +14,14 @@ from commands import Command
 from full_sets import full_expressions
 from official_sets import Expression
 
-from preprocess.check.anomalies import Report, check
+from preprocess.check import Report, check
 from preprocess.datasets.casme2 import casme2
 from preprocess.datasets.casme3 import casme3
 from preprocess.datasets.casme_sq import casme_sq
 from preprocess.datasets.dfme import dfme
 from preprocess.datasets.samm import samm
 from preprocess.datasets.smic import smic
-from preprocess.frames.blocks import SAMPLED
+from preprocess.frames.read import SAMPLED
 
 BUILD: dict[str, tuple[Callable[[Path, Sequence[Expression]], object], Callable]] = {
     "casme2": (official.casme2_tree, casme2),

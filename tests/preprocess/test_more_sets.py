@@ -13,7 +13,7 @@ from official_sets import Expression, clips_of, write_frames
 
 from data_cache import CacheReader
 from data_cache.errors import UsageError
-from preprocess.check.anomalies import check
+from preprocess.check import check
 from preprocess.datasets.casme3 import casme3
 from preprocess.datasets.casme_sq import casme_sq
 from preprocess.datasets.dfme import dfme

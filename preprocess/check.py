@@ -16,8 +16,7 @@ from data_cache.protocols.published import OFFICIAL_EMOTIONS
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Anomaly, Discovery
 from preprocess.datasets.corrections import KNOWN_ANOMALIES
-from preprocess.frames.blocks import block_notes
-from preprocess.frames.read import check_image_file
+from preprocess.frames.read import block_notes, check_image_file
 from preprocess.recipe import Recipe
 
 if TYPE_CHECKING:
