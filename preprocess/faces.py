@@ -19,7 +19,7 @@ steadier than any of them. It does not measure a tilt.
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ import numpy as np
 from data_cache.errors import UsageError, installation
 from preprocess.clip import Clip, ClipError, FaceBox, median_box
 from preprocess.datasets.base import BOX_FILE, Discovery
-from preprocess.datasets.sheet import read_csv
+from preprocess.datasets.sheet import Row, read_csv
 from preprocess.frames.read import read_frames
 from preprocess.recipe import Recipe
 
@@ -175,16 +175,16 @@ def read_boxes(path: Path) -> dict[str, FaceBox]:
     if not path.is_file():
         raise UsageError(f"no face boxes at {path}; write a CSV with the columns {', '.join(required + BOX)}")
     rows: dict[str, list[FaceBox]] = {}
-    for line, row in read_csv(path, required, (*BOX, "roll", *EYES)):
+    for row in read_csv(path, required, (*BOX, "roll", *EYES)):
         try:
-            rows.setdefault(f"{row['subject']}/{row['clip']}", []).append(_box(row))
+            rows.setdefault(f"{row.text('subject')}/{row.text('clip')}", []).append(_box(row))
         except ValueError as error:
-            raise UsageError(f"{path}, line {line}: {error}") from error
+            raise UsageError(f"{path}, line {row.number}: {error}") from error
     return {key: median_box(boxes) for key, boxes in rows.items()}
 
 
-def _box(row: Mapping[str, str]) -> FaceBox:
-    box, eyes, roll = _numbers(row, BOX), _numbers(row, EYES), float(row["roll"] or 0)
+def _box(row: Row) -> FaceBox:
+    box, eyes, roll = _numbers(row, BOX), _numbers(row, EYES), float(row.text("roll") or 0)
     if eyes is not None:
         left_x, left_y, right_x, right_y = eyes
         roll = math.degrees(math.atan2(right_y - left_y, right_x - left_x))
@@ -198,8 +198,8 @@ def _box(row: Mapping[str, str]) -> FaceBox:
     return FaceBox(*box, roll)
 
 
-def _numbers(row: Mapping[str, str], names: tuple[str, ...]) -> tuple[float, float, float, float] | None:
-    texts = [row[name] for name in names]
+def _numbers(row: Row, names: tuple[str, ...]) -> tuple[float, float, float, float] | None:
+    texts = [row.text(name) for name in names]
     if not any(texts):
         return None
     try:

@@ -6,6 +6,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -159,24 +160,19 @@ def read_lines(path: Path) -> dict[str, list[_Line]]:
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about styles that other writers leave out
-            book = load_workbook(path, read_only=True)
-        try:
+        # Warnings are about styles that other writers leave out.
+        with warnings.catch_warnings(action="ignore"), closing(load_workbook(path, read_only=True)) as book:
             lines = {}
             for sheet in book.worksheets:
                 sheet.reset_dimensions()  # streaming writers leave a wrong tag, which openpyxl would believe
-                rows = enumerate(sheet.iter_rows(values_only=True), 1)
-                lines[sheet.title] = _lines(rows)
+                lines[sheet.title] = _lines(enumerate(sheet.iter_rows(values_only=True), 1))
             return lines
-        finally:
-            book.close()
+    except (InvalidFileException, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"{path} is no .xlsx file (an old .xls, whatever its name?); save it as .xlsx in a spreadsheet program, "
+            f"or: soffice --headless --convert-to xlsx '{path.name}'"
+        ) from error
     except Exception as error:  # zlib, the XML parser and openpyxl raise whatever damaged bytes lead them to
-        if isinstance(error, InvalidFileException | zipfile.BadZipFile):
-            raise UsageError(
-                f"{path} is no .xlsx file (an old .xls, whatever its name?); save it as .xlsx in a spreadsheet "
-                f"program, or: soffice --headless --convert-to xlsx '{path.name}'"
-            ) from error
         raise UsageError(f"{path} cannot be read as an Excel sheet: {' '.join(str(error).split())}") from error
 
 
@@ -203,10 +199,8 @@ def csv_lines(path: Path, header_first: bool = True) -> list[_Line]:
         raise UsageError(f"{path} is no CSV file: {error}") from error
 
 
-def read_csv(
-    path: Path, required: tuple[str, ...], optional: tuple[str, ...], strict: bool = False
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file as (line, column → stripped text); columns that the file lacks read "".
+def read_csv(path: Path, required: tuple[str, ...], optional: tuple[str, ...], strict: bool = False) -> Iterator[Row]:
+    """The rows of a CSV file whose first line is its header.
 
     Raises:
         UsageError: the file cannot be read (`csv_lines`), lacks a required column, has one twice or, where it is
@@ -228,11 +222,10 @@ def read_csv(
             near = get_close_matches(name, known, 1)
             hint = f"; did you mean {known[near[0]]}?" if near else f"; known are {', '.join(known.values())}"
             raise UsageError(f"{path} has an unknown column {header[place]!r}{hint}")
-    for number, line in lines:
-        row = dict(zip(names, line, strict=False))
-        cells = {name: row.get(plain, "") for plain, name in known.items()}
-        if any(cells.values()):
-            yield number, cells
+    for number, cells in lines:
+        row = Row(number, dict(zip(names, cells, strict=False)))
+        if any(map(row.text, known)):
+            yield row
 
 
 def _lines(rows: Iterable[tuple[int, Sequence[Any]]]) -> list[_Line]:
