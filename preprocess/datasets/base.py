@@ -71,6 +71,11 @@ class Discovery:
     def __post_init__(self) -> None:
         self.licence_notice = self.licence_notice or LICENCE_NOTICE.format(dataset=self.dataset)
 
+    @property
+    def labels(self) -> list[tuple[tuple[str, str, str], str]]:
+        """Data set, subject and clip, and the emotion, of each clip, as protocols take them."""
+        return [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in self.clips]
+
 
 class Adapter(Protocol):
     """A function that finds the clips of one official data set below `root`, the folder as delivered.
