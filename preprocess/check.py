@@ -94,10 +94,8 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
     full = whole.counts_for(keys)
     subjects = _subjects(found.clips, labelling)
     differences = count_differences(protocol, apply_protocol(protocol, clips + lost).counts, keys)
-    notes = [
-        *block_notes(found.clips),
-        *recipe_notes(Recipe().as_json(), [(len(c.frames), c.fps) for c in found.clips]),
-    ]
+    lengths = [(len(clip.frames), clip.fps) for clip in found.clips]
+    notes = [*block_notes(found.clips), *recipe_notes(Recipe().as_json(), lengths)]
     anomalies = [
         *(Anomaly(key, "unusable", why, _LEFT_OUT, key not in unusable) for key, why in found.failures.items()),
         *_files(found.clips),
