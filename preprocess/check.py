@@ -1,9 +1,8 @@
 """Look a data set over before hours are spent on it: layout, counts, and every anomaly; it decodes a few frames."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby
 
 from rich.console import Console
@@ -65,10 +64,6 @@ class Report:
         """How many anomalies the official release does not have."""
         return sum(anomaly.unexpected for anomaly in self.anomalies)
 
-    def as_json(self) -> str:
-        """The report as indented JSON."""
-        return json.dumps({**asdict(self), "as_expected": not self.unexpected}, indent=2, ensure_ascii=False)
-
     def raise_unexpected(self) -> None:
         """Raise `ClipsFailed`, exit code 3, if anything is not as it should be."""
         if self.unexpected:
@@ -81,8 +76,7 @@ class Report:
 def check(found: Discovery, protocol_name: str | None = None) -> Report:
     """Compare what an adapter found with what the full data set holds, and look at every file's header.
 
-    Raises:
-        UsageError: no such protocol, or it says nothing about this data set.
+    A `UsageError` where there is no such protocol, or it says nothing about this data set.
     """
     clips = found.labels
     protocol = choose_protocol(protocol_name, [found.dataset], [emotion for _, emotion in clips])

@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from data_cache.console.commandline import Version, example, make_app, run
+from data_cache.console.commandline import Version, example, make_app, print_json, run
 from data_cache.console.help import Also
 from data_cache.console.options import option, with_options
 from data_cache.errors import PAGES
@@ -202,7 +202,7 @@ def check(
 
     report = examine(InputOptions(**chosen, root=folder).find(dataset), protocol)
     if json:
-        typer.echo(report.as_json())
+        print_json(asdict(report) | {"as_expected": not report.unexpected})
     else:
         print_report(report)
     report.raise_unexpected()

@@ -227,8 +227,7 @@ def cache_path(dataset: str) -> Path:
 def targets(output: Path, alphas: list[float] | None, given: Mapping[str, Any]) -> dict[Path, Recipe]:
     """Cache path → recipe; with several α, each cache has its α in its name.
 
-    Raises:
-        UsageError: the same α twice, α beside a list of gains that leaves it no say, or an output that is a folder.
+    A `UsageError` for the same α twice, α beside a list of gains that leaves it no say, or an output that is a folder.
     """
     if output.is_dir():
         raise UsageError(f"{output} is a folder; name a file in it, such as -o {output / 'cache.h5'}")

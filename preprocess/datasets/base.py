@@ -94,11 +94,7 @@ def environment_name(dataset: str) -> str:
 
 
 def find_root(root: Path, dataset: str) -> Path:
-    """`root` if it is a folder.
-
-    Raises:
-        UsageError: it is not; the message says how to name the right one.
-    """
+    """`root` if it is a folder; else a `UsageError` that says how to name the right one."""
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise UsageError(

@@ -51,8 +51,7 @@ SAMPLED = 5  # clips of which one frame is looked at
 def read_frames(source: Sequence[Path] | VideoSpan, indices: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (index, frame) for the wanted `indices` in rising order; frames are (H, W, 3) uint8 RGB.
 
-    Raises:
-        ClipError: a frame cannot be read, or the frames of the clip differ in size.
+    A `ClipError` where one cannot be read, or they differ in size.
     """
     pairs = (
         read_span(source, indices)
@@ -74,8 +73,7 @@ def read_frames(source: Sequence[Path] | VideoSpan, indices: Collection[int]) ->
 def read_image(path: Path) -> np.ndarray:
     """Decode one JPEG, PNG, BMP or TIFF file to (H, W, 3) uint8 RGB; grey images get three equal channels.
 
-    Raises:
-        ClipError: the file is missing, no image, truncated, damaged, or too large (`check_image`).
+    A `ClipError` where it is missing, damaged, or refused by `check_image`.
     """
     try:
         data = path.read_bytes()
@@ -101,8 +99,7 @@ class ImageHeader:
 def check_image(data: Bytes, path: Path) -> ImageHeader:
     """The header of an image that is worth decoding.
 
-    Raises:
-        ClipError: no image of a known kind, damaged, truncated, or of more than 64 megapixels.
+    A `ClipError` for what is no image of a known kind, damaged, truncated, or of more than 64 megapixels.
     """
     start = bytes(data[:8])
     try:
@@ -132,11 +129,7 @@ def check_image(data: Bytes, path: Path) -> ImageHeader:
 
 
 def check_image_file(path: Path) -> ImageHeader:
-    """Likewise for a file, of which only the pages that are looked at are read.
-
-    Raises:
-        ClipError: as above, or the file cannot be opened.
-    """
+    """Likewise for a file, of which only the pages that are looked at are read."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             return check_image(data, path)
