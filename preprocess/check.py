@@ -37,7 +37,6 @@ class Report:
 
     Attributes:
         layout: what was found and chosen.
-        cropped: whether the frames are cropped faces.
         protocol: by which classes were counted.
         clips: usable clips.
         classes: class → "clips" found, and how many the "full_set" has (None where that is not known).
@@ -67,9 +66,8 @@ class Report:
     def raise_unexpected(self) -> None:
         """Raise `ClipsFailed`, exit code 3, if anything is not as it should be."""
         if self.unexpected:
-            plural = "s" if self.unexpected > 1 else ""
             raise ClipsFailed(
-                f"{self.unexpected} deviation{plural} from the official release in {self.root}; see the list above"
+                f"{self.root} deviates from the official release: {self.unexpected} × ! in the list above"
             )
 
 

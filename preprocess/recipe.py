@@ -17,7 +17,6 @@ ALGORITHM_VERSION = 1
 
 _LATER = {"stabilise": "none", "blur": 0.0}
 """Options that the first caches do not have, with the values that stand for how those were made."""
-CACHE_FOLDER = Path("data_cache")
 _time = partial(option, panel="Time: sampling and rank pooling")
 _magnify = partial(option, panel="Motion magnification")
 _space = partial(option, panel="Space")
@@ -221,7 +220,7 @@ def read_recipe(source: str | Path | None) -> dict[str, Any]:
 
 def cache_path(dataset: str) -> Path:
     """Where a cache goes when nobody says otherwise."""
-    return CACHE_FOLDER / f"{dataset}.h5"
+    return Path("data_cache") / f"{dataset}.h5"
 
 
 def targets(output: Path, alphas: list[float] | None, given: Mapping[str, Any]) -> dict[Path, Recipe]:

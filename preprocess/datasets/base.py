@@ -43,17 +43,14 @@ class Discovery:
     """What an adapter found.
 
     Attributes:
-        dataset: name of the data set.
         root: the folder to which reported paths are relative.
-        clips: usable clips.
         failures: clip key → why the clip cannot be used.
         lost: clip key → emotion, of those failures whose annotation could be read.
         notes: what was found and chosen (layout, sheet), for the user and the provenance.
         corrections: repairs that were made to the annotation, one line each with its reason.
-        anomalies: what was noticed besides.
         wide: clip key → size of its frames, where those are wider than high, as whole scenes are.
         cropped: whether the frames show nothing but the face already.
-        licence_notice: who may see a cache of these clips.
+        licence_notice: who may see a cache of these clips; by default that of a licensed data set.
     """
 
     dataset: str

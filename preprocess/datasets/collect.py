@@ -144,10 +144,7 @@ def _clip(found: Discovery, each: Listed, annotation: Annotation, facts: Facts, 
     annotation, repairs = correct(name, annotation, numbers) if corrected else (annotation, [])
     onset, apex, offset, emotion, units = annotation
     if onset is None or offset is None:
-        raise ClipError(
-            "no onset or offset is annotated; onset and offset go together: fill both (in a manifest, neither means "
-            "the whole folder or video)"
-        )
+        raise ClipError("no onset or offset is annotated; fill onset and offset (in a manifest, neither: all frames)")
     if apex is not None:
         check_span(0, apex)
     check_span(onset, offset)

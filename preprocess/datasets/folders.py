@@ -45,9 +45,7 @@ def numbered_frames(folder: Path) -> dict[int, Path]:
         if (copy := _COPY.fullmatch(path.stem)) and copy[1].rstrip() + path.suffix in names:
             raise ClipError(f"{path} looks like a second copy of {copy[1].rstrip()}{path.suffix}; remove one of them")
         if number in frames:
-            raise ClipError(
-                f"{folder} has two images with frame number {number}: {frames[number].name} and {path.name}; remove one"
-            )
+            raise ClipError(f"{path} and {frames[number].name} are two images with frame number {number}; remove one")
         if not (entry.is_file(follow_symlinks=False) or path.is_file()):
             what = "a folder" if path.is_dir() else "no regular file (a link that leads nowhere?)"
             raise ClipError(f"{path} is {what}, expected an image; remove it, or unpack the clip again")
