@@ -14,6 +14,7 @@ import yaml
 from data_cache import __version__
 
 ROOT = Path(__file__).parents[2]
+PAGES = ["README.md", "CONTRIBUTING.md", *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs").rglob("*.md"))]
 
 
 def read(name: str) -> Any:
@@ -98,6 +99,15 @@ def test_containers_copy_all_that_building_needs() -> None:
     kept = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
     copied = set(re.findall(r"^ +(\S+) /source/", (ROOT / "apptainer.def").read_text(), re.MULTILINE))
     assert needed == kept == copied
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_the_files_that_a_page_names_exist(page: str) -> None:
+    named = re.findall(
+        r"\b(?:data_cache|preprocess|train|docs|examples|tests|benchmarks)/[\w/-]+\.(?:py|md|svg)\b",
+        (ROOT / page).read_text(),
+    )
+    assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
 @pytest.mark.parametrize("package", ["data_cache", "preprocess", "train"])
