@@ -66,9 +66,7 @@ class Report:
     def raise_unexpected(self) -> None:
         """Raise `ClipsFailed`, exit code 3, if anything is not as it should be."""
         if self.unexpected:
-            raise ClipsFailed(
-                f"{self.root} deviates from the official release: {self.unexpected} × ! in the list above"
-            )
+            raise ClipsFailed(f"{self.root} deviates from the official release ({self.unexpected}); see the list above")
 
 
 def check(found: Discovery, protocol_name: str | None = None) -> Report:

@@ -13,7 +13,7 @@ from data_cache.console.commandline import Version, example, make_app, print_jso
 from data_cache.console.help import Also
 from data_cache.console.options import option, with_options
 from data_cache.errors import PAGES
-from preprocess.datasets.find import ADAPTERS
+from preprocess.datasets.find import ADAPTERS, find
 from preprocess.recipe import NAMED, BuildOptions, Recipe, cache_path, read_recipe, targets
 
 if TYPE_CHECKING:
@@ -70,8 +70,6 @@ class InputOptions:
 
     def find(self, name: str) -> "Discovery":
         """The clips of a data set or manifest."""
-        from preprocess.datasets.find import find
-
         choices = {choice: getattr(self, choice) or None for choice in CHOICES}
         return find(name, self.root, corrected=not self.no_corrections, **choices)
 

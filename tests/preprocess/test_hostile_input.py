@@ -91,21 +91,18 @@ ROWS: dict[str, tuple[dict[int, object], str]] = {
 def hostile_set(root: Path) -> dict[str, str]:
     """A good set, and beside it one clip for each kind of damage; what must be said of each."""
     clips = [Expression("sub03", f"EP{number:02d}", 1, 3, 6, "disgust") for number in range(len(DAMAGE))]
-    official.casme2_tree(root, [*GOOD, *clips])
+    others = [Expression("sub09", f"R{number:02d}", 1, 3, 6, "disgust") for number in range(len(ROWS))]
+    rows = official.casme2_rows(*GOOD, *clips, *others)
+    for row, (changes, _) in zip(rows[-len(ROWS) :], ROWS.values(), strict=True):
+        for column, value in changes.items():
+            row[column] = str(root / "outside") if value == "ABSOLUTE" else value  # type: ignore[assignment]
+    official.casme2_tree(root, [*GOOD, *clips, *others], rows=rows)
     expected = {}
     for clip, (damage, message) in zip(clips, DAMAGE.values(), strict=True):
         damage(root / "Cropped" / clip.subject / clip.clip)
         expected[clip.key] = message
-    rows = official.casme2_rows([*GOOD, *clips])
-    for number, (changes, _) in enumerate(ROWS.values()):
-        row = [*official.casme2_rows([Expression("sub09", f"R{number:02d}", 1, 3, 6, "disgust")])[0]]
-        for column, value in changes.items():
-            row[column] = str(root / "outside") if value == "ABSOLUTE" else value
-        rows.append(row)
-        official.write_frames(root / "Cropped/sub09" / f"R{number:02d}", "reg_img{}.jpg".format, range(1, 7))
     for name in ("escape", "outside"):  # where a trusting reader would find frames
         official.write_frames(root / name, "reg_img{}.jpg".format, range(1, 7))
-    official.write_sheet(next(root.glob("*.xlsx")), [official.CASME2_HEADER, *rows])
     return expected
 
 
