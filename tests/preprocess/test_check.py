@@ -239,3 +239,7 @@ def test_where_a_set_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     official.samm_tree(tmp_path / "elsewhere", full_expressions("samm"))
     monkeypatch.setenv("MPT_SAMM", str(tmp_path / "elsewhere"))
     assert command("mpt-preprocess", "check", "samm").code == 0
+    monkeypatch.delenv("MPT_SAMM")
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets/samm").symlink_to(tmp_path / "elsewhere")
+    assert command("mpt-preprocess", "check", "samm").code == 0

@@ -8,7 +8,7 @@ import more_sets as more
 import pytest
 from builds import SMALL
 from commands import Command
-from official_sets import SMIC, Expression, clips_of, smic_long_tree, smic_tree, write_frames, write_sheet
+from official_sets import Expression, clips_of, smic_long_tree, smic_tree, write_frames, write_sheet
 
 from data_cache import CacheReader
 from data_cache.errors import UsageError
@@ -191,13 +191,3 @@ def test_the_one_clip_below_sixteen_frames(tmp_path: Path) -> None:
     smic_tree(tmp_path, [Expression("s3", "s3_ne_03", 302370, None, 302380, "negative")])
     record = process_clip(smic(tmp_path).clips[0], [Recipe(size=16, levels=2)])[0]
     assert (record.n_frames, record.motion.shape) == (11, (16, 16, 16, 3))
-
-
-def test_cameras_of_smic_are_sets_of_their_own(tmp_path: Path) -> None:
-    smic_tree(tmp_path)
-    smic_tree(tmp_path, SMIC[:1], frames="SMIC_all_cropped/VIS")
-    assert smic(tmp_path).dataset == "smic"
-    vis = smic(tmp_path, camera="vis")
-    assert (vis.dataset, len(vis.clips), vis.clips[0].fps) == ("smic-vis", 1, 25.0)
-    with pytest.raises(UsageError, match=r"NIR|hs"):
-        smic(tmp_path, camera="nir")
