@@ -2,20 +2,19 @@
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from data_cache.console.commandline import Version, example, make_app, run
+from data_cache.console.commandline import Version, example, make_app, print_json, run
 from data_cache.console.help import Also
 from data_cache.console.options import option, with_options
 from data_cache.errors import PAGES
-from preprocess.datasets.find import ADAPTERS
-from preprocess.job.options import BuildOptions, cache_path, targets
-from preprocess.recipe import NAMED, Recipe, read_recipe
+from preprocess.datasets.find import ADAPTERS, find
+from preprocess.recipe import NAMED, BuildOptions, Recipe, cache_path, read_recipe, targets
 
 if TYPE_CHECKING:
     from preprocess.datasets.base import Discovery
@@ -71,8 +70,6 @@ class InputOptions:
 
     def find(self, name: str) -> "Discovery":
         """The clips of a data set or manifest."""
-        from preprocess.datasets.find import find
-
         choices = {choice: getattr(self, choice) or None for choice in CHOICES}
         return find(name, self.root, corrected=not self.no_corrections, **choices)
 
@@ -198,12 +195,12 @@ def check(
     chosen: dict[str, Any],
 ) -> None:
     """Check a data set without computing anything: layout, counts, every anomaly; exit code 3 if any is unexpected."""
-    from preprocess.check.anomalies import check as examine
-    from preprocess.check.anomalies import print_report
+    from preprocess.check import check as examine
+    from preprocess.check import print_report
 
     report = examine(InputOptions(**chosen, root=folder).find(dataset), protocol)
     if json:
-        typer.echo(report.as_json())
+        print_json(asdict(report) | {"as_expected": not report.unexpected})
     else:
         print_report(report)
     report.raise_unexpected()
@@ -255,7 +252,7 @@ def preview(
 
 def _build(found: "Discovery", inputs: InputOptions, given: dict[str, Any], how: dict[str, Any]) -> None:
     """Make the caches of what was found; `given` and `how` are the options that were typed."""
-    from preprocess.check.anomalies import count_notes
+    from preprocess.check import count_notes
     from preprocess.job.build import build
 
     found, settings = inputs.resolve(found, given)

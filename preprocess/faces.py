@@ -19,7 +19,7 @@ steadier than any of them. It does not measure a tilt.
 
 import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ import numpy as np
 from data_cache.errors import UsageError, installation
 from preprocess.clip import Clip, ClipError, FaceBox, median_box
 from preprocess.datasets.base import BOX_FILE, Discovery
-from preprocess.datasets.sheet import read_csv
+from preprocess.datasets.sheet import Row, read_csv
 from preprocess.frames.read import read_frames
 from preprocess.recipe import Recipe
 
@@ -62,11 +62,7 @@ class FaceCrop:
     roll: float = 0.0
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
-        """The square of an (H, W, 3) uint8 frame: (side, side, 3) uint8.
-
-        Raises:
-            ClipError: the square does not fit this frame.
-        """
+        """The square of an (H, W, 3) uint8 frame, (side, side, 3) uint8; a `ClipError` where it does not fit."""
         height, width = image.shape[:2]
         if not (0 <= self.x <= width and 0 <= self.y <= height and self.side <= MOST_OVERHANG * max(height, width)):
             raise ClipError(
@@ -90,13 +86,10 @@ class FaceCrop:
 
 
 def square_around(box: FaceBox, margin: float) -> FaceCrop:
-    """The square about the middle of a box.
+    """The square about the middle of a box; a `ClipError` where that is no face: too small, or not a number.
 
     Args:
         margin: share of the box's longer side that is added on every side.
-
-    Raises:
-        ClipError: the box is no face: too small, or not a number.
     """
     side = max(box.width, box.height) * (1 + 2 * margin)
     x, y = box.x + box.width / 2, box.y + box.height / 2
@@ -113,15 +106,11 @@ def resolve_face_mode(found: Discovery, mode: str | None, boxes: Path | None) ->
 
     Where the user names no `mode`, a file of boxes is used when one is named, cropped frames are used as they are, and
     whole scenes go by the boxes that lie beside them or, without any, to the detector. Clips that a file does not list
-    fail.
-
-    Raises:
-        UsageError: the boxes or the detector cannot be had, or boxes were named for another mode.
+    fail. A `UsageError` where boxes or detector cannot be had, or boxes were named for another mode.
     """
     beside = found.root / BOX_FILE
     has_boxes = boxes is not None or (beside.is_file() and not found.cropped)
-    usual = "csv" if has_boxes else "none" if found.cropped else "auto"
-    faces = mode or usual
+    faces = mode or ("csv" if has_boxes else "none" if found.cropped else "auto")
     if boxes and faces != "csv":
         raise UsageError(f"--face-boxes goes with --faces csv, not with --faces {faces}")
     if faces == "csv":
@@ -144,11 +133,7 @@ def resolve_face_mode(found: Discovery, mode: str | None, boxes: Path | None) ->
 
 
 def crop_for(clip: Clip, recipe: Recipe) -> FaceCrop | None:
-    """The crop of a clip, None where whole frames are used.
-
-    Raises:
-        ClipError: no face was found, or its box is unusable.
-    """
+    """The crop of a clip, None where whole frames are used; a `ClipError` without a face or with an unusable box."""
     if recipe.faces == "none":
         return None
     if recipe.faces == "csv":
@@ -166,55 +151,45 @@ def crop_for(clip: Clip, recipe: Recipe) -> FaceCrop | None:
 
 
 def read_boxes(path: Path) -> dict[str, FaceBox]:
-    """`subject/clip` → where the face is.
-
-    Raises:
-        UsageError: the file is missing or no CSV, lacks columns, or has a row without a box.
-    """
+    """`subject/clip` → where the face is; a `UsageError` for a file that is missing or has a row without a box."""
     required = ("subject", "clip")
     if not path.is_file():
         raise UsageError(f"no face boxes at {path}; write a CSV with the columns {', '.join(required + BOX)}")
     rows: dict[str, list[FaceBox]] = {}
-    for line, row in read_csv(path, required, (*BOX, "roll", *EYES)):
+    for row in read_csv(path, required, (*BOX, "roll", *EYES)):
         try:
-            rows.setdefault(f"{row['subject']}/{row['clip']}", []).append(_box(row))
+            rows.setdefault(f"{row.text('subject')}/{row.text('clip')}", []).append(_box(row))
         except ValueError as error:
-            raise UsageError(f"{path}, line {line}: {error}") from error
+            raise UsageError(f"{path}, line {row.number}: {error}") from error
     return {key: median_box(boxes) for key, boxes in rows.items()}
 
 
-def _box(row: Mapping[str, str]) -> FaceBox:
-    box, eyes, roll = _numbers(row, BOX), _numbers(row, EYES), float(row["roll"] or 0)
-    if eyes is not None:
+def _box(row: Row) -> FaceBox:
+    box, eyes, roll = _numbers(row, BOX), _numbers(row, EYES), float(row.text("roll") or 0)
+    if eyes:
         left_x, left_y, right_x, right_y = eyes
         roll = math.degrees(math.atan2(right_y - left_y, right_x - left_x))
         distance = math.hypot(right_x - left_x, right_y - left_y)
         width, height, down = distance * _WIDTH, distance * _HEIGHT, distance * _BELOW_EYES
         angle = math.radians(roll)
         x, y = (left_x + right_x) / 2 - down * math.sin(angle), (left_y + right_y) / 2 + down * math.cos(angle)
-        box = box or (x - width / 2, y - height / 2, width, height)
-    if box is None:
+        box = box or [x - width / 2, y - height / 2, width, height]
+    if not box:
         raise ValueError(f"no box; fill {', '.join(BOX)}, or {', '.join(EYES)}")
-    return FaceBox(*box, roll)
+    return replace(FaceBox(*box), roll=roll)
 
 
-def _numbers(row: Mapping[str, str], names: tuple[str, ...]) -> tuple[float, float, float, float] | None:
-    texts = [row[name] for name in names]
-    if not any(texts):
-        return None
+def _numbers(row: Row, names: tuple[str, ...]) -> list[float]:
+    """The cells of these columns; none where all are empty."""
+    texts = [row.text(name) for name in names]
     try:
-        a, b, c, d = map(float, texts)
+        return [float(text) for text in texts] if any(texts) else []
     except ValueError as error:
         raise ValueError(f"{', '.join(names)} read {texts}, expected four numbers") from error
-    return a, b, c, d
 
 
 def load_detector() -> Any:
-    """The detector.
-
-    Raises:
-        UsageError: the extra is not installed; the message says how to get it and what else to do.
-    """
+    """The detector; a `UsageError` without the extra `faces` says how to get it, and what else to do."""
     try:
         import dlib
     except ImportError as error:
@@ -229,9 +204,6 @@ def find_face(frames: Sequence[np.ndarray]) -> FaceBox | None:
     """Where the face is over several frames of (H, W, 3) uint8 RGB; None where they do not agree on one.
 
     Uncertain detections count too, but half of the frames must show a face in one and the same place.
-
-    Raises:
-        UsageError: the extra `faces` is not installed.
     """
     detector = load_detector()
     boxes = [

@@ -17,7 +17,7 @@ what it takes. On the command line the same names have dashes: `token_grid` is `
 """
 GROUPS = {
     ("preprocess.recipe", "Recipe"): "What decides the pixels of a cache; stored in it.",
-    ("preprocess.job.options", "BuildOptions"): "How a cache is built; the pixels are the same.",
+    ("preprocess.recipe", "BuildOptions"): "How a cache is built; the pixels are the same.",
     ("train.config", "TrainConfig"): "What decides the result of a run; stored in `config.json`.",
     ("train.config", "Execution"): "How a run is executed; the result is the same to float tolerance.",
 }
@@ -25,8 +25,8 @@ API = {
     "data_cache": "read.reader schema read.validate write.shards protocols.protocol "
     "protocols.published sharing.download sharing.fingerprint filters "
     "explore.charts explore.page console.options errors",
-    "preprocess": "recipe clip job.options datasets.base datasets.find datasets.collect datasets.manifest "
-    "datasets.sheet_set frames.read motion.temporal motion.pyramid motion.magnify pipeline job.build check.anomalies",
+    "preprocess": "recipe clip datasets.base datasets.find datasets.collect datasets.manifest "
+    "frames.read motion.temporal motion.pyramid motion.magnify pipeline job.build check",
     "train": "config job loop final data.task data.folds data.stream model.mpt model.backbone model.tokenizer "
     "model.prompts model.adapters model.fold_linear model.build model.weights results.metrics results.summary "
     "results.run_folder results.checkpoint paper.presets paper.studies cost.accounting predict.ensemble report.build "

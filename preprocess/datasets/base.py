@@ -43,17 +43,14 @@ class Discovery:
     """What an adapter found.
 
     Attributes:
-        dataset: name of the data set.
         root: the folder to which reported paths are relative.
-        clips: usable clips.
         failures: clip key → why the clip cannot be used.
         lost: clip key → emotion, of those failures whose annotation could be read.
         notes: what was found and chosen (layout, sheet), for the user and the provenance.
         corrections: repairs that were made to the annotation, one line each with its reason.
-        anomalies: what was noticed besides.
         wide: clip key → size of its frames, where those are wider than high, as whole scenes are.
         cropped: whether the frames show nothing but the face already.
-        licence_notice: who may see a cache of these clips.
+        licence_notice: who may see a cache of these clips; by default that of a licensed data set.
     """
 
     dataset: str
@@ -70,6 +67,11 @@ class Discovery:
 
     def __post_init__(self) -> None:
         self.licence_notice = self.licence_notice or LICENCE_NOTICE.format(dataset=self.dataset)
+
+    @property
+    def labels(self) -> list[tuple[tuple[str, str, str], str]]:
+        """Data set, subject and clip, and the emotion, of each clip, as protocols take them."""
+        return [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in self.clips]
 
 
 class Adapter(Protocol):
@@ -89,11 +91,7 @@ def environment_name(dataset: str) -> str:
 
 
 def find_root(root: Path, dataset: str) -> Path:
-    """`root` if it is a folder.
-
-    Raises:
-        UsageError: it is not; the message says how to name the right one.
-    """
+    """`root` if it is a folder; else a `UsageError` that says how to name the right one."""
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise UsageError(

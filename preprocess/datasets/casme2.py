@@ -12,8 +12,7 @@ from pathlib import Path
 
 from data_cache.protocols.published import CASME2_RELABELLED, CASME2_UNLISTED
 from preprocess.datasets.base import Discovery
-from preprocess.datasets.collect import Facts, Listed
-from preprocess.datasets.sheet_set import SheetSet
+from preprocess.datasets.collect import Facts, Listed, SheetSet
 
 CASME2 = SheetSet(
     title="CASME II",
@@ -49,8 +48,7 @@ def casme2(root: Path, *, corrected: bool = True, sheet: Path | None = None, sup
         supplement: whether to add `SUPPLEMENT`, which makes the 247 clips of the paper.
     """
     found = CASME2.find("casme2", root, corrected, sheet, [SUPPLEMENT] if supplement else [])
-    labels = {clip.emotion for clip in found.clips if ("casme2", clip.subject, clip.clip) in CASME2_RELABELLED}
-    if "surprise" in labels:
+    if "surprise" in {emotion for name, emotion in found.labels if name in CASME2_RELABELLED}:
         found.notes.append(
             "labels of the sheet of 2019: three clips of sub24 are surprise there, sadness in that of 2014"
         )

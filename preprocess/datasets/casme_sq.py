@@ -53,9 +53,7 @@ def _listed(found: Discovery, chosen: Path | None, layout: Layout) -> Iterator[L
         subjects = {line[2]: line[1] for _, line in by_name["namingrule1"]}
         videos = {line[1]: f"{int(line[0].removesuffix('.0')):04d}" for _, line in by_name["namingrule2"]}
     except (KeyError, IndexError, ValueError) as error:
-        raise UsageError(
-            f"the sheet of {found.root} lacks 'naming rule1' or 'naming rule2'; is it the .xlsx?"
-        ) from error
+        raise UsageError(f"the sheet of {found.root} lacks naming rule1 or naming rule2; is it the .xlsx?") from error
     rows = next(iter(by_name.values()))
     for number, line in rows:
         person, clip, onset, apex, offset, units, emotion, kind = [*line, *[""] * 8][:8]

@@ -5,16 +5,25 @@ as nothing: none is dropped in silence.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from data_cache.errors import UsageError
 from data_cache.names import name_problem, text_problem
 from preprocess.clip import Clip, ClipError, VideoSpan
-from preprocess.datasets.base import VIDEO_SUFFIXES, Anomaly, Discovery
-from preprocess.datasets.corrections import Moments, correct
-from preprocess.datasets.folders import check_span, describe_gaps, missing_between, numbered_frames
-from preprocess.datasets.sheet import Row, parse_rate, whole_number
+from preprocess.datasets.base import VIDEO_SUFFIXES, Anomaly, Discovery, find_root
+from preprocess.datasets.corrections import Annotation, correct
+from preprocess.datasets.folders import (
+    Layout,
+    check_span,
+    describe_gaps,
+    locate,
+    missing_between,
+    numbered_frames,
+    unlisted_clips,
+)
+from preprocess.datasets.sheet import Row, find_sheet, parse_rate, read_sheet, subject_number, whole_number
 
 
 @dataclass(frozen=True)
@@ -69,24 +78,20 @@ class Facts:
     gaps: bool = False
 
 
-_Annotation = tuple[Moments, str, str]  # frame numbers, emotion, action units
-
-
 def collect(found: Discovery, listed: Iterable[Listed], facts: Facts, corrected: bool) -> None:
     """Turn what is listed into clips of `found`, `corrected` where an error is known, or failures that say why not."""
     respelled: Counter[str] = Counter()
-    seen: dict[str, tuple[int, _Annotation]] = {}
+    seen: dict[str, tuple[int, Annotation]] = {}
     for each in listed:
         key = f"line {each.line}"
         try:
-            refuse(name_problem("subject", each.subject) or name_problem("clip", each.clip))
+            if problem := name_problem("subject", each.subject) or name_problem("clip", each.clip):
+                raise ClipError(problem)
             key = f"{each.subject}/{each.clip}"
-            moments = _moments(found, key, each)
-            emotion = each.emotion.lower()
-            if usual := facts.labels.get(emotion):
+            annotation = _annotation(found, key, each)
+            if usual := facts.labels.get(annotation.emotion):
                 respelled[f"{each.emotion!r} is read as {usual!r}"] += 1
-                emotion = usual
-            annotation = moments, emotion, each.action_units
+                annotation = annotation._replace(emotion=usual)
             if key in seen:
                 first_line, first = seen[key]
                 where = f"lines {first_line} and {each.line}"
@@ -96,7 +101,7 @@ def collect(found: Discovery, listed: Iterable[Listed], facts: Facts, corrected:
                 found.anomalies.append(Anomaly(key, "duplicate row", f"{where} are equal", "read once", True))
                 continue
             seen[key] = each.line, annotation
-            found.lost[key] = emotion
+            found.lost[key] = annotation.emotion
             found.clips.append(_clip(found, each, annotation, facts, corrected))
             del found.lost[key]
         except ClipError as error:
@@ -104,51 +109,42 @@ def collect(found: Discovery, listed: Iterable[Listed], facts: Facts, corrected:
     found.notes += [f"{line} in {count} rows" for line, count in respelled.items()]
 
 
-def refuse(problem: str | None) -> None:
-    """Raise `ClipError` with a problem of a name or text (`data_cache.names`), if there is one."""
-    if problem:
-        raise ClipError(problem)
-
-
-def _moments(found: Discovery, key: str, each: Listed) -> Moments:
-    """The numbers of `each`; an apex below 0 is how some programs write that it is unknown."""
-    refuse(each.fault)
+def _annotation(found: Discovery, key: str, each: Listed) -> Annotation:
+    """What `each` says, checked; an apex below 0 is how some programs write that it is unknown."""
+    if each.fault:
+        raise ClipError(each.fault)
     apex = each.apex
     if apex.startswith("-") and apex[1:].removesuffix(".0").isdecimal():
         found.anomalies.append(Anomaly(key, "apex below 0", f"apex {apex}", "taken as unknown"))
         apex = ""
     try:
-        refuse(text_problem("emotion", each.emotion))
+        if problem := text_problem("emotion", each.emotion):
+            raise ClipError(problem)
         cells = {"onset": each.onset, "apex": apex, "offset": each.offset}
-        return Moments(*(whole_number(name, cell) for name, cell in cells.items()))
+        onset, apex_number, offset = (whole_number(name, cell) for name, cell in cells.items())
+        return Annotation(onset, apex_number, offset, each.emotion.lower(), each.action_units)
     except ClipError as error:
         raise ClipError(f"line {each.line}: {error}") from error
 
 
-def _clip(found: Discovery, each: Listed, annotation: _Annotation, facts: Facts, corrected: bool) -> Clip:
-    moments, emotion, units = annotation
-    images: dict[int, Path] = {}
-    video = None
+def _clip(found: Discovery, each: Listed, annotation: Annotation, facts: Facts, corrected: bool) -> Clip:
+    video, images = None, dict[int, Path]()
     if each.folder.suffix.lower() in VIDEO_SUFFIXES and each.folder.is_file():
         from preprocess.frames.video import probe  # with OpenCV
 
-        video = probe(each.folder, moments.offset)
+        video = probe(each.folder, annotation.offset)
     else:
         images = numbered_frames(each.folder)
     numbers = range(video.frames) if video else images
-    repairs: list[str] = []
-    if each.whole and not numbers:
-        raise ClipError(f"{each.folder} holds no numbered image; unpack the clip again")
     if each.whole:
-        moments = moments._replace(onset=min(numbers), offset=max(numbers))
-    if corrected:
-        moments, repairs = correct((found.dataset, each.subject, each.clip), moments, numbers)
-    onset, apex, offset = moments
+        if not numbers:
+            raise ClipError(f"{each.folder} holds no numbered image; unpack the clip again")
+        annotation = annotation._replace(onset=min(numbers), offset=max(numbers))
+    name = (found.dataset, each.subject, each.clip)
+    annotation, repairs = correct(name, annotation, numbers) if corrected else (annotation, [])
+    onset, apex, offset, emotion, units = annotation
     if onset is None or offset is None:
-        raise ClipError(
-            "no onset or offset is annotated; onset and offset go together: fill both (in a manifest, neither means "
-            "the whole folder or video)"
-        )
+        raise ClipError("no onset or offset is annotated; fill onset and offset (in a manifest, neither: all frames)")
     if apex is not None:
         check_span(0, apex)
     check_span(onset, offset)
@@ -161,9 +157,66 @@ def _clip(found: Discovery, each: Listed, annotation: _Annotation, facts: Facts,
             raise ClipError(f"{what} in {each.folder} ({held}); unpack the clip again, or correct the annotation")
         key = f"{each.subject}/{each.clip}"
         found.anomalies.append(Anomaly(key, "frames missing", what, "the frames that are there are used"))
-    frames = VideoSpan(each.folder, onset, offset) if video else between
     found.corrections += repairs
     rate = parse_rate(each.fps, video.rate if video else facts.fps)
-    return Clip(
-        found.dataset, each.subject, each.clip, frames, onset, apex, offset, rate, emotion, units, missing=tuple(gaps)
-    )
+    frames = VideoSpan(each.folder, onset, offset) if video else between
+    return Clip(*name, frames, onset, apex, offset, rate, emotion, units, missing=tuple(gaps))
+
+
+COLUMNS = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion")
+"""Columns that a sheet must have; case, spaces and order do not matter."""
+
+
+@dataclass(frozen=True)
+class SheetSet:
+    """How one such data set is laid out.
+
+    Attributes:
+        title: its name as its authors write it.
+        facts: its frame rate and the like.
+        frame_folders: where the subjects' folders may be, below the root, the preferred place first.
+        clip_folders: pattern of the clips' folders below that.
+        sheets: patterns of the sheet's name without its suffix, the preferred version first.
+        subject_folder: the name of a subject's folder, from its number.
+        expected: an example of the layout, for the message when it is not there.
+    """
+
+    title: str
+    facts: Facts
+    frame_folders: tuple[str, ...]
+    clip_folders: str
+    sheets: tuple[str, ...]
+    subject_folder: Callable[[int], str]
+    expected: str
+
+    def find(
+        self, dataset: str, root: Path, corrected: bool, sheet: Path | None = None, supplement: Sequence[Listed] = ()
+    ) -> Discovery:
+        """Find the clips of `dataset` below `root`, as an `Adapter` does.
+
+        Args:
+            sheet: the sheet to read; by default the newest that is found.
+            supplement: rows to add where the sheet lacks them.
+        """
+        found = Discovery(dataset, find_root(root, dataset))
+        layout = locate(found, self.title, {self.clip_folders: self.frame_folders}, self.expected)
+        path = find_sheet(found, self.sheets, sheet)
+        listed = [self._listed(row, layout) for row in read_sheet(path, COLUMNS)]
+        if not listed:
+            raise UsageError(f"{path} lists no clips below its header; is it complete?")
+        there = {(each.subject, each.clip) for each in listed}
+        for each in supplement:
+            if (each.subject, each.clip) not in there:
+                row = f"row added: {each.emotion}, {each.onset}–{each.apex}–{each.offset}, which no official sheet has"
+                found.corrections.append(f"{each.subject}/{each.clip}: {row} (--supplement)")
+                listed.append(replace(each, folder=layout.folder / each.subject / each.clip))
+        collect(found, listed, self.facts, corrected)
+        found.anomalies += unlisted_clips(found, layout)
+        return found
+
+    def _listed(self, row: Row, layout: Layout) -> Listed:
+        number = subject_number(row.text("Subject"), "sub")
+        subject = row.text("Subject") if number is None else self.subject_folder(number)
+        clip = row.text("Filename")
+        folder = layout.clips.get(f"{subject}/{clip}".lower(), layout.folder / subject / clip)
+        return Listed.of_row(row, subject, clip, folder)

@@ -8,18 +8,20 @@ other, nothing is corrected: the clip is reported and its annotation kept.
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from data_cache.protocols.protocol import ClipKey
 from preprocess.datasets.folders import missing_between
 
 
-class Moments(NamedTuple):
-    """The frame numbers of a clip as annotated, None where unknown."""
+class Annotation(NamedTuple):
+    """What is annotated of a clip: frame numbers, None where unknown; emotion in lower case; action units."""
 
     onset: int | None
     apex: int | None
     offset: int | None
+    emotion: str
+    action_units: str
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,9 @@ class Correction:
     value: int | None
     reason: str
 
-    def is_needed(self, moments: Moments, frames: Collection[int]) -> bool:
+    def is_needed(self, annotation: Annotation, frames: Collection[int]) -> bool:
         """Whether the fault is there, by the annotation and the numbers of the frames in the clip's folder."""
-        onset, apex, offset = moments
+        onset, apex, offset, *_ = annotation
         if onset is None or offset is None:
             return self.field == "offset"
         if self.field == "apex":
@@ -82,18 +84,18 @@ KNOWN_ANOMALIES: dict[tuple[str, str], str] = {
 """What `check` reports about the official releases without counting it as unexpected."""
 
 
-def correct(clip: ClipKey, moments: Moments, frames: Collection[int]) -> tuple[Moments, list[str]]:
+def correct(name: ClipKey, annotation: Annotation, frames: Collection[int]) -> tuple[Annotation, list[str]]:
     """The annotation with its known error repaired, and a line that says what was done and why.
 
     Args:
-        clip: data set, subject and clip.
-        moments: as the sheet states them.
+        name: data set, subject and clip.
         frames: the frame numbers that the clip's folder holds.
     """
-    correction = CORRECTIONS.get(clip)
-    if correction is None or not correction.is_needed(moments, frames):
-        return moments, []
-    before = getattr(moments, correction.field)
-    before, after = ("unknown" if value is None else value for value in (before, correction.value))
-    line = f"{clip[1]}/{clip[2]}: {correction.field} {before} → {after}, because {correction.reason}"
-    return moments._replace(**{correction.field: correction.value}), [line]
+    correction = CORRECTIONS.get(name)
+    if correction is None or not correction.is_needed(annotation, frames):
+        return annotation, []
+    wrong = getattr(annotation, correction.field)
+    before, after = ("unknown" if value is None else value for value in (wrong, correction.value))
+    line = f"{name[1]}/{name[2]}: {correction.field} {before} → {after}, because {correction.reason}"
+    changed: dict[str, Any] = {correction.field: correction.value}
+    return annotation._replace(**changed), [line]

@@ -23,12 +23,9 @@ _CROP = re.compile(r"(?<!un)(?<!not_)(?<!not)crop", re.IGNORECASE)
 def numbered_frames(folder: Path) -> dict[int, Path]:
     """The images of a folder by frame number: the last integer in each name (006_05562.jpg → 5562).
 
-    Numbers have no leading zeros in some sets and many in others, so names must not be sorted as
-    text. Other files are ignored, and so are hidden ones (macOS leaves a `._x.jpg` beside each x.jpg).
-
-    Raises:
-        ClipError: the folder is missing or unreadable, two images have the same number, or something
-            with an image's name is no file.
+    Numbers have no leading zeros in some sets and many in others, so names must not be sorted as text. Other files are
+    ignored, and so are hidden ones (macOS leaves a `._x.jpg` beside each x.jpg). A `ClipError` where the folder cannot
+    be read, two images have the same number, or something with an image's name is no file.
     """
     if not folder.is_dir():
         raise ClipError(f"there is no folder {folder}; unpack the frames there, or correct the sheet")
@@ -48,9 +45,7 @@ def numbered_frames(folder: Path) -> dict[int, Path]:
         if (copy := _COPY.fullmatch(path.stem)) and copy[1].rstrip() + path.suffix in names:
             raise ClipError(f"{path} looks like a second copy of {copy[1].rstrip()}{path.suffix}; remove one of them")
         if number in frames:
-            raise ClipError(
-                f"{folder} has two images with frame number {number}: {frames[number].name} and {path.name}; remove one"
-            )
+            raise ClipError(f"{path} and {frames[number].name} are two images with frame number {number}; remove one")
         if not (entry.is_file(follow_symlinks=False) or path.is_file()):
             what = "a folder" if path.is_dir() else "no regular file (a link that leads nowhere?)"
             raise ClipError(f"{path} is {what}, expected an image; remove it, or unpack the clip again")
@@ -65,11 +60,7 @@ def describe_gaps(gaps: Sequence[tuple[int, int]], frames: int) -> str:
 
 
 def check_span(onset: int, offset: int) -> None:
-    """Refuse an interval that cannot be one.
-
-    Raises:
-        ClipError: onset after offset, or a frame number beyond what a cache can store.
-    """
+    """A `ClipError` for an interval that ends before it begins, or that a cache cannot store."""
     if onset > offset:
         raise ClipError(f"onset {onset} lies after offset {offset}; correct the annotation")
     if not 0 <= onset <= offset <= MOST_FRAME_NUMBER:
@@ -98,10 +89,7 @@ def locate(found: Discovery, title: str, layouts: Mapping[str, Iterable[str]], e
     Args:
         title: name of the data set as its authors write it.
         layouts: pattern of the clips' folders → where those may be; see `find_layout`.
-        expected: an example, for the message.
-
-    Raises:
-        UsageError: there is none.
+        expected: an example, for the `UsageError` where there is none.
     """
     for pattern, candidates in layouts.items():
         if layout := find_layout(found.root, candidates, pattern):

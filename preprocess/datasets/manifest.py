@@ -6,8 +6,9 @@ folder, numbers are those in the file names, and the whole folder counts when on
 empty. For a video, frames count from 0, and fps is read from the file when empty.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from data_cache.errors import UsageError
@@ -59,30 +60,30 @@ def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -
 
 def _listed(path: Path) -> Iterator[Listed]:
     seen: set[tuple[str, str]] = set()
-    for line, row in read_csv(path, REQUIRED, OPTIONAL, strict=True):
-        name = row["subject"], row["clip"]
+    for row in read_csv(path, REQUIRED, OPTIONAL, strict=True):
+        name = row.text("subject"), row.text("clip")
         if all(name) and name in seen:
-            raise UsageError(f"{path}, line {line}: clip {'/'.join(name)} is listed twice; give it another name")
+            raise UsageError(f"{path}, line {row.number}: clip {'/'.join(name)} is listed twice; give it another name")
         seen.add(name)
-        source, numbers = path.parent / row["path"], (row["onset"], row["apex"], row["offset"])
+        source = path.parent / row.text("path")
         try:
-            fault = _fault(row, source)
+            fault = _fault(row.text("path"), source)
         except OSError as error:  # such as a name that is too long
             fault = str(error)
-        fault = f"line {line}: {fault}" if fault else ""
-        whole = is_unknown(row["onset"]) and is_unknown(row["offset"])
-        yield Listed(line, *name, source, row["emotion"], *numbers, row["action_units"], whole, fault, row["fps"])
+        fault = f"line {row.number}: {fault}" if fault else ""
+        each = Listed.of_row(row, *name, source, row.text("fps"))
+        yield replace(each, fault=fault, whole=is_unknown(each.onset) and is_unknown(each.offset))
 
 
-def _fault(row: Mapping[str, str], source: Path) -> str:
-    """Why the path of a row cannot be used; "" if it can."""
-    if not row["path"]:
+def _fault(name: str, source: Path) -> str:
+    """Why the path that a row names cannot be used; "" if it can."""
+    if not name:
         return "path is empty; name a folder of frames or a video file"
-    if not row["path"].isprintable():
-        return f"path {row['path'][:80]!r} holds control characters; correct it"
+    if not name.isprintable():
+        return f"path {name[:80]!r} holds control characters; correct it"
     if source.is_dir() or (source.is_file() and source.suffix.lower() in VIDEO_SUFFIXES):
         return ""
     if source.exists():
         return f"{source} is neither a folder of frames nor a video ({', '.join(sorted(VIDEO_SUFFIXES))})"
-    hint = "; write / instead of \\" if "\\" in row["path"] else ""
+    hint = "; write / instead of \\" if "\\" in name else ""
     return f"{source} does not exist; paths are relative to the manifest{hint}"

@@ -10,8 +10,7 @@ University.
 from pathlib import Path
 
 from preprocess.datasets.base import Discovery
-from preprocess.datasets.collect import Facts
-from preprocess.datasets.sheet_set import SheetSet
+from preprocess.datasets.collect import Facts, SheetSet
 
 SAMM = SheetSet(
     title="SAMM",

@@ -6,6 +6,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
@@ -39,11 +40,7 @@ def is_unknown(text: str) -> bool:
 
 
 def whole_number(what: str, text: str) -> int | None:
-    """A cell as a frame number, also where a program stored it as 105.0; None where it is unknown.
-
-    Raises:
-        ClipError: it holds anything else.
-    """
+    """A cell as a frame number, also 105.0; None where it is unknown; a `ClipError` where it holds anything else."""
     if is_unknown(text):
         return None
     match = re.fullmatch(r"([0-9]{1,18})(\.0*)?", text.strip())
@@ -55,11 +52,7 @@ def whole_number(what: str, text: str) -> int | None:
 
 
 def parse_rate(text: str, default: float | None) -> float:
-    """A cell as a frame rate in Hz; `default` where it is unknown.
-
-    Raises:
-        ClipError: it holds anything else, or no rate is known.
-    """
+    """A cell as a frame rate in Hz, `default` where it is unknown; a `ClipError` where it is none, or none is known."""
     try:
         rate = default if is_unknown(text) else float(text)
     except ValueError as error:
@@ -71,13 +64,9 @@ def parse_rate(text: str, default: float | None) -> float:
 
 
 def read_sheet(path: Path, columns: Sequence[str]) -> list[Row]:
-    """The rows below the first line that names all `columns`.
+    """The rows below the first line that names all `columns`, whatever their case, spaces and order.
 
-    Columns are found by name, whatever their case, spaces and order; lines above the header and
-    columns without a name are ignored, empty lines are skipped.
-
-    Raises:
-        UsageError: the file cannot be read, or no sheet in it has these columns.
+    A `UsageError` where no sheet has these. Lines above, empty lines, and columns without a name are ignored.
     """
     wanted = [plain_name(column) for column in columns]
     first_lines: list[str] = []
@@ -109,11 +98,8 @@ def find_sheet(found: Discovery, patterns: Sequence[str], chosen: Path | None = 
     """The annotation sheet, and a note in `found` that names it and the others that lie there.
 
     Taken is the file that the user has `chosen`, else the first of `patterns` (names without suffix, in any case)
-    that matches in the root, up to two folders below it, or beside it. Of several that match, the one with the
-    latest version or date in its name is taken.
-
-    Raises:
-        UsageError: there is none.
+    that matches in the root, up to two folders below it, or beside it; of several, the one with the latest version or
+    date in its name. A `UsageError` where there is none.
     """
     sheets = {
         path: path.stem.lower()
@@ -148,10 +134,7 @@ _Line = tuple[int, tuple[str, ...]]  # the number of a line in the sheet, from 1
 def read_lines(path: Path) -> dict[str, list[_Line]]:
     """Sheet name → its lines that are not empty; a million formatted but empty ones cost no memory.
 
-    A CSV file counts as one sheet with its name.
-
-    Raises:
-        UsageError: the file cannot be read; the message says how to convert an old .xls.
+    A CSV file counts as one sheet with its name. A `UsageError` says how to convert an old .xls.
     """
     if path.suffix.lower() == ".csv":
         return {path.stem: csv_lines(path, header_first=False)}
@@ -159,34 +142,26 @@ def read_lines(path: Path) -> dict[str, list[_Line]]:
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about styles that other writers leave out
-            book = load_workbook(path, read_only=True)
-        try:
+        # Warnings are about styles that other writers leave out.
+        with warnings.catch_warnings(action="ignore"), closing(load_workbook(path, read_only=True)) as book:
             lines = {}
             for sheet in book.worksheets:
                 sheet.reset_dimensions()  # streaming writers leave a wrong tag, which openpyxl would believe
-                rows = enumerate(sheet.iter_rows(values_only=True), 1)
-                lines[sheet.title] = _lines(rows)
+                lines[sheet.title] = _lines(enumerate(sheet.iter_rows(values_only=True), 1))
             return lines
-        finally:
-            book.close()
+    except (InvalidFileException, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"{path} is no .xlsx file (an old .xls, whatever its name?); save it as .xlsx in a spreadsheet program, "
+            f"or: soffice --headless --convert-to xlsx '{path.name}'"
+        ) from error
     except Exception as error:  # zlib, the XML parser and openpyxl raise whatever damaged bytes lead them to
-        if isinstance(error, InvalidFileException | zipfile.BadZipFile):
-            raise UsageError(
-                f"{path} is no .xlsx file (an old .xls, whatever its name?); save it as .xlsx in a spreadsheet "
-                f"program, or: soffice --headless --convert-to xlsx '{path.name}'"
-            ) from error
         raise UsageError(f"{path} cannot be read as an Excel sheet: {' '.join(str(error).split())}") from error
 
 
 def csv_lines(path: Path, header_first: bool = True) -> list[_Line]:
-    """The lines of a CSV file that are not empty; UTF-8 with or without a byte order mark.
+    """The lines of a CSV file that are not empty; a `UsageError` where it cannot be read, is no UTF-8 text or no CSV.
 
     Separated by comma, semicolon or tab, whichever the first line has most of; all of the file, unless `header_first`.
-
-    Raises:
-        UsageError: it cannot be read, is no UTF-8 text or no CSV.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -203,14 +178,10 @@ def csv_lines(path: Path, header_first: bool = True) -> list[_Line]:
         raise UsageError(f"{path} is no CSV file: {error}") from error
 
 
-def read_csv(
-    path: Path, required: tuple[str, ...], optional: tuple[str, ...], strict: bool = False
-) -> Iterator[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file as (line, column → stripped text); columns that the file lacks read "".
+def read_csv(path: Path, required: tuple[str, ...], optional: tuple[str, ...], strict: bool = False) -> Iterator[Row]:
+    """The rows of a CSV file whose first line is its header.
 
-    Raises:
-        UsageError: the file cannot be read (`csv_lines`), lacks a required column, has one twice or, where it is
-            `strict`, has one that is not known.
+    A `UsageError` where it cannot be read, lacks a required column, has one twice or, where `strict`, an unknown one.
     """
     (_, header), *lines = csv_lines(path) or [(0, ())]
     names = [plain_name(name) for name in header]
@@ -228,11 +199,10 @@ def read_csv(
             near = get_close_matches(name, known, 1)
             hint = f"; did you mean {known[near[0]]}?" if near else f"; known are {', '.join(known.values())}"
             raise UsageError(f"{path} has an unknown column {header[place]!r}{hint}")
-    for number, line in lines:
-        row = dict(zip(names, line, strict=False))
-        cells = {name: row.get(plain, "") for plain, name in known.items()}
-        if any(cells.values()):
-            yield number, cells
+    for number, cells in lines:
+        row = Row(number, dict(zip(names, cells, strict=False)))
+        if any(map(row.text, known)):
+            yield row
 
 
 def _lines(rows: Iterable[tuple[int, Sequence[Any]]]) -> list[_Line]:

@@ -36,15 +36,12 @@ _CLIP_NAME = re.compile(r"s(\d+)_(ne|po|sur)_\d+", re.IGNORECASE)
 def smic(root: Path, *, corrected: bool = True, camera: str = "hs", sheet: Path | None = None) -> Discovery:
     """An `Adapter` for one camera of SMIC.
 
-    The data set is called smic for the HS camera, which protocols mean, and smic-vis or smic-nir
-    for the others.
+    The data set is called smic for the HS camera, which protocols mean, and smic-vis or smic-nir for the others; a
+    folder of another camera is refused.
 
     Args:
         camera: which recordings: hs, vis or nir.
         sheet: of long videos, the sheet to read.
-
-    Raises:
-        UsageError: also where the folder is another camera's.
     """
     if camera not in FPS:
         raise UsageError(f"no camera {camera!r}; SMIC has {', '.join(FPS)}")

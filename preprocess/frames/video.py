@@ -17,11 +17,8 @@ MOST_PIXELS = 64_000_000  # largest image that is decoded; a face camera has a t
 def read_span(span: VideoSpan, indices: Collection[int]) -> Iterator[tuple[int, np.ndarray]]:
     """Yield (index, RGB frame) for the wanted `indices`, counted from the start of `span`.
 
-    Frames are (H, W, 3) uint8. All frames up to the last wanted one are decoded in order, because
-    seeking in compressed video is not exact; the others are not converted.
-
-    Raises:
-        ClipError: the file is no video, or ends too early.
+    Frames are (H, W, 3) uint8. All frames up to the last wanted one are decoded in order, because seeking in compressed
+    video is not exact; the others are not converted. A `ClipError` where it is no video, or ends too early.
     """
     wanted = {span.first + index for index in indices}
     with _opened(span.path) as video:
@@ -49,16 +46,10 @@ class VideoHeader:
 
 
 def probe(path: Path, last: int | None = None) -> VideoHeader:
-    """Length, rate and size of a video.
+    """Length, rate and size of a video; a `ClipError` where it is none, has no frames, or no frame `last` (from 0).
 
-    The length that a video states is often wrong. So the frames that can really be decoded are counted, unless
-    `last` is given and lies within the stated length: `read_span` says so if that is wrong too.
-
-    Args:
-        last: the last frame that is needed, counted from 0.
-
-    Raises:
-        ClipError: the file is no video, has no frames, or has no frame `last`.
+    The length that a video states is often wrong. So the frames that can really be decoded are counted, unless `last`,
+    the last one that is needed, lies within the stated length: `read_span` says so if that is wrong too.
     """
     with _opened(path) as video:
         rate = float(video.get(cv2.CAP_PROP_FPS))

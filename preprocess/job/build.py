@@ -34,7 +34,6 @@ from data_cache.write.shards import (
 )
 from preprocess.clip import ClipError
 from preprocess.datasets.base import Discovery
-from preprocess.job.options import BuildOptions
 from preprocess.job.provenance import (
     ABSENT,
     UP_TO_DATE,
@@ -46,7 +45,7 @@ from preprocess.job.provenance import (
 )
 from preprocess.job.work import ClipResult, Task, make_shards, result_log
 from preprocess.pipeline import process_clip
-from preprocess.recipe import Recipe
+from preprocess.recipe import BuildOptions, Recipe
 from preprocess.workers import available_jobs, run_here, run_on_cluster
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from data_cache.filters import BAND_OFFSET, apex_gain
 from preprocess.clip import Clip
 from preprocess.datasets.base import Discovery
 from preprocess.faces import crop_for
-from preprocess.frames.blocks import block_notes
+from preprocess.frames.read import block_notes
 from preprocess.motion.magnify import magnified, quantise, render
 from preprocess.motion.pyramid import laplacian_pyramid
 from preprocess.motion.temporal import TemporalPlan

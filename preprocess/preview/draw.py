@@ -18,8 +18,7 @@ from data_cache.names import figure_fonts
 from preprocess.clip import Clip, ClipError
 from preprocess.datasets.base import Discovery
 from preprocess.faces import crop_for
-from preprocess.frames.blocks import block_notes
-from preprocess.frames.read import read_frames, resize
+from preprocess.frames.read import block_notes, read_frames, resize
 from preprocess.motion.magnify import Rendered, quantise, render, stabilised
 from preprocess.motion.temporal import TemporalPlan
 from preprocess.pipeline import plan_for, standardise

@@ -18,12 +18,17 @@ def full_table(dataset: str) -> list[Label]:
     return _full_casme2(sheet) if name == "casme2" else _FULL[name]()
 
 
-def _spread(fixed: Sequence[tuple[str, str, int]], rest: dict[str, int], subjects: Sequence[str]) -> list[Label]:
+def _spread(
+    fixed: Sequence[tuple[str, str, int]], rest: dict[str, int], subjects: Sequence[str], clip: str = "X{number:03d}"
+) -> list[Label]:
     """Some subjects with fixed clips; the rest of each emotion dealt out to the others in turn."""
     table = [(subject, emotion) for subject, emotion, count in fixed for _ in range(count)]
     turns = cycle(subjects)
     table += [(next(turns), emotion) for emotion, count in rest.items() for _ in range(count)]
-    return [(subject, f"X{number:03d}", emotion) for number, (subject, emotion) in enumerate(table)]
+    return [
+        (subject, clip.format(of=subject, number=n, onset=11 + 20 * n, token=SMIC_TOKENS.get(emotion)), emotion)
+        for n, (subject, emotion) in enumerate(table)
+    ]
 
 
 def _full_casme2(sheet: str) -> list[Label]:
@@ -51,22 +56,21 @@ def _full_samm() -> list[Label]:
 
 def _full_smic() -> list[Label]:
     subjects = [f"s{number}" for number in range(1, 21) if number not in (7, 10, 13, 16, 17)]
-    table = _spread([("s13", "positive", 10)], {"negative": 70, "positive": 41, "surprise": 43}, subjects)
-    return [(subject, f"{subject}_{SMIC_TOKENS[emotion]}_{clip[1:]}", emotion) for subject, clip, emotion in table]
+    rest = {"negative": 70, "positive": 41, "surprise": 43}
+    return _spread([("s13", "positive", 10)], rest, subjects, "{of}_{token}_{number:03d}")
 
 
 def _full_casme3() -> list[Label]:
     """94 subjects, six of whom show others alone; a clip's name is its video and its onset."""
     fixed = [(f"spNO.{number}", "others", 1) for number in range(301, 307)]
     rest = {"disgust": 250, "surprise": 187, "others": 155, "fear": 86, "anger": 64, "sadness": 57, "happiness": 55}
-    table = _spread(fixed, rest, [f"spNO.{number}" for number in range(1, 89)])
-    return [(subject, f"a_{11 + 20 * int(clip[1:])}", emotion) for subject, clip, emotion in table]
+    return _spread(fixed, rest, [f"spNO.{number}" for number in range(1, 89)], "a_{onset}")
 
 
 def _full_casme_sq() -> list[Label]:
     rest = {"negative": 21, "others": 19, "surprise": 9, "positive": 8}
     subjects = [f"s{number}" for number in (15, 16, 19, 20, 21, 22, 23, 24, 25, 26, 27, 29, 30, 31)]
-    return [(subject, f"anger1_{clip[1:]}", emotion) for subject, clip, emotion in _spread([], rest, subjects)]
+    return _spread([], rest, subjects, "anger1_{number:03d}")
 
 
 def _full_dfme() -> list[Label]:
@@ -91,13 +95,11 @@ def full_expressions(dataset: str, offset: int = 13) -> list[Expression]:
 
     Large sets have 2 frames, and the names of clips of CAS(ME)³ give their onsets.
     """
-    if dataset in ("casme3", "dfme"):
-        onsets = [int(clip.partition("_")[2]) if dataset == "casme3" else 0 for _, clip, _ in full_table(dataset)]
-        return [
-            Expression(subject, clip, onset, onset, onset + 1, emotion)
-            for (subject, clip, emotion), onset in zip(full_table(dataset), onsets, strict=True)
-        ]
-    return [
-        Expression(subject, clip, 11, None if dataset == "smic" else 12, offset, emotion)
-        for subject, clip, emotion in full_table(dataset)
-    ]
+    rows = []
+    for subject, clip, emotion in full_table(dataset):
+        if dataset in ("casme3", "dfme"):
+            onset = int(clip.partition("_")[2]) if dataset == "casme3" else 0
+            rows.append(Expression(subject, clip, onset, onset, onset + 1, emotion))
+        else:
+            rows.append(Expression(subject, clip, 11, None if dataset == "smic" else 12, offset, emotion))
+    return rows

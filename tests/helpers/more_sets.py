@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from official_sets import Expression, Value, write_frames
-from openpyxl import Workbook
+from official_sets import Expression, Value, write_book
 
 CASME3 = (
     Expression("spNO.1", "a_166", 166, 170, 175, "disgust", "4+7"),
@@ -17,9 +16,9 @@ CASME3_HEADER = ("Subject", "Filename", "Onset", "Apex", "Offset", "AU", "Object
 _SPELLED = {"happiness": "happy", "sadness": "sad", "others": "Others"}
 
 
-def casme3_rows(expressions: Sequence[Expression]) -> list[Sequence[Value]]:
+def casme3_sheet(path: Path, expressions: Sequence[Expression]) -> None:
     """Short labels, the video's letter in upper case at times, numbers as text at times."""
-    rows: list[Sequence[Value]] = []
+    rows: list[Sequence[Value]] = [CASME3_HEADER]
     for index, each in enumerate(expressions):
         video, onset = each.clip.split("_")
         letter = video.upper() if each.subject == "spNO.14" else video
@@ -27,7 +26,7 @@ def casme3_rows(expressions: Sequence[Expression]) -> list[Sequence[Value]]:
         numbers = tuple(map(str, numbers)) if index % 2 else numbers
         emotion = _SPELLED.get(each.emotion, each.emotion)
         rows.append((each.subject, letter, *numbers, each.units, "I", emotion))
-    return rows
+    write_book(path, {"label": rows, "Sheet1": []})
 
 
 def casme3_tree(
@@ -40,8 +39,8 @@ def casme3_tree(
             folder = root / frames / f"{each.subject}_{video}_{onset}"
         else:
             folder = root / frames / each.subject.replace("NO.14", "No.14") / video / "color"
-        write_frames(folder, "{}.jpg".format, range(each.onset, each.offset + 1))
-    write_book(root / sheet, {"label": [CASME3_HEADER, *casme3_rows(expressions)], "Sheet1": []})
+        each.film(folder, "{}.jpg")
+    casme3_sheet(root / sheet, expressions)
     return list(expressions)
 
 
@@ -51,9 +50,7 @@ CASME3_C = (Expression("01", "a_31", 31, None, 38, "negative", "4,7"), Expressio
 def casme3_c_tree(root: Path) -> list[Expression]:
     rows: list[Sequence[Value]] = [("sub", "count", "onset", "offset", "au", "emotion")]
     for each in CASME3_C:
-        write_frames(
-            root / "part_C/part_C" / each.subject / "a/color", "{}.jpg".format, range(each.onset, each.offset + 1)
-        )
+        each.film(root / "part_C/part_C" / each.subject / "a/color", "{}.jpg")
         rows.append((int(each.subject), 1, each.onset, each.offset, each.units, each.emotion))
     write_book(root / "CAS(ME)3_part_C_ME.xlsx", {"mockCrimeME": rows})
     return list(CASME3_C)
@@ -76,8 +73,7 @@ def dfme_tree(
     books: dict[str, list[Sequence[Value]]] = {}
     for index, each in enumerate(expressions):
         part, subject = each.subject.split("-")
-        folder = root / DFME_FOLDERS[part] / DFME_FOLDERS[part] / each.clip
-        write_frames(folder, "{:05d}.png".format, range(each.onset, each.offset + 1))
+        each.film(root / DFME_FOLDERS[part] / DFME_FOLDERS[part] / each.clip, "{:05d}.png")
         numbers = (each.onset, each.apex, each.offset)
         row = (subject, each.clip, *numbers, each.emotion, 0, rates[index % len(rates)], each.units)
         books.setdefault(part, [DFME_HEADER]).append(row)
@@ -104,15 +100,12 @@ def casme_sq_tree(
     index = {f"s{folder}": number for number, folder in _SUBJECTS.items()}
     rows: list[Sequence[Value]] = [(1, "anger1_9", 5, 6, 0, "4", "negative", "macro-expression", "anger")]
     for each in expressions:
-        numbers = range(each.onset, each.offset + 1)
         person = each.subject.removeprefix("s")
         if "raw" in frames:
             place = "s19" if person == "23" else each.subject
-            folder = root / frames / place / f"{person}_{_LONG[each.clip.partition('_')[0]]}"
-            write_frames(folder, "img{:03d}.jpg".format, numbers)
+            each.film(root / frames / place / f"{person}_{_LONG[each.clip.partition('_')[0]]}", "img{:03d}.jpg")
         else:
-            name = person if "crop" in frames else each.subject
-            write_frames(root / frames / name / each.clip, "img{}.jpg".format, numbers)
+            each.film(root / frames / (person if "crop" in frames else each.subject) / each.clip, "img{}.jpg")
         moments = (each.onset, each.apex, each.offset)
         rows.append(
             (index[each.subject], each.clip, *moments, each.units, each.emotion, "micro-expression", "happyiness")
@@ -121,15 +114,3 @@ def casme_sq_tree(
     videos: list[Sequence[Value]] = list(_VIDEOS.items())
     write_book(root / CASME_SQ_SHEET, {"CASFEcode_final": rows, "naming rule1": rules, "naming rule2": videos})
     return list(expressions)
-
-
-def write_book(path: Path, sheets: dict[str, Sequence[Sequence[Value]]] | dict[str, list[Sequence[Value]]]) -> None:
-    """An .xlsx file of several sheets."""
-    book = Workbook()
-    book.remove(book.active)
-    for title, rows in sheets.items():
-        sheet = book.create_sheet(title)
-        for row in rows:
-            sheet.append(row)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    book.save(path)

@@ -4,7 +4,7 @@ Nothing here is copied from a data set: clips, numbers and pictures are made up.
 rules, and the few clip names that protocols and corrections mention.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
@@ -35,6 +35,10 @@ class Expression:
     def key(self) -> str:
         return f"{self.subject}/{self.clip}"
 
+    def film(self, folder: Path, names: str, grey: bool = False) -> None:
+        """Write its frames, from onset to offset."""
+        write_frames(folder, names.format, range(self.onset, self.offset + 1), grey)
+
 
 GOOD = [Expression("sub01", "EP01_01", 1, 3, 6, "happiness"), Expression("sub02", "EP01_01", 1, 3, 6, "surprise")]
 """Two clips of CASME II that nothing is wrong with."""
@@ -59,13 +63,20 @@ def write_frames(folder: Path, names: Callable[[int], str], numbers: Iterable[in
         assert cv2.imwrite(str(folder / names(number)), picture)
 
 
-def write_sheet(path: Path, rows: Sequence[Sequence[Value]], title: str = "Sheet1") -> None:
+def write_book(path: Path, sheets: Mapping[str, Sequence[Sequence[Value]]]) -> None:
+    """An .xlsx file of sheets by their titles."""
     book = Workbook()
-    book.active.title = title
-    for row in rows:
-        book.active.append(row)
+    book.remove(book.active)
+    for title, rows in sheets.items():
+        sheet = book.create_sheet(title)
+        for row in rows:
+            sheet.append(row)
     path.parent.mkdir(parents=True, exist_ok=True)
     book.save(path)
+
+
+def write_sheet(path: Path, *rows: Sequence[Value]) -> None:
+    write_book(path, {"Sheet1": rows})
 
 
 CASME2 = (
@@ -81,13 +92,13 @@ _FRAMES = ("OnsetFrame", "ApexFrame", "OffsetFrame")
 CASME2_HEADER = ("Subject", "Filename", None, *_FRAMES, None, "Action Units", "Estimated Emotion")
 
 
-def casme2_rows(expressions: Sequence[Expression]) -> list[Sequence[Value]]:
+def casme2_rows(*expressions: Expression) -> list[list[Value]]:
     """Int subjects, int and text AUs, '/' for an unknown apex, two columns without a name."""
-    rows: list[Sequence[Value]] = []
+    rows: list[list[Value]] = []
     for each in expressions:
         units = int(each.units) if each.units.isdigit() else each.units
         moments = (each.onset, "/" if each.apex is None else each.apex, each.offset)
-        rows.append((int(each.subject.removeprefix("sub")), each.clip, None, *moments, None, units, each.emotion))
+        rows.append([int(each.subject.removeprefix("sub")), each.clip, None, *moments, None, units, each.emotion])
     return rows
 
 
@@ -96,22 +107,24 @@ def casme2_tree(
     expressions: Sequence[Expression] = CASME2,
     frames: str = "Cropped",
     sheet: str = "CASME2-coding-20140508.xlsx",
+    rows: Sequence[Sequence[Value]] | None = None,
 ) -> list[Expression]:
-    name = "img{}.jpg" if "RAW" in frames else "reg_img{}.jpg"
+    """Frames of `expressions`, and a sheet of them or of other `rows`."""
     for each in expressions:
-        write_frames(root / frames / each.subject / each.clip, name.format, range(each.onset, each.offset + 1))
-    write_sheet(root / sheet, [CASME2_HEADER, *casme2_rows(expressions)])
+        name = "img{}.jpg" if "RAW" in frames else "reg_img{}.jpg"
+        each.film(root / frames / each.subject / each.clip, name)
+    write_sheet(root / sheet, CASME2_HEADER, *(casme2_rows(*expressions) if rows is None else rows))
     return list(expressions)
 
 
 def casme2_2019(root: Path) -> list[Expression]:
     """The later sheet: other case and spacing, subjects as text, another order of columns."""
-    casme2_tree(root)
-    (root / "CASME2-coding-20140508.xlsx").unlink()
-    rows = [(f"{row[0]:02d}", row[1], row[8], row[3], row[5], row[4], row[7]) for row in casme2_rows(CASME2)]
+    sheet = "CASME2-coding-20190701.xlsx"
+    expected = casme2_tree(root, sheet=sheet)
+    rows = [(f"{row[0]:02d}", row[1], row[8], row[3], row[5], row[4], row[7]) for row in casme2_rows(*CASME2)]
     header = ("subject ", "FileName", "Estimated emotion", "Onset Frame", "offset frame", "Apex Frame", "Action units")
-    write_sheet(root / "CASME2-coding-20190701.xlsx", [header, *rows])
-    return list(CASME2)
+    write_sheet(root / sheet, header, *rows)
+    return expected
 
 
 SAMM = (
@@ -124,30 +137,24 @@ SAMM_HEADER = ("Subject", "Filename", "Inducement Code", "Onset Frame", "Apex Fr
 SAMM_HEADER += ("Micro", "Action Units", "Estimated Emotion", "Objective Classes", "Notes")
 
 
-def samm_rows(expressions: Sequence[Expression], subject: Callable[[str], Value]) -> list[Sequence[Value]]:
-    rows: list[Sequence[Value]] = []
-    for each in expressions:
-        moments = (each.onset, each.apex, each.offset, each.offset - each.onset + 1)
-        labels = ("Micro - 1/2", each.units, each.emotion.title(), 2, None)
-        rows.append((subject(each.subject), each.clip, "1", *moments, *labels))
-    return rows
-
-
 def samm_tree(
     root: Path,
     expressions: Sequence[Expression] = SAMM,
     frames: str = "SAMM",
     preamble: int = 13,
     subject: Callable[[str], Value] = int,
+    stated: Sequence[Expression] | None = None,
 ) -> list[Expression]:
-    """Grey frames; the width of the zero-padding differs from clip to clip."""
+    """Grey frames, their numbers padded to any width; and a sheet of them, or of what is `stated`."""
     for each, width in zip(expressions, cycle((5, 4, 6)), strict=False):
-        names = f"{each.subject}_{{:0{width}d}}.jpg"
-        folder = root / frames / each.subject / each.clip
-        write_frames(folder, names.format, range(each.onset, each.offset + 1), grey=True)
-    text = [(f"SAMM release text, line {line}", *(None,) * 11) for line in range(preamble)]
-    name = "SAMM_Micro_FACS_Codes_v2.xlsx"
-    write_sheet(root / name, [*text, SAMM_HEADER, *samm_rows(expressions, subject)], "MICRO_ONLY")
+        each.film(root / frames / each.subject / each.clip, f"{each.subject}_{{:0{width}d}}.jpg", grey=True)
+    rows: list[Sequence[Value]] = [(f"SAMM release text, line {line}", *(None,) * 11) for line in range(preamble)]
+    rows.append(SAMM_HEADER)
+    for each in stated or expressions:
+        moments = (each.onset, each.apex, each.offset, each.offset - each.onset + 1)
+        labels = ("Micro - 1/2", each.units, each.emotion.title(), 2, None)
+        rows.append((subject(each.subject), each.clip, "1", *moments, *labels))
+    write_book(root / "SAMM_Micro_FACS_Codes_v2.xlsx", {"MICRO_ONLY": rows})
     return list(expressions)
 
 
@@ -168,8 +175,7 @@ def smic_tree(
 ) -> list[Expression]:
     for each in expressions:
         subject = root / frames / each.subject
-        folder = subject / "micro" / each.emotion / each.clip
-        write_frames(folder, name.format, range(each.onset, each.offset + 1))
+        each.film(subject / "micro" / each.emotion / each.clip, name)
         write_frames(subject / "non_micro" / f"{each.subject}_non_01", name.format, range(3))
     return list(expressions)
 
@@ -193,5 +199,5 @@ def smic_long_tree(root: Path) -> list[Expression]:
         (1, "s1_ne_01", 1003, 1008, None, None, None, None, 6, None, None, "negative", 1000, 1014, 15, None, None),
         (3, "s3_po_02", 2002, 2006, 2010, 2013, 2016, 2020, 5, 4, 5, "positive", 2000, 2024, 25, None, None),
     ]
-    write_sheet(root / "SMIC-E_raw image" / "SMIC-HS-E_annotation_2019.xlsx", [header, *rows])
+    write_sheet(root / "SMIC-E_raw image" / "SMIC-HS-E_annotation_2019.xlsx", header, *rows)
     return list(SMIC_LONG)

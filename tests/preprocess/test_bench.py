@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 from data_cache.console.options import with_options
 from data_cache.filters import CLIPPED, GAIN, apex_gain, recipe_notes
 from preprocess.datasets.find import find
-from preprocess.frames.blocks import BLOCKS, block_notes, blockiness
+from preprocess.frames.read import BLOCKS, block_notes, blockiness
 from preprocess.motion.temporal import temporal_plan
 from preprocess.preview.bench import noise_gain, options
 from preprocess.recipe import NAMED, Recipe

@@ -110,6 +110,6 @@ def test_a_log_that_cannot_be_written_is_said(build: Command, tmp_path: Path) ->
 
 
 def test_a_sheet_without_rows_is_no_data_set(build: Command, tmp_path: Path) -> None:
-    official.write_sheet(tmp_path / "set/CASME2-coding-20140508.xlsx", [official.CASME2_HEADER])
+    official.write_sheet(tmp_path / "set/CASME2-coding-20140508.xlsx", official.CASME2_HEADER)
     done = build()
     assert done.code == 2 and "lists no clips below its header" in done.err

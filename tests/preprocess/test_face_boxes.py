@@ -40,9 +40,10 @@ def test_what_lies_outside_repeats_the_edge(x: int, y: int, side: int) -> None:
     assert np.array_equal(square_around(FaceBox(x, y, side, side), 0)(NOISE), NOISE[np.ix_(rows, columns)])
 
 
-def test_the_square_has_the_box_in_its_middle() -> None:
-    crop = square_around(FaceBox(10, 20, 30, 40), margin=0.25)
-    assert (crop.x, crop.y, crop.side) == (25, 40, 60)
+@given(st.floats(-0.4, 2))
+def test_the_square_has_the_box_in_its_middle_and_grows_with_the_margin(margin: float) -> None:
+    crop = square_around(FaceBox(10, 20, 150, 200), margin)
+    assert (crop.x, crop.y, crop.side) == (85, 120, round(200 * (1 + 2 * margin)))
 
 
 def picture_of_eyes(left: tuple[float, float], right: tuple[float, float]) -> np.ndarray:
@@ -128,18 +129,15 @@ def test_clips_without_a_box_fail_and_the_others_go_on(tmp_path: Path, command: 
     rows = [f"{each.subject},{each.clip},1,2,18,18" for each in official.CASME2[1:]]
     boxes = tmp_path / "mine.csv"
     boxes.write_text("subject,clip,x,y,width,height\n" + "\n".join(rows))
-    output = tmp_path / "out.h5"
-    arguments = ("casme2", "--root", tmp_path, "-o", output, "--face-boxes", boxes, "--allow-missing", *SMALL)
+    arguments = ("casme2", "--root", tmp_path, "-o", "out.h5", "--face-boxes", boxes, "--allow-missing", *SMALL)
     done = command("mpt-preprocess", *arguments)
-    assert done.code == 3
-    assert "sub01/EP02_01f: " in done.err
-    cache = CacheReader(output)
+    assert done.code == 3 and "sub01/EP02_01f: " in done.err
+    cache = CacheReader("out.h5")
     assert len(cache) == len(official.CASME2) - 1
     assert cache.attributes.recipe["faces"] == "csv"
     # another box makes other pixels: the cache is stale
     boxes.write_text(boxes.read_text().replace(",1,2,18,18", ",0,2,18,18"))
-    done = command("mpt-preprocess", *arguments)
-    assert done.code == 5
+    assert command("mpt-preprocess", *arguments).code == 5
 
 
 def test_the_identity_of_a_clip_includes_its_box(tmp_path: Path) -> None:

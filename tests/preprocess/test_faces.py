@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import cv2
@@ -11,8 +12,6 @@ import official_sets as official
 import pytest
 from builds import SMALL
 from commands import Command
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from oracles import centroid, raw_clip
 
 from data_cache import CacheReader
@@ -20,37 +19,37 @@ from data_cache.errors import UsageError
 from preprocess import faces
 from preprocess.clip import Clip, ClipError, FaceBox
 from preprocess.datasets.casme2 import casme2
+from preprocess.datasets.find import find
 from preprocess.demo.face import Identity, Window
+from preprocess.demo.generate import DemoSet, generate
 from preprocess.demo.motion import Camera, film
-from preprocess.faces import crop_for, resolve_face_mode, square_around
+from preprocess.faces import crop_for, find_face, resolve_face_mode
 from preprocess.frames.read import read_frames
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
 
 TINY = Recipe(frames=4, size=16, levels=2)
+needs_detector = pytest.mark.skipif(find_spec("dlib") is None, reason="dlib is not installed")
 
 
 def mode_of(root: Path, mode: str | None, boxes: Path | None = None) -> str:
     return resolve_face_mode(casme2(root), mode, boxes)[1]
 
 
-def test_cropped_frames_are_used_as_they_are(tmp_path: Path) -> None:
-    official.casme2_tree(tmp_path)
-    assert mode_of(tmp_path, None) == "none"
-
-
-def test_whole_scenes_go_by_boxes_or_to_the_detector(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cropped_frames_are_whole_faces_and_scenes_go_by_boxes_or_to_the_detector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    official.casme2_tree(tmp_path / "crops", official.GOOD)
+    assert mode_of(tmp_path / "crops", None) == "none"
     monkeypatch.setattr(faces, "load_detector", lambda: None)
-    raw_clip(tmp_path)
-    assert mode_of(tmp_path, None) == "auto"
-    (tmp_path / "face_boxes.csv").write_text("subject,clip,x,y,width,height\nsub01,EP02_01f,1,1,18,18\n")
-    assert mode_of(tmp_path, None) == "csv"
-    assert mode_of(tmp_path, "none") == "none"
-    assert mode_of(tmp_path, "auto") == "auto"
+    raw_clip(root := tmp_path / "scenes")
+    assert mode_of(root, None) == "auto"
+    (root / "face_boxes.csv").write_text("subject,clip,x,y,width,height\nsub01,EP02_01f,1,1,18,18\n")
+    assert [mode_of(root, mode) for mode in (None, "none", "auto")] == ["csv", "none", "auto"]
     with pytest.raises(UsageError, match="goes with --faces csv, not with --faces none"):
-        mode_of(tmp_path, "none", tmp_path / "face_boxes.csv")
+        mode_of(root, "none", root / "face_boxes.csv")
     with pytest.raises(UsageError, match="no face boxes at"):
-        mode_of(tmp_path, None, tmp_path / "nowhere.csv")
+        mode_of(root, None, root / "nowhere.csv")
 
 
 def test_without_the_extra_the_message_says_how_to_get_it(
@@ -58,11 +57,10 @@ def test_without_the_extra_the_message_says_how_to_get_it(
 ) -> None:
     official.samm_tree(tmp_path)
     monkeypatch.setitem(sys.modules, "dlib", None)
-    done = command("mpt-preprocess", "samm", "--root", tmp_path, "-o", tmp_path / "out.h5", *SMALL)
-    assert done.code == 2
-    assert "pip install '.[faces]'" in done.err
-    done = command("mpt-preprocess", "samm", "--root", tmp_path, "-o", tmp_path / "out.h5", "--faces", "none", *SMALL)
-    assert done.code == 0
+    arguments = ("mpt-preprocess", "samm", "--root", tmp_path, *SMALL)
+    done = command(*arguments)
+    assert done.code == 2 and "pip install '.[faces]'" in done.err
+    assert command(*arguments, "--faces", "none").code == 0
 
 
 def test_a_clip_is_cropped_alike_in_every_frame(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,8 +71,7 @@ def test_a_clip_is_cropped_alike_in_every_frame(tmp_path: Path, monkeypatch: pyt
         picture = np.zeros((60, 90, 3), np.uint8)
         picture[30:34, 30 + number : 34 + number] = 255
         cv2.imwrite(str(folder / f"{number}.png"), picture)
-    paths = tuple(folder / f"{number}.png" for number in range(12))
-    clip = Clip("lab", "s", "c", paths, 0, None, 11, 100, "")
+    clip = Clip("lab", "s", "c", tuple(folder / f"{number}.png" for number in range(12)), 0, None, 11, 100, "")
     seen: list[int] = []
 
     def found(frames: Sequence[np.ndarray]) -> FaceBox:
@@ -110,10 +107,8 @@ def scenes() -> list[np.ndarray]:
     return [film(Identity(rng), ["12"], camera, rng, SCENE).frames for rng in persons]
 
 
+@needs_detector
 def test_the_detector_finds_drawn_faces(scenes: list[np.ndarray]) -> None:
-    pytest.importorskip("dlib")
-    from preprocess.faces import find_face
-
     for frames in scenes[:2]:
         face = find_face(frames)
         assert face is not None
@@ -122,47 +117,32 @@ def test_the_detector_finds_drawn_faces(scenes: list[np.ndarray]) -> None:
         assert 0.8 < max(face.width, face.height) / SIZE < 1.4
 
 
-def test_the_detector_finds_none_in_walls_and_noise(scenes: list[np.ndarray]) -> None:
-    pytest.importorskip("dlib")
-    from preprocess.faces import find_face
-
+@needs_detector
+def test_the_detector_finds_none_in_walls_and_noise_nor_where_only_one_frame_shows_it(scenes: list[np.ndarray]) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (3, 120, 160, 3), np.uint8)
     assert find_face(list(noise)) is None
     assert find_face([np.full((90, 90, 3), 127, np.uint8)] * 3) is None
     assert find_face(scenes[0][:, :, : -SCENE.left - 10]) is None
+    assert find_face([scenes[0][0], *[np.full_like(scenes[0][0], 120)] * 7]) is None
 
 
+@needs_detector
 def test_scenes_of_samm_are_cropped_without_a_word(scenes: list[np.ndarray], tmp_path: Path, command: Command) -> None:
-    pytest.importorskip("dlib")
     expressions = official.samm_tree(tmp_path / "set")
     for each, frames in zip(expressions, scenes, strict=True):
         folder = tmp_path / "set/SAMM" / each.subject / each.clip
         for path, frame in zip(sorted(folder.iterdir()), frames, strict=False):
             cv2.imwrite(str(path), cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY))
-    assert command("mpt-preprocess", "samm", "--root", tmp_path / "set", "-o", "samm.h5", *SMALL).code == 0
-    cache = CacheReader("samm.h5")
+    arguments = ("mpt-preprocess", "samm", "--root", tmp_path / "set", *SMALL)
+    assert command(*arguments, "-o", "samm.h5").code == 0
+    assert command(*arguments, "-o", "whole.h5", "--faces", "none").code == 0
+    cache, whole = CacheReader("samm.h5"), CacheReader("whole.h5")
     assert cache.attributes.recipe["faces"] == "auto"
-    done = command("mpt-preprocess", "samm", "--root", tmp_path / "set", "-o", "whole.h5", "--faces", "none", *SMALL)
-    assert done.code == 0
-    whole = CacheReader("whole.h5")
-    assert len(whole) == len(cache) == len(expressions)
-    for row, (subject, clip) in enumerate(zip(cache.clips.subject, cache.clips.clip, strict=True)):
-        assert (subject, clip) == (whole.clips.subject[row], whole.clips.clip[row])
-        assert not np.array_equal(cache.motion(row)[0], whole.motion(row)[0])
-
-
-def test_a_face_must_be_in_one_place(scenes: list[np.ndarray]) -> None:
-    pytest.importorskip("dlib")
-    from preprocess.faces import find_face
-
-    mixed = [scenes[0][0], *[np.full_like(scenes[0][0], 120)] * 7]
-    assert find_face(mixed) is None
+    assert len(cache) == len(expressions) and whole.clips.keys == cache.clips.keys
+    assert not any(np.array_equal(cache.motion(row)[0], whole.motion(row)[0]) for row in range(len(cache)))
 
 
 def test_scenes_of_the_demo_set_come_with_their_boxes(tmp_path: Path) -> None:
-    from preprocess.datasets.find import find
-    from preprocess.demo.generate import DemoSet, generate
-
     small = DemoSet(subjects=1, clips_per_class=1, camera=Camera(size=48, fps=100))
     generate(tmp_path / "raw", replace(small, raw=True), jobs=1)
     generate(tmp_path / "faces", small, jobs=1)
@@ -170,20 +150,12 @@ def test_scenes_of_the_demo_set_come_with_their_boxes(tmp_path: Path) -> None:
     assert (raw.cropped, faces.cropped) == (False, True)
     found, mode = resolve_face_mode(raw, None, None)
     assert mode == "csv" and all(clip.face is None for clip in raw.clips), "what was handed in is left alone"
-    raw = found
-    recipe = replace(TINY, faces="csv")
-    for scene, face in zip(raw.clips, faces.clips, strict=True):
+    for scene, face in zip(found.clips, faces.clips, strict=True):
         assert (scene.key, scene.apex_index, scene.emotion) == (face.key, face.apex_index, face.emotion)
         (_, whole), (_, cropped) = next(read_frames(scene.frames, [0])), next(read_frames(face.frames, [0]))
-        crop = crop_for(scene, recipe)
+        crop = crop_for(scene, replace(TINY, faces="csv"))
         assert crop is not None
         assert whole.shape == (90, 120, 3)
         assert crop(whole).shape == cropped.shape
         # the same person in the same pose: only texture and noise are drawn anew
         assert np.corrcoef(crop(whole).ravel(), cropped.ravel())[0, 1] > 0.95
-
-
-@settings(max_examples=20)
-@given(st.floats(-0.4, 2))
-def test_the_margin_scales_the_square(margin: float) -> None:
-    assert square_around(FaceBox(0, 0, 200, 100), margin).side == round(200 * (1 + 2 * margin))

@@ -1,7 +1,8 @@
-"""Input that would lead a trusting reader astray: one clear line each, nothing outside, the rest goes on."""
+"""Input and names that would lead a trusting reader astray: one clear line each, nothing outside, the rest goes on."""
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,58 +17,44 @@ from oracles import png_header
 from videos import write_video
 
 from data_cache import CacheReader
+from data_cache.read.validate import validate
 from preprocess.datasets.casme2 import casme2
 
 FRAME = "reg_img3.jpg"
+JPEG = cv2.imencode(".jpg", np.random.default_rng(0).integers(0, 255, (24, 20, 3), np.uint8))[1].tobytes()
 
 
-def whole_jpeg() -> bytes:
-    picture = np.random.default_rng(0).integers(0, 255, (24, 20, 3), np.uint8)
-    return cv2.imencode(".jpg", picture)[1].tobytes()
+def put(name: str, content: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(content)
 
 
-def replace_frame(folder: Path, content: bytes, name: str = FRAME) -> None:
-    (folder / FRAME).unlink()
-    (folder / name).write_bytes(content)
+def twice(folder: Path) -> None:
+    put(FRAME, b"")(folder)
+    put("reg_img03.jpg", b"")(folder)
 
 
 def loop(folder: Path) -> None:
-    (folder / FRAME).unlink()
     (folder / FRAME).symlink_to(folder / "reg_img3b.jpg")
     (folder / "reg_img3b.jpg").symlink_to(folder / FRAME)
 
 
-def folder_for_frame(folder: Path) -> None:
-    (folder / FRAME).unlink()
-    (folder / FRAME).mkdir()
-
-
-def pipe_for_frame(folder: Path) -> None:
-    (folder / FRAME).unlink()
-    os.mkfifo(folder / FRAME)
-
-
 def folder_loop(folder: Path) -> None:
-    for path in folder.iterdir():
-        path.unlink()
-    folder.rmdir()
+    shutil.rmtree(folder)
     folder.symlink_to(folder)
 
 
-DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
-    "a 30,000×30,000 PNG header": (
-        lambda f: replace_frame(f, png_header(30_000, 30_000), "reg_img3.png"),
-        "30000×30000",
-    ),
-    "a page named .jpg": (lambda f: replace_frame(f, b"<html>404</html>"), "is no JPEG, PNG, BMP or TIFF image"),
-    "an empty file": (lambda f: replace_frame(f, b""), "0 bytes"),
-    "a truncated JPEG": (lambda f: replace_frame(f, whole_jpeg()[:-40]), "is a truncated JPEG"),
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "a 30,000×30,000 PNG header": (put("reg_img3.png", png_header(30_000, 30_000)), "30000×30000"),
+    "a page named .jpg": (put(FRAME, b"<html>404</html>"), "is no JPEG, PNG, BMP or TIFF image"),
+    "an empty file": (put(FRAME, b""), "0 bytes"),
+    "a truncated JPEG": (put(FRAME, JPEG[:-40]), "is a truncated JPEG"),
     "a loop of links": (loop, "no regular file"),
     "a loop of folders": (folder_loop, "there is no folder"),
-    "a folder for a frame": (folder_for_frame, "is a folder, expected an image"),
-    "a pipe for a frame": (pipe_for_frame, "no regular file"),
-    "two frames 3": (lambda f: (f / "reg_img03.jpg").write_bytes(b""), "two images with frame number 3"),  # type: ignore
+    "a folder for a frame": (lambda folder: (folder / FRAME).mkdir(), "is a folder, expected an image"),
+    "a pipe for a frame": (lambda folder: os.mkfifo(folder / FRAME), "no regular file"),
+    "two frames 3": (twice, "two images with frame number 3"),
 }
+"""What is done to a clip's folder where its third frame is gone → what must be said."""
 ROWS: dict[str, tuple[dict[int, object], str]] = {
     "a path in a clip name": ({1: "../../escape"}, "is a path, expected a plain name"),
     "an absolute path": ({1: "ABSOLUTE"}, "is a path, expected a plain name"),
@@ -91,21 +78,19 @@ ROWS: dict[str, tuple[dict[int, object], str]] = {
 def hostile_set(root: Path) -> dict[str, str]:
     """A good set, and beside it one clip for each kind of damage; what must be said of each."""
     clips = [Expression("sub03", f"EP{number:02d}", 1, 3, 6, "disgust") for number in range(len(DAMAGE))]
-    official.casme2_tree(root, [*GOOD, *clips])
+    others = [Expression("sub09", f"R{number:02d}", 1, 3, 6, "disgust") for number in range(len(ROWS))]
+    rows = official.casme2_rows(*GOOD, *clips, *others)
+    for row, (changes, _) in zip(rows[-len(ROWS) :], ROWS.values(), strict=True):
+        for column, value in changes.items():
+            row[column] = str(root / "outside") if value == "ABSOLUTE" else value  # type: ignore[assignment]
+    official.casme2_tree(root, [*GOOD, *clips, *others], rows=rows)
     expected = {}
     for clip, (damage, message) in zip(clips, DAMAGE.values(), strict=True):
+        (root / "Cropped" / clip.subject / clip.clip / FRAME).unlink()
         damage(root / "Cropped" / clip.subject / clip.clip)
         expected[clip.key] = message
-    rows = official.casme2_rows([*GOOD, *clips])
-    for number, (changes, _) in enumerate(ROWS.values()):
-        row = [*official.casme2_rows([Expression("sub09", f"R{number:02d}", 1, 3, 6, "disgust")])[0]]
-        for column, value in changes.items():
-            row[column] = str(root / "outside") if value == "ABSOLUTE" else value
-        rows.append(row)
-        official.write_frames(root / "Cropped/sub09" / f"R{number:02d}", "reg_img{}.jpg".format, range(1, 7))
     for name in ("escape", "outside"):  # where a trusting reader would find frames
         official.write_frames(root / name, "reg_img{}.jpg".format, range(1, 7))
-    official.write_sheet(next(root.glob("*.xlsx")), [official.CASME2_HEADER, *rows])
     return expected
 
 
@@ -120,13 +105,12 @@ def test_each_gets_its_line_and_the_rest_goes_through(tmp_path: Path, command: C
     expected = hostile_set(root)
     before = everything_below(tmp_path)
     done = command("mpt-preprocess", "casme2", "--root", root, "-o", output / "casme2.h5", "--allow-missing", *SMALL)
-    stderr = done.err
-    assert done.code == 3 and "Traceback" not in stderr
+    assert done.code == 3 and "Traceback" not in done.err
     for key, message in expected.items():
-        (line,) = [line for line in stderr.splitlines() if line.startswith(f"  {key}: ")]
+        (line,) = [line for line in done.err.splitlines() if line.startswith(f"  {key}: ")]
         assert message in line
-    assert all(message in stderr for _, message in ROWS.values())
-    assert f"{len(DAMAGE) + len(ROWS)} of {len(DAMAGE) + len(ROWS) + 2} clips cannot be used" in stderr
+    assert all(message in done.err for _, message in ROWS.values())
+    assert f"{len(DAMAGE) + len(ROWS)} of {len(DAMAGE) + len(ROWS) + 2} clips cannot be used" in done.err
     assert CacheReader(output / "casme2.h5").clips.keys == [clip.key for clip in GOOD]
     after = {name: status for name, status in everything_below(tmp_path).items() if not name.startswith("out")}
     assert after == before
@@ -144,18 +128,14 @@ def test_check_lists_them_all(tmp_path: Path, command: Command) -> None:
     assert all(message in texts for _, message in ROWS.values())
 
 
-def test_no_name_leads_out_of_the_folder(tmp_path: Path) -> None:
-    hostile_set(tmp_path)
-    for clip in casme2(tmp_path).clips:
-        assert all(path.resolve().is_relative_to(tmp_path / "Cropped") for path in clip.frames)
-
-
-def test_a_preview_stays_in_its_folder(tmp_path: Path, command: Command) -> None:
+def test_clips_and_previews_stay_in_their_folders(tmp_path: Path, command: Command) -> None:
     root, output = tmp_path / "set", tmp_path / "pictures"
     hostile_set(root)
+    for clip in casme2(root).clips:
+        assert all(path.resolve().is_relative_to(root / "Cropped") for path in clip.frames)
     before = everything_below(root)
-    small = SMALL[:-2]
-    done = command("mpt-preprocess", "preview", "casme2", "sub01", "sub03/EP00", "--root", root, "-o", output, *small)
+    clips = ("casme2", "sub01", "sub03/EP00")
+    done = command("mpt-preprocess", "preview", *clips, "--root", root, "-o", output, *SMALL[:-2])
     assert done.code == 3
     assert "30000×30000" in done.err and f"{output}: 1 clips drawn" in done.err
     assert sorted(path.name for path in output.iterdir()) == ["sub01__EP01_01.avif", "sub01__EP01_01.png"]
@@ -217,3 +197,65 @@ def test_a_hostile_row_fails_alone(row: str, message: str, tmp_path: Path, comma
     done = command("mpt-preprocess", "manifest", tmp_path / "own.csv", "-o", output, "--allow-missing", *SMALL)
     assert done.code == 3 and message in done.err
     assert CacheReader(output).clips.keys == ["good/one"]
+
+
+OLD_NAME = b"\xcd\xc1\xcf\xf1"
+"""A word as archives packed under Chinese Windows hold it: no UTF-8."""
+
+
+def test_file_names_in_another_encoding_are_read(tmp_path: Path, command: Command) -> None:
+    old_name = os.fsdecode(OLD_NAME)
+    official.casme2_tree(tmp_path / "set", GOOD)
+    root = (tmp_path / "set").rename(tmp_path / old_name)
+    folder = root / "Cropped/sub01/EP01_01"
+    for number in range(1, 7):
+        (folder / f"reg_img{number}.jpg").rename(folder / f"{old_name}_{number}.jpg")
+    (root / "Cropped/sub02" / old_name).mkdir()
+    done = command("mpt-preprocess", "check", "casme2", "--root", root, "--json")
+    assert done.code == 3 and "Traceback" not in done.err
+    texts = [anomaly["found"] for anomaly in json.loads(done.out)["anomalies"]]
+    assert f"1 folders have no row in the sheet: sub02/{old_name}" in texts
+    assert "\\udccd" in command("mpt-preprocess", "check", "casme2", "--root", root).out
+    done = command("mpt-preprocess", "casme2", "--root", root, "-o", "a.h5", "--log-file", "log.jsonl", *SMALL)
+    assert done.code == 0, done.err
+    assert validate(Path("a.h5")) == []
+    assert CacheReader("a.h5").attributes.provenance["source_folder"] == root.name
+    assert all(json.loads(line)["status"] == "done" for line in Path("log.jsonl").read_text().splitlines())
+    assert command("mpt-cache", "export", "a.h5").code == 0
+
+
+def test_a_video_that_opencv_cannot_name_is_refused(tmp_path: Path, command: Command) -> None:
+    """OpenCV ends the whole process when a path is no UTF-8."""
+    folder = tmp_path / os.fsdecode(OLD_NAME)
+    folder.mkdir()
+    (folder / "clip.mp4").write_bytes(b"")
+    (folder / "own.csv").write_text("subject,clip,path,emotion,fps\ns,c,clip.mp4,joy,100\n")
+    done = command("mpt-preprocess", "manifest", folder / "own.csv", *SMALL)
+    assert done.code == 3 and "rename" in done.err
+    official.casme2_tree(tmp_path / "set", GOOD)
+    done = command("mpt-preprocess", "preview", "casme2", "--root", tmp_path / "set", "-o", folder, *SMALL[:-2])
+    assert done.code == 0 and len(list(folder.glob("*.avif"))) == len(GOOD)  # pictures may go there
+
+
+def test_the_terminal_is_not_commanded_by_names(tmp_path: Path, command: Command) -> None:
+    official.casme2_tree(tmp_path, GOOD)
+    (tmp_path / "Cropped/sub01/\x1b[2J\x9b2J").mkdir()
+    (tmp_path / "Cropped/sub01/EP01_01/reg_img3.jpg").unlink()
+    (tmp_path / "Cropped/sub01/EP01_01/\x1b[31m3.jpg").write_bytes(b"")
+    for arguments in (("check", "casme2"), ("check", "casme2", "--json"), ("casme2", *SMALL)):
+        done = command("mpt-preprocess", *arguments, "--root", tmp_path)
+        assert done.code == 3
+        assert not {"\x1b", "\x9b"} & set(done.out + done.err)
+        assert "\\x1b[31m3.jpg" in done.out + done.err or "\\u001b[31m3.jpg" in done.out
+
+
+@pytest.mark.parametrize("name", ["../escape", "a/b", "=name", "x" * 65, ""])
+def test_a_data_set_needs_a_plain_name(name: str, tmp_path: Path, command: Command) -> None:
+    official.write_frames(tmp_path / "frames", "{}.png".format, range(1, 7))
+    (tmp_path / "own.csv").write_text("subject,clip,path,emotion,fps\ns,c,frames,joy,100\n")
+    done = command("mpt-preprocess", "manifest", "own.csv", "--name", name, *SMALL)
+    if not name:  # as good as none: the file's name counts
+        assert done.code == 0 and CacheReader("data_cache/own.h5").attributes.dataset == "own"
+        return
+    assert done.code == 2 and "--name" in done.err
+    assert {path.name for path in tmp_path.iterdir()} == {"frames", "own.csv"}

@@ -1,6 +1,5 @@
-"""CAS(ME)³, DFME and CAS(ME)²: what is published about their faults, one test for each."""
+"""CAS(ME)³, DFME, CAS(ME)² and SMIC: what is published about their faults, and what they alone have."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,24 +8,26 @@ import more_sets as more
 import pytest
 from builds import SMALL
 from commands import Command
-from official_sets import Expression, clips_of, write_frames
+from official_sets import Expression, clips_of, smic_long_tree, smic_tree, write_frames, write_sheet
 
 from data_cache import CacheReader
 from data_cache.errors import UsageError
-from preprocess.check.anomalies import check
+from preprocess.check import check
 from preprocess.datasets.casme3 import casme3
 from preprocess.datasets.casme_sq import casme_sq
 from preprocess.datasets.dfme import dfme
 from preprocess.datasets.find import find
+from preprocess.datasets.smic import smic
+from preprocess.pipeline import process_clip
+from preprocess.recipe import Recipe
 
 
 def faulty_casme3(root: Path, held: Expression, **stated: Any) -> None:
     """Frames of `held`, and a sheet that states something else; the folder is named by the sheet's onset."""
     row = replace(held, **stated)
     row = replace(row, clip=f"{held.clip.split('_')[0]}_{row.onset}")
-    folder = root / "Part_A_ME_clip/frame" / f"{row.subject}_{row.clip}"
-    write_frames(folder, "{}.jpg".format, range(held.onset, held.offset + 1))
-    more.write_book(root / more.CASME3_SHEET, {"label": [more.CASME3_HEADER, *more.casme3_rows([row])]})
+    held.film(root / "Part_A_ME_clip/frame" / f"{row.subject}_{row.clip}", "{}.jpg")
+    more.casme3_sheet(root / more.CASME3_SHEET, [row])
 
 
 def test_an_onset_on_which_three_sources_agree_is_corrected(tmp_path: Path) -> None:
@@ -154,13 +155,39 @@ def test_a_clip_without_crops_fails_alone(tmp_path: Path) -> None:
     assert list(found.failures) == ["s15/happy5_2"] and len(found.clips) == 2
 
 
-@pytest.mark.parametrize("adapter", [casme3, casme_sq, dfme])
-def test_a_folder_without_frames_or_sheet_is_refused(adapter: Callable[[Path], Any], tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="expected"):
-        adapter(tmp_path)
-    tree = {casme3: more.casme3_tree, casme_sq: more.casme_sq_tree, dfme: more.dfme_tree}[adapter]
-    tree(tmp_path)  # type: ignore[operator]
-    for path in tmp_path.glob("*.xlsx"):
-        path.unlink()
-    with pytest.raises(UsageError, match="no annotation sheet"):
-        adapter(tmp_path)
+def test_smic_clips_that_lack_frames_or_lie_where_their_name_does_not_say_fail_alone(tmp_path: Path) -> None:
+    """In another subject's folder, a clip would leak across folds."""
+    smic_tree(tmp_path)
+    hs = tmp_path / "SMIC_all_cropped/HS"
+    (hs / "s1/micro/surprise").mkdir()
+    (hs / "s1/micro/negative/s1_ne_01").rename(hs / "s1/micro/surprise/s1_ne_01")
+    write_frames(hs / "s1/micro/surprise/extra", "reg_image{:06d}.bmp".format, range(4))
+    (hs / "s2/micro/positive/s2_po_01").rename(hs / "s2/micro/positive/s1_po_01")
+    (hs / "s2/micro/surprise/s2_sur_01/reg_image100000.bmp").unlink()
+    found = smic(tmp_path)
+    assert [clip.key for clip in found.clips] == ["s20/s20_sur_05"]
+    said = {"s1_ne_01": "negative by its name", "extra": "extra", "s1_po_01": "s1 by its name", "s2_sur_01": "1 of 6"}
+    assert {key.partition("/")[2] for key in found.failures} == set(said)
+    assert all(said[key.partition("/")[2]] in reason for key, reason in found.failures.items())
+
+
+def test_the_sheet_of_smic_may_be_wrong_about_a_class_but_not_about_a_subject(tmp_path: Path) -> None:
+    smic_long_tree(tmp_path)
+    rows = [
+        ("Subject", "Filename", "OnsetF", "OffsetF", "Emotion", "Onset2F", "Offset2F"),
+        (1, "s1_ne_01", 1003, 1008, "surprise", "", "/"),
+        ("s03", "s1_ne_01", 1003, 1008),
+        (3, "s3_po_02", 2002, 2006, "positive", 2010, None),
+    ]
+    write_sheet(next(tmp_path.rglob("*.xlsx")), *rows)
+    found = smic(tmp_path)
+    assert {clip.key: clip.emotion for clip in found.clips} == {"s1/s1_ne_01": "negative", "s3/s3_po_02": "positive"}
+    assert [(anomaly.key, anomaly.kind) for anomaly in found.anomalies] == [("s1/s1_ne_01", "label differs")]
+    assert list(found.failures) == ["s3/s1_ne_01", "s3/s3_po_02_2"]
+    assert "s1 by its name" in found.failures["s3/s1_ne_01"]
+
+
+def test_the_one_clip_below_sixteen_frames(tmp_path: Path) -> None:
+    smic_tree(tmp_path, [Expression("s3", "s3_ne_03", 302370, None, 302380, "negative")])
+    record = process_clip(smic(tmp_path).clips[0], [Recipe(size=16, levels=2)])[0]
+    assert (record.n_frames, record.motion.shape) == (11, (16, 16, 16, 3))

@@ -19,12 +19,11 @@ from preprocess.recipe import ALGORITHM_VERSION, NAMED, Recipe, read_recipe
 
 
 @pytest.fixture
-def own_clip(tmp_path: Path, write_frames: WriteFrames) -> Path:
-    """A manifest of one clip; returns the CSV."""
+def build(command: Command, tmp_path: Path, write_frames: WriteFrames) -> Command:
+    """Build a cache from a manifest of one clip."""
     write_frames(tmp_path / "frames", range(1, 30))
-    csv = tmp_path / "own.csv"
-    csv.write_text("subject,clip,path,emotion,fps\np1,a,frames,happy,100\n")
-    return csv
+    Path("own.csv").write_text("subject,clip,path,emotion,fps\np1,a,frames,happy,100\n")
+    return lambda *options: command("mpt-preprocess", "manifest", "own.csv", "-j", 1, *options)
 
 
 def save(recipe: object, path: Path = Path("recipe.json")) -> Path:
@@ -60,13 +59,13 @@ def test_as_many_levels_as_the_size_allows(size: int) -> None:
     assert len(smallest) == 1 < len(smaller)
 
 
-def test_the_recipe_of_a_cache_gives_the_same_pixels_again(command: Command, own_clip: Path) -> None:
+def test_the_recipe_of_a_cache_gives_the_same_pixels_again(build: Command) -> None:
     options = ("--size", 32, "--levels", 3, "--alpha", 7, "--sampling", "box", "--filter", "filtfilt", "--gains", "evm")
-    assert command("mpt-preprocess", "manifest", own_clip, *options, "-j", 1, "-o", "a.h5").code == 0
+    assert build(*options, "-o", "a.h5").code == 0
     stored = CacheReader("a.h5").attributes.recipe
     whole = {"format": "some fingerprint", "recipe": stored}
     for file in (Path("a.h5"), save(stored), save(whole, Path("a.fingerprint.json"))):
-        done = command("mpt-preprocess", "manifest", own_clip, "--recipe", file, "-j", 1, "-o", f"{file.name}.h5")
+        done = build("--recipe", file, "-o", f"{file.name}.h5")
         assert done.code == 0, done.err
         again = CacheReader(f"{file.name}.h5")
         assert again.attributes.recipe == stored
@@ -82,10 +81,9 @@ def test_every_data_set_takes_a_recipe(command: Command, tmp_path: Path) -> None
     assert CacheReader("data_cache/casme2.h5").attributes.recipe == Recipe(8, size=24, levels=2, alpha=3.0).as_json()
 
 
-def test_what_is_typed_wins_over_the_file(command: Command, own_clip: Path) -> None:
+def test_what_is_typed_wins_over_the_file(build: Command) -> None:
     file = save({"alpha": 7.0, "size": 32, "levels": 3, "low": 1.0})
-    typed = ("--size", 24, "--alpha", 3, "--alpha", 5)
-    done = command("mpt-preprocess", "manifest", own_clip, "--recipe", file, *typed, "-j", 1, "-o", "c.h5")
+    done = build("--recipe", file, "--size", 24, "--alpha", 3, "--alpha", 5, "-o", "c.h5")
     assert done.code == 0, done.err
     expected = Recipe(size=24, levels=3, low=1.0)
     for alpha in (3.0, 5.0):
@@ -93,46 +91,34 @@ def test_what_is_typed_wins_over_the_file(command: Command, own_clip: Path) -> N
         assert made == expected.with_alpha(alpha).as_json()
 
 
-def test_recipes_have_names_and_what_is_typed_wins(command: Command, own_clip: Path) -> None:
+def test_recipes_have_names_and_what_is_typed_wins(build: Command) -> None:
     assert Recipe(**read_recipe("paper")) == Recipe(**read_recipe(None)) == Recipe()
     assert Recipe(**NAMED["clean"]).stabilise == "rigid"
     for name in NAMED:
-        typed = ("--recipe", name, "--size", 16, "--levels", 2, "--alpha", 3, "--blur", 0.5, "-j", 1)
-        done = command("mpt-preprocess", "manifest", own_clip, *typed, "-o", f"{name}.h5")
+        typed = ("--size", 16, "--levels", 2, "--alpha", 3, "--blur", 0.5)
+        done = build("--recipe", name, *typed, "-o", f"{name}.h5")
         assert done.code == 0, done.err
         expected = Recipe(**{**NAMED[name], "size": 16, "levels": 2, "alpha": 3.0, "blur": 0.5})
         assert CacheReader(f"{name}.h5").attributes.recipe_digest == expected.digest
 
 
-def test_an_unknown_name_is_answered_with_those_there_are(command: Command, own_clip: Path) -> None:
-    done = command("mpt-preprocess", "manifest", own_clip, "--recipe", "claen")
-    assert done.code == 2 and all(name in done.err for name in ("claen", *NAMED))
-    assert len(done.err.strip().splitlines()) == 1
-
-
-def test_the_faces_of_the_file_are_honoured(command: Command, own_clip: Path, tmp_path: Path) -> None:
+def test_the_faces_of_the_file_are_honoured(build: Command) -> None:
     """csv asks for boxes, though frames that a manifest lists count as cropped otherwise."""
-    file = save({"faces": "csv", "size": 32, "levels": 3})
-    arguments = ("mpt-preprocess", "manifest", own_clip, "--recipe", file, "-j", 1, "-o", "d.h5")
-    refused = command(*arguments)
+    recipe = ("--recipe", save({"faces": "csv", "size": 32, "levels": 3}))
+    refused = build(*recipe)
     assert refused.code == 2 and "no face boxes" in refused.err
-    (tmp_path / "face_boxes.csv").write_text("subject,clip,x,y,width,height\np1,a,5,5,20,20\n")
-    assert command(*arguments).code == 0
-    boxed = CacheReader("d.h5")
-    assert boxed.attributes.recipe["faces"] == "csv"
-    whole = command(*arguments[:-1], "e.h5", "--faces", "none")
-    assert whole.code == 0, whole.err
-    assert CacheReader("e.h5").attributes.recipe["faces"] == "none"
-    assert CacheReader("e.h5").content_digest != boxed.content_digest
+    Path("face_boxes.csv").write_text("subject,clip,x,y,width,height\np1,a,5,5,20,20\n")
+    assert build(*recipe, "-o", "d.h5").code == 0
+    assert build(*recipe, "-o", "e.h5", "--faces", "none").code == 0
+    boxed, whole = CacheReader("d.h5"), CacheReader("e.h5")
+    assert (boxed.attributes.recipe["faces"], whole.attributes.recipe["faces"]) == ("csv", "none")
+    assert whole.content_digest != boxed.content_digest
 
 
-def test_a_whole_number_stands_for_a_float(tmp_path: Path) -> None:
+def test_only_what_the_file_sets_is_taken_and_a_whole_number_stands_for_a_float(tmp_path: Path) -> None:
+    assert read_recipe(save({"alpha": 3.0}, tmp_path / "r.json")) == {"alpha": 3.0}
     values = read_recipe(save({"alpha": 20, "high": 4}, tmp_path / "r.json"))
     assert digest(Recipe(**values).as_json()) == Recipe().digest
-
-
-def test_only_what_the_file_sets_is_taken(tmp_path: Path) -> None:
-    assert read_recipe(save({"alpha": 3.0}, tmp_path / "r.json")) == {"alpha": 3.0}
 
 
 @pytest.mark.parametrize(
@@ -152,21 +138,26 @@ def test_only_what_the_file_sets_is_taken(tmp_path: Path) -> None:
         ("\udce9", "no JSON file"),
     ],
 )
-def test_a_bad_file_is_explained_in_one_line(command: Command, own_clip: Path, text: str, words: str) -> None:
+def test_a_bad_file_is_explained_in_one_line(build: Command, text: str, words: str) -> None:
     Path("recipe.json").write_bytes(text.encode(errors="surrogateescape"))
-    done = command("mpt-preprocess", "manifest", own_clip, "--recipe", "recipe.json")
+    done = build("--recipe", "recipe.json")
     assert done.code == 2 and words in done.err and "recipe.json" in done.err, done.err
     assert len(done.err.strip().splitlines()) == 1
     assert not Path("data_cache").exists()
 
 
-def test_a_broken_cache_gives_no_recipe(command: Command, own_clip: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "code", "words"),
+    [
+        ("half.h5", 4, ("half.h5",)),
+        ("nowhere.json", 2, ("--recipe", "cannot be read")),
+        ("nowhere.h5", 2, ("--recipe", "cannot be read")),
+        (".", 2, ("--recipe", "cannot be read")),
+        ("claen", 2, ("claen", *NAMED)),
+    ],
+)
+def test_what_is_no_recipe_is_named(build: Command, name: str, code: int, words: tuple[str, ...]) -> None:
     Path("half.h5").write_bytes(b"\x89HDF")
-    done = command("mpt-preprocess", "manifest", own_clip, "--recipe", "half.h5")
-    assert done.code == 4 and "half.h5" in done.err
-
-
-@pytest.mark.parametrize("name", ["nowhere.json", "nowhere.h5", "."])
-def test_a_file_that_cannot_be_read_is_named(command: Command, own_clip: Path, name: str) -> None:
-    done = command("mpt-preprocess", "manifest", own_clip, "--recipe", name)
-    assert done.code == 2 and "--recipe" in done.err and "cannot be read" in done.err
+    done = build("--recipe", name)
+    assert done.code == code and all(word in done.err for word in words)
+    assert len(done.err.strip().splitlines()) == 1

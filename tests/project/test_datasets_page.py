@@ -108,7 +108,7 @@ RECIPES: dict[str, tuple[str, tuple[str, ...], list[tuple[object, ...]], dict[st
 @pytest.mark.parametrize("name", RECIPES)
 def test_the_recipe_for_other_sets(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sheet, header, rows, frames, fps = RECIPES[name]
-    write_sheet(tmp_path / sheet, [header, *rows])  # type: ignore[list-item]
+    write_sheet(tmp_path / sheet, header, *rows)  # type: ignore[arg-type]
     for pattern in frames.values():
         path = Path(pattern)
         write_frames(tmp_path / path.parent, path.name.format, range(1, 12))

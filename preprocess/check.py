@@ -1,11 +1,13 @@
 """Look a data set over before hours are spent on it: layout, counts, and every anomaly; it decodes a few frames."""
 
-import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from data_cache.errors import ClipsFailed, grouped
 from data_cache.filters import recipe_notes
@@ -15,18 +17,16 @@ from data_cache.protocols.published import OFFICIAL_EMOTIONS, choose_protocol
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Anomaly, Discovery
 from preprocess.datasets.corrections import KNOWN_ANOMALIES
-from preprocess.frames.blocks import block_notes
-from preprocess.frames.read import check_image_file
+from preprocess.frames.read import block_notes, check_image_file
 from preprocess.recipe import Recipe
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 LONG = 1.0  # seconds above which a micro-expression is asked about
 SHORT = Recipe.frames  # clips of fewer frames than the default recipe samples are interpolated
 
 _COUNTS = "counts differ"
 _GO_ON = "what is there is used; is the copy complete?"
+_LEFT_OUT = "left out; the build stops unless --allow-missing"
+_WHOLE_SCENES = "whole scenes? --faces auto cuts the faces out"
 _APEX_UNUSED = "kept; only --rank-pool-span onset-apex uses it, and refuses this clip"
 
 
@@ -36,7 +36,6 @@ class Report:
 
     Attributes:
         layout: what was found and chosen.
-        cropped: whether the frames are cropped faces.
         protocol: by which classes were counted.
         clips: usable clips.
         classes: class → "clips" found, and how many the "full_set" has (None where that is not known).
@@ -63,54 +62,37 @@ class Report:
         """How many anomalies the official release does not have."""
         return sum(anomaly.unexpected for anomaly in self.anomalies)
 
-    def as_json(self) -> str:
-        """The report as indented JSON."""
-        return json.dumps({**asdict(self), "as_expected": not self.unexpected}, indent=2, ensure_ascii=False)
-
     def raise_unexpected(self) -> None:
         """Raise `ClipsFailed`, exit code 3, if anything is not as it should be."""
         if self.unexpected:
-            plural = "s" if self.unexpected > 1 else ""
-            raise ClipsFailed(
-                f"{self.unexpected} deviation{plural} from the official release in {self.root}; see the list above"
-            )
+            raise ClipsFailed(f"{self.root} deviates from the official release ({self.unexpected}); see the list above")
 
 
 def check(found: Discovery, protocol_name: str | None = None) -> Report:
     """Compare what an adapter found with what the full data set holds, and look at every file's header.
 
-    Raises:
-        UsageError: no such protocol, or it says nothing about this data set.
+    A `UsageError` where there is no such protocol, or it says nothing about this data set.
     """
-    clips = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in found.clips]
+    clips = found.labels
     protocol = choose_protocol(protocol_name, [found.dataset], [emotion for _, emotion in clips])
     labelling = apply_protocol(protocol, clips)
     unusable = {key for key in found.failures if KNOWN_ANOMALIES.get((found.dataset, key)) == "unusable"}
-    lost = {key: emotion for key, emotion in found.lost.items() if key in unusable}
-    counted = clips + [((found.dataset, *key.partition("/")[::2]), emotion) for key, emotion in lost.items()]
-    keys = [key for key, _ in counted]
+    lost = [((found.dataset, *key.partition("/")[::2]), name) for key, name in found.lost.items() if key in unusable]
+    keys = [key for key, _ in clips + lost]
     whole = protocol.composition.get(found.dataset, Composition({}))
     full = whole.counts_for(keys)
     subjects = _subjects(found.clips, labelling)
+    differences = count_differences(protocol, apply_protocol(protocol, clips + lost).counts, keys)
     lengths = [(len(clip.frames), clip.fps) for clip in found.clips]
-    recorded = [*block_notes(found.clips), *recipe_notes(Recipe().as_json(), lengths)]
+    notes = [*block_notes(found.clips), *recipe_notes(Recipe().as_json(), lengths)]
     anomalies = [
-        *(
-            Anomaly(key, "unusable", why, "left out; the build stops unless --allow-missing", key not in unusable)
-            for key, why in found.failures.items()
-        ),
+        *(Anomaly(key, "unusable", why, _LEFT_OUT, key not in unusable) for key, why in found.failures.items()),
         *_files(found.clips),
         *_annotation(found.clips),
-        *(Anomaly(found.dataset, "as recorded", note, "cached as it is") for note in recorded),
+        *(Anomaly(found.dataset, "as recorded", note, "cached as it is") for note in notes),
         *found.anomalies,
-        *(
-            Anomaly(key, "wide frames", size, "whole scenes? --faces auto cuts the faces out")
-            for key, size in found.wide.items()
-        ),
-        *(
-            Anomaly(found.dataset, _COUNTS, text, _GO_ON, unexpected=True)
-            for text in count_differences(protocol, apply_protocol(protocol, counted).counts, keys)
-        ),
+        *(Anomaly(key, "wide frames", size, _WHOLE_SCENES) for key, size in found.wide.items()),
+        *(Anomaly(found.dataset, _COUNTS, text, _GO_ON, unexpected=True) for text in differences),
         *_subject_anomalies(subjects, whole, found.dataset),
         *(
             Anomaly(f"{count} clips", "not in the protocol", reason, f"not used by {protocol.name}")
@@ -137,7 +119,7 @@ def check(found: Discovery, protocol_name: str | None = None) -> Report:
 
 def count_notes(found: Discovery) -> list[str]:
     """How the classes of the usual protocol differ in number from the full set; empty when they agree."""
-    clips = [((clip.dataset, clip.subject, clip.clip), clip.emotion) for clip in found.clips]
+    clips = found.labels
     protocol = choose_protocol(None, [found.dataset], [emotion for _, emotion in clips])
     return count_differences(protocol, apply_protocol(protocol, clips).counts, [key for key, _ in clips])
 
@@ -224,13 +206,11 @@ def _subject_anomalies(
 
 def print_report(report: Report) -> None:
     """Print the report to stdout."""
-    from rich.console import Console
-
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"[bold]{_shown(report.dataset)}[/bold] in {_shown(report.root)}")
     for line in report.layout:
         console.print(f"  {_shown(line)}")
-    console.print(_counts(report), soft_wrap=False)
+    console.print(_table(report), soft_wrap=False)
     whole = f" (full set: {report.expected_subjects} with clips of these classes)" if report.expected_subjects else ""
     console.print(f"{report.clips} clips of {len(report.subjects)} subjects{whole}")
     if report.corrections:
@@ -247,8 +227,6 @@ def print_report(report: Report) -> None:
 
 def _shown(text: str) -> str:
     """Text of the data set's as it is: neither markup nor a command to the terminal."""
-    from rich.markup import escape
-
     return escape(visible(text))
 
 
@@ -256,10 +234,8 @@ def _kind(anomaly: Anomaly) -> tuple[bool, str, str]:
     return not anomaly.unexpected, anomaly.kind, anomaly.action
 
 
-def _counts(report: Report) -> "Table":
+def _table(report: Report) -> Table:
     """Subjects × classes, and below the sums and what the full set has."""
-    from rich.table import Table
-
     table = Table(title=f"clips by protocol {_shown(report.protocol)}", title_justify="left")
     table.add_column("subject", min_width=max(map(len, report.subjects), default=0), overflow="fold")
     for name in (*report.classes, "all"):

@@ -1,1 +1,0 @@
-"""Check a data set before hours are spent on it."""
