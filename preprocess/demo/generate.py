@@ -7,7 +7,7 @@ import re
 import shutil
 import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,12 +16,13 @@ import cv2
 import numpy as np
 
 from data_cache.console.commandline import progress
-from data_cache.errors import UsageError
+from data_cache.console.interrupt import stop_request
+from data_cache.errors import Interrupted, UsageError, typed_command
 from data_cache.files.atomic import write_bytes, write_json
 from preprocess.datasets.base import BOX_FILE
 from preprocess.demo.face import Identity, Window
 from preprocess.demo.motion import TIERS, Camera, film
-from preprocess.workers import fan_out
+from preprocess.workers import run_here
 
 log = logging.getLogger(__name__)
 
@@ -97,10 +98,16 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
         order = np.random.default_rng([demo.seed, subject, 1]).permutation(len(emotions))
         tasks += [_Task(demo, folder, subject, episode, emotions[index]) for episode, index in enumerate(order)]
     made: list[tuple[Row, str]] = []
-    with progress("drawing the demo set", len(tasks), "clips") as advance:
-        for clip in fan_out(_make_clip, tasks, jobs):
+    with (
+        progress("drawing the demo set", len(tasks), "clips") as advance,
+        stop_request() as stop,
+        closing(run_here(_make_clip, tasks, stop, jobs)) as results,
+    ):
+        for clip in results:
             made.append(clip)
             advance(1, "")
+    if stop.is_set():
+        raise Interrupted(f"interrupted; start again with: {typed_command()}")
     rows, boxes = zip(*sorted(made, key=lambda clip: clip[0][:2]), strict=True)
     _write_sheet(folder / SHEET, rows)
     if demo.raw:  # the CSV for `--faces csv`: the square that the cropped variant shows

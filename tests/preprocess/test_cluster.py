@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from builds import SIZE, wait_for
@@ -106,10 +107,16 @@ def test_five_workers_that_are_killed_lose_nothing(
 
 @pytest.mark.slow
 def test_a_scheduler_that_goes_away_is_said_and_the_run_resumes(
-    command: Command, spawn: Spawn, cluster: Command, drawn_set: Path, tmp_path: Path
+    command: Command, spawn: Spawn, cluster: Command, drawn_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from distributed.comm import CommClosedError
+
     address, (scheduler, *_) = cluster()
     arguments = ("casme2", "--root", drawn_set, "--size", 448, "--levels", 3)
+    with monkeypatch.context() as patch:  # at the moment when a result is on its way
+        patch.setattr("distributed.Future.result", Mock(side_effect=CommClosedError))
+        done = command("mpt-preprocess", *arguments, "-o", "early.h5", "--scheduler", address)
+    assert done.code == 2 and "went away" in done.err.splitlines()[-1]
     reference = serial(command, *arguments)
     client = spawn("mpt-preprocess", *arguments, "-o", "c.h5", "--scheduler", address, "--log-file", "log.jsonl")
     wait_while_running(client, lambda: len(receipts(tmp_path / "log.jsonl")) >= 3)
