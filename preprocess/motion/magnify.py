@@ -34,19 +34,13 @@ class Rendered:
     clipped_fraction: float
 
 
-def render(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> Rendered:
-    """Dynamic image (eq. 1) and magnified sequence (eq. 4 to 7) of a standardised clip, rounded once, last.
-
-    Args:
-        clip: (T, S, S, 3) float32, or (T+K, S, S, 3) with room for what `append_nuisances` puts there.
-    """
-    extended, operators = stabilised(clip, plan, recipe)
+def render(extended: np.ndarray, operators: np.ndarray, recipe: Recipe) -> Rendered:
+    """Dynamic image (eq. 1) and magnified sequence (eq. 4 to 7) of what `stabilised` returned, rounded once, last."""
     if recipe.gains == "uniform" and not recipe.explicit_pyramid and not recipe.blur:
         return _render_fused(extended, operators, recipe)
     pooled = operators[0].astype(np.float32) @ extended.reshape(len(extended), -1)
-    motion = _magnified(extended, operators[1:], recipe)
-    rounded, cut = quantise(motion.reshape(len(motion), -1))
-    return Rendered(minmax_image(pooled).reshape(clip.shape[1:]), rounded.reshape(motion.shape), cut / rounded.size)
+    motion, cut = quantise(_magnified(extended, operators[1:], recipe))
+    return Rendered(minmax_image(pooled).reshape(motion.shape[1:]), motion, cut / motion.size)
 
 
 def magnified(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> np.ndarray:
@@ -56,7 +50,12 @@ def magnified(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> np.ndarra
 
 
 def stabilised(clip: np.ndarray, plan: TemporalPlan, recipe: Recipe) -> tuple[np.ndarray, np.ndarray]:
-    """The clip with the K images that stabilisation fits, (T+K, S, S, 3), and w over F for it, (1+T, T+K)."""
+    """The clip with the K images that stabilisation fits, (T+K, S, S, 3), and w over F for it, (1+T, T+K).
+
+    Args:
+        clip: (T, S, S, 3) float32, or (T+K, S, S, 3) with room for what `append_nuisances` puts there.
+        recipe: α does not enter, so recipes that differ in it share the result.
+    """
     extended = append_nuisances(clip, recipe.stabilise, len(plan.filter))
     return extended, without_nuisances(np.vstack([plan.rank_pooling, plan.filter]), extended)
 

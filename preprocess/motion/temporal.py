@@ -84,11 +84,9 @@ def sampling_matrix(n_frames: int, n_samples: int, method: str) -> np.ndarray:
 
 
 def _nearest(N: int, T: int) -> np.ndarray:
-    matrix = np.zeros((T, N))
     steps = max(T - 1, 1)
-    for t in range(T):
-        matrix[t, (2 * t * (N - 1) + steps) // (2 * steps)] = 1  # exact rounding, in integers
-    return matrix
+    taken = (2 * np.arange(T) * (N - 1) + steps) // (2 * steps)  # exact rounding, in integers
+    return (taken[:, None] == np.arange(N)).astype(float)
 
 
 def _linear(N: int, T: int) -> np.ndarray:

@@ -16,7 +16,7 @@ from preprocess.clip import Clip
 from preprocess.datasets.base import Discovery
 from preprocess.faces import crop_for
 from preprocess.frames.blocks import block_notes
-from preprocess.motion.magnify import magnified, quantise, render
+from preprocess.motion.magnify import magnified, quantise
 from preprocess.motion.pyramid import laplacian_pyramid
 from preprocess.motion.temporal import TemporalPlan
 from preprocess.pipeline import plan_for, standardise
@@ -110,18 +110,19 @@ def _tiles(
             length = f"{len(clip.frames) / clip.fps * 1e3:.0f} ms, {len(clip.frames)} frames"
             facts = {"class": clip.emotion or "(no label)", "length": length}
             tiles.append({"name": "original", "facts": facts, **_pictures(quantise(standard)[0], folder, f"{stem}-o")})
-        rendered = render(standard, plan, recipe)
+        frames = magnified(standard, plan, recipe)
+        motion, cut = quantise(frames)
         where = 0.5 if clip.apex_index is None else clip.apex_index / max(len(clip.frames) - 1, 1)
         gain = recipe.gains if recipe.listed_gains else f"{recipe.alpha:g}"
         facts = {
-            "clipped": f"{rendered.clipped_fraction:.1%}",
+            "clipped": f"{cut / frames.size:.1%}",
             "gain at the apex": f"{apex_gain(plan.filter, where):.2f} × {gain}",
             "noise": f"× {noise_gain(plan, recipe):.1f}",
         }
-        moved = magnified(standard, plan, recipe) - (standard if recipe.motion_form == "additive" else BAND_OFFSET)
-        pictures = _pictures(rendered.motion, folder, f"{stem}-{k}")
+        moved = frames - (standard if recipe.motion_form == "additive" else BAND_OFFSET)
+        pictures = _pictures(motion, folder, f"{stem}-{k}")
         tiles.append({"name": name, "facts": facts, "chart": _chart(moved, recipe.levels), **pictures})
-        shares.append(rendered.clipped_fraction)
+        shares.append(cut / frames.size)
     return tiles, shares
 
 

@@ -179,7 +179,7 @@ def make_scene(clip: Clip, recipe: Recipe) -> Scene:
         apex = quantise(resize(crop(image) if crop else image, recipe.size))[0]
     extended, operators = stabilised(standard, plan, recipe)
     eye, alpha = for_the_eye(extended, recipe.alpha, operators[1:])
-    return Scene(clip, recipe, plan, quantise(standard)[0], apex, render(standard, plan, recipe), eye, alpha)
+    return Scene(clip, recipe, plan, quantise(standard)[0], apex, render(extended, operators, recipe), eye, alpha)
 
 
 @figure_fonts()
