@@ -45,11 +45,7 @@ def process_clip(clip: Clip, recipes: Sequence[Recipe]) -> list[ClipRecord]:
 
 
 def plan_for(clip: Clip, recipe: Recipe) -> TemporalPlan:
-    """The temporal matrices of a clip.
-
-    Raises:
-        ClipError: the recipe pools up to the apex, and that is unknown or outside the clip.
-    """
+    """The temporal matrices of a clip; a `ClipError` where the recipe pools up to an apex that it does not have."""
     if recipe.rank_pool_span == "clip":
         return temporal_plan(len(clip.frames), clip.fps, recipe)
     index = clip.apex_index

@@ -44,10 +44,8 @@ def run_here(
     Args:
         work: a module-level function; it runs in worker processes when `jobs` exceeds 1.
         stop: once set, no new task begins; those in hand are still finished and yielded.
-        jobs: worker processes, in each of which BLAS and OpenMP get one thread; −1 takes every core.
-
-    Raises:
-        UsageError: a worker was killed.
+        jobs: worker processes, in each of which BLAS and OpenMP get one thread; −1 takes every core. When one is
+            killed, that is a `UsageError`.
     """
     waiting = takewhile(lambda _: not stop.is_set(), tasks)
     workers = min(available_jobs(jobs), max(len(tasks), 1))

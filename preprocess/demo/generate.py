@@ -65,10 +65,9 @@ Row = tuple[Any, ...]
 
 
 def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
-    """Make the demo set in `folder`, unless it is there already.
+    """Make the demo set in `folder`, unless it is there already; a `UsageError` where something else is.
 
-    Raises:
-        UsageError: the folder holds something else.
+    Interrupted: after Ctrl-C; the same command draws it anew.
     """
     marker = folder / MARKER
     settings = asdict(demo)

@@ -44,11 +44,7 @@ class ClipResult:
 
 
 def make_shards(task: Task) -> ClipResult:
-    """Process one clip and write its shards; runs in a worker.
-
-    Raises:
-        NoSpace: the disk is full.
-    """
+    """Process one clip and write its shards, in a worker; a `NoSpace` where the disk is full."""
     started, clip = time.perf_counter(), task.clip
     hashes: list[str] = []
     failure = None
@@ -71,8 +67,7 @@ def make_shards(task: Task) -> ClipResult:
 def result_log(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], object]]:
     """A function that appends a line of JSON, with the time, to the file at `path`; without a path it does nothing.
 
-    Raises:
-        UsageError: the file cannot be written.
+    A `UsageError` where the file cannot be written.
     """
     if path is None:
         yield lambda _: None

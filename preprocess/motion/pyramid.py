@@ -56,13 +56,8 @@ def evm_gains(shape: tuple[int, ...], levels: int, alpha: float, cutoff: float =
     """α of each level after Wu et al. 2012: full for coarse motion, attenuated for fine detail.
 
     A level of wavelength λ gets min(α, 2·(λ/8δ − 1)), with δ = λc/8/(1+α); the finest level and the
-    residual get 0. λ is a third of the diagonal at the residual and halves with each finer level.
-
-    Args:
-        shape: H and W in pixels.
-        levels: levels of the pyramid, residual included.
-        alpha: the largest gain.
-        cutoff: λc in pixels, the wavelength below which α is attenuated.
+    residual get 0. λ is a third of the diagonal of `shape`, (H, W), at the residual and halves with each finer
+    level; below `cutoff`, λc in pixels, α is attenuated.
     """
     delta = cutoff / 8 / (1 + alpha)
     gains = [0.0] * levels

@@ -41,12 +41,9 @@ class TemporalPlan:
 
 @lru_cache(maxsize=1024)
 def temporal_plan(n_frames: int, fps: float, recipe: Recipe, apex_index: int | None = None) -> TemporalPlan:
-    """The plan for a clip of `n_frames` native frames at `fps` Hz.
+    """The plan for a clip of N ≥ 1 native frames at `fps` Hz, onset to offset inclusive.
 
-    Args:
-        n_frames: N, onset to offset inclusive, at least 1.
-        fps: native frame rate in Hz.
-        apex_index: index of the apex among the N frames; needed for `--rank-pool-span onset-apex`.
+    `apex_index`, of the apex among the N frames, is needed for `--rank-pool-span onset-apex`.
     """
     T = recipe.frames
     rate = recipe.nominal_rate or sample_rate(n_frames, fps, T)

@@ -36,11 +36,10 @@ STRIP = 28  # height in pixels of the strip above a movie that names its halves
 
 
 def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Path, movie: str) -> None:
-    """Draw clips into `folder` as `<subject>__<clip>.png` and a movie of the same name.
+    """Draw clips into `folder`, which is made, as `<subject>__<clip>.png` and a movie of the same name.
 
     Args:
         wanted: clips as subject/clip, or subjects for all of theirs; none for the first six.
-        folder: where the pictures go; it is made.
         movie: avif, gif or none.
 
     Raises:
@@ -78,12 +77,7 @@ def notes_on(recipe: Recipe, clips: Sequence[Clip], clipped: Sequence[float]) ->
 
 
 def draw_each(found: Discovery, wanted: Sequence[str], folder: Path, draw: Callable[[Clip], None]) -> None:
-    """Draw the clips of these names into `folder`, one after the other.
-
-    Raises:
-        UsageError: a clip that is not there.
-        ClipsFailed: some clips could not be drawn; the others were.
-    """
+    """Draw the clips of these names into `folder`, one after the other; `ClipsFailed` names those that could not be."""
     clips, failures = choose(found, wanted)
     folder.mkdir(parents=True, exist_ok=True)
     with progress(f"drawing {found.dataset}", len(clips), "clips") as advance:
@@ -100,11 +94,7 @@ def draw_each(found: Discovery, wanted: Sequence[str], folder: Path, draw: Calla
 
 
 def choose(found: Discovery, wanted: Sequence[str]) -> tuple[list[Clip], dict[str, str]]:
-    """The clips of these names, and those of them that cannot be used, with the reason.
-
-    Raises:
-        UsageError: a name that is neither a clip nor a subject.
-    """
+    """The clips of these names, and those of them that cannot be used, with the reason; no such name: `UsageError`."""
     if not wanted:
         if not found.clips:
             raise ClipsFailed("; ".join(f"{key}: {reason}" for key, reason in found.failures.items()) or "no clips")
@@ -166,11 +156,7 @@ class Scene:
 
 
 def make_scene(clip: Clip, recipe: Recipe) -> Scene:
-    """Decode and render a clip.
-
-    Raises:
-        ClipError: its frames cannot be read, or no face is found.
-    """
+    """Decode and render a clip; a `ClipError` where its frames cannot be read, or no face is found."""
     plan, crop = plan_for(clip, recipe), crop_for(clip, recipe)
     standard = standardise(clip, plan, recipe.size, crop)
     apex = None
