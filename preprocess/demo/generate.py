@@ -115,19 +115,18 @@ def _make_clip(demo: DemoSet, root: Path, which: tuple[int, int, str]) -> tuple[
     units = CLASSES[emotion][choosing.integers(len(CLASSES[emotion]))]
     camera, quality = TIERS[demo.tier].filmed_by(demo.camera, subject)
     window = _window(demo.raw, camera.size, placing)
-    filmed = film(person, units, camera, rng, window, TIERS[demo.tier])
+    filmed, apex = film(person, units, camera, rng, window, TIERS[demo.tier])
     onset = int(rng.integers(1, 120))
     name = f"EP{episode // 4 + 1:02d}_{episode % 4 + 1:02d}f"
     frames, frame_name = FRAMES[demo.raw]
     number = f"{subject + 1:02d}"
     folder = root / frames / f"sub{number}" / name
     folder.mkdir(parents=True)
-    for moment, frame in enumerate(filmed.frames, onset):
+    for moment, frame in enumerate(filmed, onset):
         image = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
         encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, round(demo.quality * quality)])[1]
         (folder / frame_name.format(moment)).write_bytes(encoded.tobytes())
-    apex, offset = onset + filmed.apex, onset + len(filmed.frames) - 1
-    row = (number, name, None, onset, apex, offset, None, "+".join(units), emotion)
+    row = (number, name, None, onset, onset + apex, onset + len(filmed) - 1, None, "+".join(units), emotion)
     return row, f"sub{number},{name},{-window.left},{-window.top},{camera.size},{camera.size}"
 
 

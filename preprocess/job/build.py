@@ -63,11 +63,6 @@ class _Job:
     recipes: Mapping[Path, Recipe]
     options: BuildOptions
 
-    @property
-    def total(self) -> int:
-        """Clips, those included that cannot be used."""
-        return len(self.sources) + len(self.found.failures)
-
     @cached_property
     def shards(self) -> dict[Path, dict[str, Path]]:
         """Cache → clip key → where its shard lies."""
@@ -110,7 +105,7 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
     if not recipes:
         return
     if options.fail_fast and found.failures:
-        raise ClipsFailed(failure_report(found.failures, job.total))
+        raise ClipsFailed(failure_report(found.failures, len({*sources, *found.failures})))
     with ExitStack() as locks:
         for path in sorted(recipes):
             locks.enter_context(writer_lock(path))
@@ -140,7 +135,7 @@ def _make(job: _Job) -> None:
             )
         log.info(f"{path}: {clips} clips, {readable(path.stat().st_size)}, alpha {recipe.alpha:g}")
     if failures:
-        raise ClipsFailed(failure_report(failures, job.total, written=list(job.recipes)))
+        raise ClipsFailed(failure_report(failures, len({*job.sources, *failures}), written=list(job.recipes)))
 
 
 def _missing(job: _Job) -> list[Task]:
