@@ -35,8 +35,7 @@ CLASSES: dict[str, tuple[tuple[str, ...], ...]] = {
     "others": (("15",), ("4", "7")),
 }
 SHEET = "CASME2-coding-20140508.xlsx"
-_TITLES = "Subject,Filename,,OnsetFrame,ApexFrame,OffsetFrame,,Action Units,Estimated Emotion"
-HEADER = tuple(title or None for title in _TITLES.split(","))
+TITLES = "Subject,Filename,,OnsetFrame,ApexFrame,OffsetFrame,,Action Units,Estimated Emotion"
 FRAMES = {False: ("Cropped", "reg_img{}.jpg"), True: ("CASME2_RAW_selected", "img{}.jpg")}
 """Whether scenes are raw → the folder of frames and their names, as in the official release."""
 MARKER = "demo-set.json"
@@ -145,7 +144,7 @@ def _write_sheet(path: Path, rows: Sequence[Row]) -> None:
 
     book = Workbook()
     sheet = book.active
-    for row in [HEADER, *rows]:
+    for row in [[title or None for title in TITLES.split(",")], *rows]:
         sheet.append(row)
     buffer, frozen = io.BytesIO(), io.BytesIO()
     book.save(buffer)

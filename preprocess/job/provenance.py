@@ -109,7 +109,10 @@ def source_digest(clip: Clip, root: Path, seen: Sequence[list[Any]]) -> str:
 
 def provenance(found: Discovery, notes: Sequence[str], failures: Mapping[str, str]) -> dict[str, object]:
     """The `provenance` attribute of caches made from what was found; it names no folder of this machine."""
-    root = found.root
+    root, versions = found.root, {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):  # OpenCV has several distributions
+            versions[name] = version(name)
     places = {f"{path}/" for path in (root.resolve(), root.absolute(), root) if path.name}
     below = re.compile("|".join(map(re.escape, sorted(places, key=len, reverse=True))) or "$.")
     return {
@@ -118,7 +121,7 @@ def provenance(found: Discovery, notes: Sequence[str], failures: Mapping[str, st
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "host": platform.node(),
         "source_folder": root.resolve().name,
-        "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "versions": versions,
         "notes": list(notes),
         "corrections": list(found.corrections),
         "omitted": {key: below.sub("", reason) for key, reason in sorted(failures.items())},
@@ -147,10 +150,3 @@ def _identity(path: Path, hash_contents: bool) -> list[Any]:
             return [hashlib.file_digest(file, "sha256").hexdigest()]
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"

@@ -75,27 +75,15 @@ def sampling_matrix(n_frames: int, n_samples: int, method: str) -> np.ndarray:
     N, T = n_frames, n_samples
     if N < 1 or T < 1:
         raise ValueError(f"{N} frames and {T} samples; both must be at least 1")
-    if N < T:
-        method = "linear"
-    return {"nearest": _nearest, "linear": _linear, "box": _box}[method](N, T)
-
-
-def _nearest(N: int, T: int) -> np.ndarray:
-    steps = max(T - 1, 1)
-    taken = (2 * np.arange(T) * (N - 1) + steps) // (2 * steps)  # exact rounding, in integers
-    return (taken[:, None] == np.arange(N)).astype(float)
-
-
-def _linear(N: int, T: int) -> np.ndarray:
-    positions = np.linspace(0, N - 1, T)
-    return np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(N)))
-
-
-def _box(N: int, T: int) -> np.ndarray:
-    positions, half = np.linspace(0, N - 1, T)[:, None], max((N - 1) / max(T - 1, 1), 1) / 2
-    left = np.maximum(positions - half, np.arange(N) - 0.5)  # frame n stands for n−½ .. n+½
-    right = np.minimum(positions + half, np.arange(N) + 0.5)
-    overlap = np.maximum(0, right - left)
+    positions, frames, steps = np.linspace(0, N - 1, T)[:, None], np.arange(N), max(T - 1, 1)
+    if method == "linear" or N < T:
+        return np.maximum(0, 1 - np.abs(positions - frames))
+    if method == "nearest":
+        taken = (2 * np.arange(T) * (N - 1) + steps) // (2 * steps)  # exact rounding, in integers
+        return (taken[:, None] == frames).astype(float)
+    half = max((N - 1) / steps, 1) / 2
+    left = np.maximum(positions - half, frames - 0.5)  # frame n stands for n−½ .. n+½
+    overlap = np.maximum(0, np.minimum(positions + half, frames + 0.5) - left)
     overlap[overlap < 1e-9] = 0  # rounding must not make a frame needed
     return overlap / overlap.sum(axis=1, keepdims=True)
 

@@ -29,7 +29,6 @@ from preprocess.recipe import Recipe
 log = logging.getLogger(__name__)
 
 USUAL_CLIPS = 6
-MOVIES = ("avif", "gif", "none")
 COLUMNS = 4  # pictures in a row of a contact sheet
 RATE = 8.0  # samples per second of a movie: a micro-expression of a third of a second takes two
 STRIP = 28  # height in pixels of the strip above a movie that names its halves
@@ -43,11 +42,9 @@ def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Pat
         movie: avif, gif or none.
 
     Raises:
-        UsageError: a clip that is not there, a movie of an unknown kind, or of one that Pillow cannot write here.
+        UsageError: a clip that is not there, or a movie of a kind that Pillow cannot write here.
         ClipsFailed: some clips could not be drawn; the others were.
     """
-    if movie not in MOVIES:
-        raise UsageError(f"--movie is {movie!r}; choose one of {', '.join(MOVIES)}")
     if movie == "avif" and not features.check("avif"):
         raise UsageError("--movie avif: this build of Pillow cannot write AVIF; pass --movie gif")
     drawn: list[tuple[Clip, float]] = []
