@@ -29,7 +29,7 @@ ATTRIBUTES = CacheAttributes("benchmark", DEFAULT.as_json(), DEFAULT.digest, "0"
 def draw_clip(folder: Path, number: int, frames: int = FRAMES) -> Clip:
     """Draw one clip as JPEG files; longer ones repeat frames."""
     rng = np.random.default_rng(number)
-    filmed = film(Identity(rng), ("1", "2"), Camera(size=HEIGHT, fps=450), rng).frames
+    filmed, _ = film(Identity(rng), ("1", "2"), Camera(size=HEIGHT, fps=450), rng)
     paths = []
     folder.mkdir(parents=True)
     for index in range(frames):

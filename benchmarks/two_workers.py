@@ -1,6 +1,6 @@
 """Two workers over one: what our pool makes of the machine's second core, beside what there is to be had.
 
-`pool` is `fan_out`, start-up aside. `alone` is the same work in two processes that share nothing and wait for
+`pool` is `run_here`, start-up aside. `alone` is the same work in two processes that share nothing and wait for
 nobody, each on a core of its own: what the machine gives when software is out of the way. On machines that
 share caches, memory and clock among cores, or lend cores out, that is less than 2.
 """
@@ -10,13 +10,14 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from multiprocessing.synchronize import Barrier
+from threading import Event
 
 import cv2
 import psutil
 
 from benchmarks.contenders import ours, read_all
 from preprocess.clip import Clip
-from preprocess.workers import fan_out
+from preprocess.workers import run_here
 
 CLIPS = 80
 WORK: dict[str, Callable[[Clip], None]] = {"ours": ours, "imread": read_all}
@@ -25,7 +26,7 @@ WORK: dict[str, Callable[[Clip], None]] = {"ours": ours, "imread": read_all}
 def compare_workers(clips: Sequence[Clip], rounds: int) -> dict[str, float]:
     """Throughput of two workers over one on 80 clips: medians of interleaved rounds."""
     many = (list(clips) * (CLIPS // len(clips) + 1))[:CLIPS]
-    list(fan_out(ours, many[:4], 2))  # the pool's workers start
+    list(run_here(ours, many[:4], Event(), 2))  # the pool's workers start
     ratios: dict[str, list[float]] = {f"{way}, {name}": [] for way in ("pool", "alone") for name in WORK}
     for _ in range(rounds):
         for name, work in WORK.items():
@@ -37,7 +38,7 @@ def compare_workers(clips: Sequence[Clip], rounds: int) -> dict[str, float]:
 def _pooled(work: Callable[[Clip], None], clips: Sequence[Clip], jobs: int) -> float:
     """Seconds."""
     started = time.perf_counter()
-    list(fan_out(work, clips, jobs))
+    list(run_here(work, clips, Event(), jobs))
     return time.perf_counter() - started
 
 

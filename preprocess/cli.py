@@ -227,7 +227,7 @@ def preview(
         list[str] | None,
         typer.Option(help="Recipe, as elsewhere. Several: one page on which the clips move, by each of them."),
     ] = None,
-    movie: Annotated[str, typer.Option(help="Movie beside each sheet: avif, gif or none.")] = "avif",
+    movie: Annotated[Literal["avif", "gif", "none"], typer.Option(help="Movie beside each sheet.")] = "avif",
     *,
     chosen: dict[str, Any],
     given: dict[str, Any],

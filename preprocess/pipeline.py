@@ -9,7 +9,7 @@ from data_cache.schema import ClipRecord
 from preprocess.clip import Clip, ClipError
 from preprocess.faces import FaceCrop, crop_for
 from preprocess.frames.read import read_frames, resize
-from preprocess.motion.magnify import quantise, render
+from preprocess.motion.magnify import quantise, render, stabilised
 from preprocess.motion.stabilise import NUISANCES
 from preprocess.motion.temporal import TemporalPlan, temporal_plan
 from preprocess.recipe import Recipe
@@ -25,6 +25,7 @@ def process_clip(clip: Clip, recipes: Sequence[Recipe]) -> list[ClipRecord]:
     cv2.setNumThreads(1)  # workers share the cores; more threads inside each only get in the way
     plan = plan_for(clip, recipes[0])
     standard = standardise(clip, plan, recipes[0].size, crop_for(clip, recipes[0]), NUISANCES[recipes[0].stabilise])
+    extended, operators = stabilised(standard, plan, recipes[0])
     onset_frame = quantise(standard[0])[0]
     return [
         ClipRecord(
@@ -37,18 +38,14 @@ def process_clip(clip: Clip, recipes: Sequence[Recipe]) -> list[ClipRecord]:
             n_frames=len(clip.frames),
             fps=clip.fps,
             onset_frame=onset_frame,
-            **vars(render(standard, plan, recipe)),  # α does not enter the plan
+            **vars(render(extended, operators, recipe)),
         )
         for recipe in recipes
     ]
 
 
 def plan_for(clip: Clip, recipe: Recipe) -> TemporalPlan:
-    """The temporal matrices of a clip.
-
-    Raises:
-        ClipError: the recipe pools up to the apex, and that is unknown or outside the clip.
-    """
+    """The temporal matrices of a clip; a `ClipError` where the recipe pools up to an apex that it does not have."""
     if recipe.rank_pool_span == "clip":
         return temporal_plan(len(clip.frames), clip.fps, recipe)
     index = clip.apex_index

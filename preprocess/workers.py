@@ -7,17 +7,17 @@ joblib's dask backend: that one runs everything in the client when the cluster h
 import logging
 import platform
 import signal
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Sequence
 from itertools import takewhile
 from pathlib import Path
+from tempfile import TemporaryFile
 from threading import Event
 from typing import Any, TypeVar
 from uuid import uuid4
 
 from data_cache import __version__
-from data_cache.console.interrupt import children_ignore_interrupts, stop_request
-from data_cache.errors import Interrupted, UsageError, installation, typed_command
+from data_cache.console.interrupt import children_ignore_interrupts
+from data_cache.errors import UsageError, installation, typed_command
 from data_cache.files.atomic import write_bytes
 
 log = logging.getLogger(__name__)
@@ -27,18 +27,6 @@ Result = TypeVar("Result")
 
 CONNECT_SECONDS = 10.0
 WORKER_SECONDS = 30.0
-
-
-def fan_out(work: Callable[[Task], Result], tasks: Sequence[Task], jobs: int) -> Iterator[Result]:
-    """`run_here` until Ctrl-C.
-
-    Raises:
-        Interrupted: after Ctrl-C, once the tasks in hand were finished and yielded.
-    """
-    with stop_request() as stop, closing(run_here(work, tasks, stop, jobs)) as results:
-        yield from results
-        if stop.is_set():
-            raise Interrupted(f"interrupted; start again with: {typed_command()}")
 
 
 def available_jobs(jobs: int) -> int:
@@ -56,10 +44,8 @@ def run_here(
     Args:
         work: a module-level function; it runs in worker processes when `jobs` exceeds 1.
         stop: once set, no new task begins; those in hand are still finished and yielded.
-        jobs: worker processes, in each of which BLAS and OpenMP get one thread; −1 takes every core.
-
-    Raises:
-        UsageError: a worker was killed.
+        jobs: worker processes, in each of which BLAS and OpenMP get one thread; −1 takes every core. When one is
+            killed, that is a `UsageError`.
     """
     waiting = takewhile(lambda _: not stop.is_set(), tasks)
     workers = min(available_jobs(jobs), max(len(tasks), 1))
@@ -105,25 +91,23 @@ def run_on_cluster(
         source: a file that workers must be able to read.
 
     Raises:
-        UsageError: there is no scheduler or no worker, a worker cannot see the folders, or the
-            scheduler goes away.
+        UsageError: there is no scheduler or no worker, a worker cannot see the folders, or the scheduler goes away.
     """
     client = _connect(address)
-    from distributed import KilledWorker, as_completed
+    from distributed import CancelledError, KilledWorker, as_completed
+    from distributed.comm import CommClosedError
 
     try:
         _check_workers(client, address, folders, source)
         futures = [client.submit(work, task, pure=False) for task in tasks]
         for future in as_completed(futures, loop=client.loop):
-            if future.status == "cancelled":
-                if stop.is_set():
-                    continue
-                raise UsageError(
-                    f"the scheduler {address} went away; finished clips are kept. Start it again, then: "
-                    f"{typed_command()}"
-                )
             try:
                 result = future.result()
+            except (CancelledError, CommClosedError) as error:  # the latter while a result is on its way
+                if stop.is_set():
+                    continue
+                again = f"finished clips are kept. Start it again, then: {typed_command()}"
+                raise UsageError(f"the scheduler {address} went away; {again}") from error
             except KilledWorker as error:
                 raise UsageError(
                     f"workers of {address} die of this task again and again, most likely for lack of memory "
@@ -150,9 +134,8 @@ def _connect(address: str) -> Any:
     try:
         client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
-        raise UsageError(
-            f"no dask scheduler answers at {address}; start one with 'dask scheduler', then: {typed_command()}"
-        ) from error
+        then = f"start one with 'dask scheduler', then: {typed_command()}"
+        raise UsageError(f"no dask scheduler answers at {address}; {then}") from error
     try:
         client.wait_for_workers(1, timeout=WORKER_SECONDS)
     except TimeoutError as error:
@@ -165,11 +148,10 @@ def _connect(address: str) -> Any:
 
 
 def _check_workers(client: Any, address: str, folders: Sequence[Path], source: Path) -> None:
-    """Let every worker read back what was just written here: it must see the very same folders."""
-    nonce = uuid4().hex
-    hellos = {folder.absolute() / f"hello-{nonce}": nonce for folder in folders}
-    for hello, text in hellos.items():
-        write_bytes(hello, text.encode(), durable=False)
+    """Let every worker look for what was just put here: it must see the very same folders."""
+    hellos = [folder.absolute() / f"hello-{uuid4().hex}" for folder in folders]
+    for hello in hellos:
+        write_bytes(hello, b"", durable=False)
     try:
         answers = client.run(_look_around, hellos, source.absolute(), __version__, on_error="return")
     finally:
@@ -190,7 +172,7 @@ def _check_workers(client: Any, address: str, folders: Sequence[Path], source: P
     log.info(f"{len(answers)} workers with {sum(client.nthreads().values())} threads on {address}")
 
 
-def _look_around(hellos: Mapping[Path, str], source: Path, version: str) -> str:
+def _look_around(hellos: Sequence[Path], source: Path, version: str) -> str:
     """What keeps the worker in which this runs from taking part; "" if nothing does."""
     host = platform.node()
     if version != __version__:
@@ -199,13 +181,11 @@ def _look_around(hellos: Mapping[Path, str], source: Path, version: str) -> str:
     try:
         with source.open("rb") as file:
             file.read(1)
-        for hello, text in hellos.items():
+        for hello in hellos:
             place, doing = hello.parent, "see"
-            if hello.read_text(encoding="utf-8") != text:
-                return f"{host} sees another folder {place}"
-            probe, doing = hello.with_name(f"{hello.name}-{uuid4().hex}"), "write to"
-            probe.write_text("", encoding="utf-8")
-            probe.unlink()
+            hello.stat()
+            doing = "write to"
+            TemporaryFile(dir=place).close()
     except OSError as error:
         return f"{host} cannot {doing} {place} ({error.strerror})"
     return ""

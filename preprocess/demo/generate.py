@@ -7,8 +7,9 @@ import re
 import shutil
 import zipfile
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ import cv2
 import numpy as np
 
 from data_cache.console.commandline import progress
-from data_cache.errors import UsageError
+from data_cache.console.interrupt import stop_request
+from data_cache.errors import Interrupted, UsageError, typed_command
 from data_cache.files.atomic import write_bytes, write_json
 from preprocess.datasets.base import BOX_FILE
 from preprocess.demo.face import Identity, Window
 from preprocess.demo.motion import TIERS, Camera, film
-from preprocess.workers import fan_out
+from preprocess.workers import run_here
 
 log = logging.getLogger(__name__)
 
@@ -33,8 +35,7 @@ CLASSES: dict[str, tuple[tuple[str, ...], ...]] = {
     "others": (("15",), ("4", "7")),
 }
 SHEET = "CASME2-coding-20140508.xlsx"
-_TITLES = "Subject,Filename,,OnsetFrame,ApexFrame,OffsetFrame,,Action Units,Estimated Emotion"
-HEADER = tuple(title or None for title in _TITLES.split(","))
+TITLES = "Subject,Filename,,OnsetFrame,ApexFrame,OffsetFrame,,Action Units,Estimated Emotion"
 FRAMES = {False: ("Cropped", "reg_img{}.jpg"), True: ("CASME2_RAW_selected", "img{}.jpg")}
 """Whether scenes are raw → the folder of frames and their names, as in the official release."""
 MARKER = "demo-set.json"
@@ -59,23 +60,13 @@ class DemoSet:
         return "demo" + f"-{self.tier}" * (self.tier != "easy") + "-raw" * self.raw
 
 
-@dataclass(frozen=True)
-class _Task:
-    demo: DemoSet
-    folder: Path
-    subject: int
-    episode: int
-    emotion: str
-
-
 Row = tuple[Any, ...]
 
 
 def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
-    """Make the demo set in `folder`, unless it is there already.
+    """Make the demo set in `folder`, unless it is there already; a `UsageError` where something else is.
 
-    Raises:
-        UsageError: the folder holds something else.
+    Interrupted: after Ctrl-C; the same command draws it anew.
     """
     marker = folder / MARKER
     settings = asdict(demo)
@@ -93,14 +84,20 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     (folder / BOX_FILE).unlink(missing_ok=True)
     tasks = []
     for subject in range(demo.subjects):
-        emotions = [emotion for emotion in CLASSES for _ in range(demo.clips_per_class)]
+        emotions = np.repeat(list(CLASSES), demo.clips_per_class)
         order = np.random.default_rng([demo.seed, subject, 1]).permutation(len(emotions))
-        tasks += [_Task(demo, folder, subject, episode, emotions[index]) for episode, index in enumerate(order)]
+        tasks += [(subject, episode, str(emotion)) for episode, emotion in enumerate(emotions[order])]
     made: list[tuple[Row, str]] = []
-    with progress("drawing the demo set", len(tasks), "clips") as advance:
-        for clip in fan_out(_make_clip, tasks, jobs):
+    with (
+        progress("drawing the demo set", len(tasks), "clips") as advance,
+        stop_request() as stop,
+        closing(run_here(partial(_make_clip, demo, folder), tasks, stop, jobs)) as results,
+    ):
+        for clip in results:
             made.append(clip)
             advance(1, "")
+    if stop.is_set():
+        raise Interrupted(f"interrupted; start again with: {typed_command()}")
     rows, boxes = zip(*sorted(made, key=lambda clip: clip[0][:2]), strict=True)
     _write_sheet(folder / SHEET, rows)
     if demo.raw:  # the CSV for `--faces csv`: the square that the cropped variant shows
@@ -108,29 +105,27 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     write_json(marker, settings)
 
 
-def _make_clip(task: _Task) -> tuple[Row, str]:
-    """Film one clip and write its frames; its line of the sheet, and its line of the CSV of boxes."""
+def _make_clip(demo: DemoSet, root: Path, which: tuple[int, int, str]) -> tuple[Row, str]:
+    """Film one clip (subject, episode, emotion) and write its frames; its lines of the sheet and of the boxes."""
     cv2.setNumThreads(1)
-    demo = task.demo
-    person = Identity(np.random.default_rng([demo.seed, task.subject, 0]))
-    rng = np.random.default_rng([demo.seed, task.subject, 2, task.episode])
-    choices = CLASSES[task.emotion]
-    units = choices[np.random.default_rng([demo.seed, task.subject, 3, task.episode]).integers(len(choices))]
-    camera, quality = TIERS[demo.tier].filmed_by(demo.camera, task.subject)
-    window = _window(demo.raw, camera.size, np.random.default_rng([demo.seed, task.subject, 4, task.episode]))
-    filmed = film(person, units, camera, rng, window, TIERS[demo.tier])
+    subject, episode, emotion = which
+    person = Identity(np.random.default_rng([demo.seed, subject, 0]))
+    rng, choosing, placing = (np.random.default_rng([demo.seed, subject, use, episode]) for use in (2, 3, 4))
+    units = CLASSES[emotion][choosing.integers(len(CLASSES[emotion]))]
+    camera, quality = TIERS[demo.tier].filmed_by(demo.camera, subject)
+    window = _window(demo.raw, camera.size, placing)
+    filmed, apex = film(person, units, camera, rng, window, TIERS[demo.tier])
     onset = int(rng.integers(1, 120))
-    name = f"EP{task.episode // 4 + 1:02d}_{task.episode % 4 + 1:02d}f"
+    name = f"EP{episode // 4 + 1:02d}_{episode % 4 + 1:02d}f"
     frames, frame_name = FRAMES[demo.raw]
-    number = f"{task.subject + 1:02d}"
-    folder = task.folder / frames / f"sub{number}" / name
+    number = f"{subject + 1:02d}"
+    folder = root / frames / f"sub{number}" / name
     folder.mkdir(parents=True)
-    for moment, frame in enumerate(filmed.frames, onset):
+    for moment, frame in enumerate(filmed, onset):
         image = cv2.cvtColor(frame, cv2.COLOR_RGB2BGR)
         encoded = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, round(demo.quality * quality)])[1]
         (folder / frame_name.format(moment)).write_bytes(encoded.tobytes())
-    apex, offset = onset + filmed.apex, onset + len(filmed.frames) - 1
-    row = (number, name, None, onset, apex, offset, None, "+".join(units), task.emotion)
+    row = (number, name, None, onset, onset + apex, onset + len(filmed) - 1, None, "+".join(units), emotion)
     return row, f"sub{number},{name},{-window.left},{-window.top},{camera.size},{camera.size}"
 
 
@@ -149,14 +144,12 @@ def _write_sheet(path: Path, rows: Sequence[Row]) -> None:
 
     book = Workbook()
     sheet = book.active
-    for row in [HEADER, *rows]:
+    for row in [[title or None for title in TITLES.split(",")], *rows]:
         sheet.append(row)
     buffer, frozen = io.BytesIO(), io.BytesIO()
     book.save(buffer)
     with zipfile.ZipFile(buffer) as source, zipfile.ZipFile(frozen, "w", zipfile.ZIP_DEFLATED) as target:
         for entry in source.infolist():
-            data = source.read(entry)
-            if entry.filename == "docProps/core.xml":
-                data = re.sub(rb">\d{4}-\d\d-\d\dT[\d:]+Z<", b">2014-05-08T00:00:00Z<", data)
+            data = re.sub(rb">\d{4}-\d\d-\d\dT[\d:]+Z<", b">2014-05-08T00:00:00Z<", source.read(entry))
             target.writestr(zipfile.ZipInfo(entry.filename, _ZIP_DATE), data, zipfile.ZIP_DEFLATED)
     write_bytes(path, frozen.getbuffer())

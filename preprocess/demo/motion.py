@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from preprocess.demo.face import SUPERSAMPLING, Identity, Portrait, Window, draw_portrait
+from preprocess.demo.face import SUPERSAMPLING, Identity, Portrait, Window
 
 Pull = tuple[str, float, float, float, float]
 """Landmark, outwards, down, width, height: a bump of displacement there, as a share of an amplitude."""
+Sway = tuple[tuple[Pull, ...], float, tuple[float, float]]
+"""A movement without a class, back and forth at a random strength, rate and phase: what it pulls; the largest
+displacement, in pixels of a frame of the usual camera; the lowest and the highest rate, in Hz."""
 BLINK = "45"
 ACTION_UNITS: dict[str, tuple[Pull, ...]] = {  # by FACS number
     "1": (("inner brow", 0.0, -1.0, 0.55, 0.40),),
@@ -50,15 +53,6 @@ class Camera:
 
 
 @dataclass(frozen=True)
-class Sway:
-    """A movement without a class, back and forth at a random strength, rate and phase."""
-
-    pulls: tuple[Pull, ...]
-    extent: float  # the largest displacement, in pixels of a frame of the usual camera
-    rates: tuple[float, float]  # the lowest and the highest, in Hz
-
-
-@dataclass(frozen=True)
 class Tier:
     """How hard it is to see the class."""
 
@@ -89,23 +83,15 @@ TIERS: dict[str, Tier] = {
         amplitude=0.45,
         blinks=0.5,
         sways=(
-            Sway((("head", 1.0, 0.0, 1.5, 1.9), ("nose", 0.35, 0.0, 0.3, 0.5)), 0.5, (0.5, 2.0)),  # turns, nods
-            Sway((("head", 0.0, 1.0, 1.5, 1.9), ("nose", 0.0, 0.35, 0.3, 0.5)), 0.5, (0.5, 2.0)),
-            Sway((("lower lip", 0.0, 0.9, 0.7, 0.3), ("chin", 0.0, 1.0, 0.9, 0.5)), 0.75, (2.0, 6.0)),  # speech
-            Sway((("mouth corner", -0.8, 0.1, 0.4, 0.4),), 0.35, (2.0, 6.0)),
+            ((("head", 1.0, 0.0, 1.5, 1.9), ("nose", 0.35, 0.0, 0.3, 0.5)), 0.5, (0.5, 2.0)),  # turns, nods
+            ((("head", 0.0, 1.0, 1.5, 1.9), ("nose", 0.0, 0.35, 0.3, 0.5)), 0.5, (0.5, 2.0)),
+            ((("lower lip", 0.0, 0.9, 0.7, 0.3), ("chin", 0.0, 1.0, 0.9, 0.5)), 0.75, (2.0, 6.0)),  # speech
+            ((("mouth corner", -0.8, 0.1, 0.4, 0.4),), 0.35, (2.0, 6.0)),
         ),
         shades=(0.06,),
         cameras=((1.0, 1.0, 1.0), (0.75, 1.3, 0.9)),
     ),
 }
-
-
-@dataclass(frozen=True)
-class FilmedClip:
-    """A micro-expression on film: frames (N, H, W, 3) uint8 RGB from onset to offset, and the apex's index."""
-
-    frames: np.ndarray
-    apex: int
 
 
 def film(
@@ -115,44 +101,37 @@ def film(
     rng: np.random.Generator,
     window: Window | None = None,
     tier: Tier = TIERS["easy"],
-) -> FilmedClip:
+) -> tuple[np.ndarray, int]:
     """Film `person` while `action_units` (of `ACTION_UNITS`) rise and fall once, 0.16 to 0.28 s in all.
 
+    The frames come back, (N, H, W, 3) uint8 RGB from onset to offset, and the index of the apex among them.
     `window` is what is in the picture; by default the face alone, size×size. `rng` decides everything else. What
     `tier` adds to disturb has random numbers of its own, so that those of the easy tier stay as they are.
     """
     window = window or Window(0, 0, camera.size, camera.size)
     light = (rng.uniform(-0.8, 0.8), rng.uniform(-0.7, 0.1))
-    portrait = draw_portrait(person, camera.size, light, window)
-    fields = displacement_fields(person, portrait.unit, portrait.centre, camera.size)
+    portrait = Portrait(person, camera.size, light, window)
     n_frames = int(rng.uniform(0.16, 0.28) * camera.fps)
     apex = int(n_frames * rng.uniform(0.35, 0.6))
     envelope = rise_and_fall(n_frames, apex, rng)
     pose = _Pose(portrait.centre, n_frames, rng)
-    disturbance = _Disturbance(person, portrait, fields, camera, tier, n_frames, rng)
+    disturbance = _Disturbance(portrait, camera, tier, n_frames, rng)
     # The class enters here and nowhere above.
     strength = camera.amplitude * rng.uniform(0.7, 1.3)
     columns = np.arange(camera.size, dtype=np.float32)
     asymmetry = 1 + rng.normal(0, 0.12) * np.sign(columns - portrait.centre[0])
-    movement = sum(fields[unit] for unit in action_units) * (strength * asymmetry)
+    movement = sum(disturbance.fields[unit] for unit in action_units) * (strength * asymmetry)
     frames = np.empty((n_frames, window.height, window.width, 3), np.uint8)
     for t in range(n_frames):
         field = disturbance.field(t) + movement * (envelope[t] - 0.5)
         image = _warp(portrait, field.astype(np.float32), *pose.grid(window, t))
         frames[t] = disturbance.sense(image, t, rng)
-    return FilmedClip(frames, apex)
+    return frames, apex
 
 
-def displacement_fields(person: Identity, unit: float, centre: tuple[float, float], size: int) -> dict[str, np.ndarray]:
-    """For each action unit, how far it moves each pixel at full strength: (2, size, size) float32, (x, y)."""
-    places = person.landmarks()
-    return {name: _pulled(pulls, places, unit, centre, size) for name, pulls in ACTION_UNITS.items()}
-
-
-def _pulled(
-    pulls: Sequence[Pull], places: dict[str, tuple[float, float]], unit: float, centre: tuple[float, float], size: int
-) -> np.ndarray:
-    """The displacement field (2, size, size) of `pulls` at the landmarks `places`."""
+def displacement(pulls: Sequence[Pull], portrait: Portrait) -> np.ndarray:
+    """How far `pulls` move each pixel of a face at full strength: (2, size, size) float32, x and y."""
+    places, centre, unit, size = portrait.person.landmarks(), portrait.centre, portrait.unit, portrait.size
     rows, columns = np.mgrid[0:size, 0:size].astype(np.float32)
     field = np.zeros((2, size, size), np.float32)
     for landmark, outwards, down, width, height in pulls:
@@ -200,32 +179,23 @@ class _Disturbance:
     The latter, movements that sway and soft shades that pass over the face, has random numbers of its own.
     """
 
-    def __init__(
-        self,
-        person: Identity,
-        portrait: Portrait,
-        fields: dict[str, np.ndarray],
-        camera: Camera,
-        tier: Tier,
-        n_frames: int,
-        rng: np.random.Generator,
-    ) -> None:
-        self.fields, self.camera = fields, camera
-        self.resting = {unit: rng.uniform(-camera.resting, camera.resting) for unit in fields if unit != BLINK}
+    def __init__(self, portrait: Portrait, camera: Camera, tier: Tier, n_frames: int, rng: np.random.Generator) -> None:
+        self.camera = camera
+        self.fields = {unit: displacement(pulls, portrait) for unit, pulls in ACTION_UNITS.items()}
+        self.resting = {unit: rng.uniform(-camera.resting, camera.resting) for unit in self.fields if unit != BLINK}
         t = np.arange(n_frames)
         blinks, moment = rng.uniform() < tier.blinks, rng.uniform(0, n_frames)
         self.blink = 2.2 * blinks * np.exp(-0.5 * ((t - moment) / (0.025 * camera.fps)) ** 2)
-        shake = rng.standard_normal((n_frames, len(fields))).astype(np.float32)
+        shake = rng.standard_normal((n_frames, len(self.fields))).astype(np.float32)
         self.tremor = 0.08 * cv2.GaussianBlur(shake, (1, 9), sigmaX=1, sigmaY=2)
         flicker = 0.012 * np.sin(2 * np.pi * rng.uniform(1, 9) * t / camera.fps + rng.uniform(0, 2 * np.pi))
         self.gain = 1 + flicker + 0.004 * rng.standard_normal(n_frames)
         rng = rng.spawn(1)[0]
-        shape = portrait.unit, portrait.centre, camera.size
         self.sways = []
-        for sway in tier.sways:
-            extent = sway.extent * camera.size / Camera.size * rng.uniform(0.3, 1)
-            course = np.sin(2 * np.pi * (rng.uniform(*sway.rates) * (t / camera.fps) + rng.uniform()))
-            self.sways.append((_pulled(sway.pulls, person.landmarks(), *shape), extent * course))
+        for pulls, largest, rates in tier.sways:
+            extent = largest * camera.size / Camera.size * rng.uniform(0.3, 1)
+            course = np.sin(2 * np.pi * (rng.uniform(*rates) * (t / camera.fps) + rng.uniform()))
+            self.sways.append((displacement(pulls, portrait), extent * course))
         window = portrait.window
         self.rows, self.columns = np.mgrid[0 : window.height, 0 : window.width].astype(np.float32)
         self.shades = []

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
+from itertools import compress
 from pathlib import Path
 from statistics import fmean
 from threading import Event
@@ -18,7 +19,7 @@ from rich.filesize import decimal
 from data_cache.console.commandline import progress
 from data_cache.console.interrupt import stop_request
 from data_cache.digest import digest
-from data_cache.errors import ClipsFailed, Interrupted, InvalidFile, StaleFile, typed_command
+from data_cache.errors import ClipsFailed, Interrupted, StaleFile, typed_command
 from data_cache.files.atomic import free_bytes, require_space
 from data_cache.files.lock import writer_lock
 from data_cache.names import natural_key
@@ -53,23 +54,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Job:
-    """What there is to do."""
+    """What there is to do; `seen` has the identities of the files of each clip, `sources` that of all it is made of."""
 
     found: Discovery
     seen: Mapping[str, tuple[list[Any], ...]]
     sources: Mapping[str, str]
+    source_digest: str
     recipes: Mapping[Path, Recipe]
     options: BuildOptions
-
-    @property
-    def source_digest(self) -> str:
-        """Identity of all sources together."""
-        return digest([self.sources, sorted(self.found.failures)])
-
-    @property
-    def total(self) -> int:
-        """Clips, those included that cannot be used."""
-        return len(self.sources) + len(self.found.failures)
 
     @cached_property
     def shards(self) -> dict[Path, dict[str, Path]]:
@@ -97,11 +89,12 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
     found = replace(found, clips=sorted(found.clips, key=lambda clip: natural_key(clip.key)))
     seen = {clip.key: file_identities(clip, options.hash_sources) for clip in found.clips}
     sources = {clip.key: source_digest(clip, found.root, seen[clip.key]) for clip in found.clips}
-    job = _Job(found, seen, sources, targets, options)
-    states = {path: _state(path, recipe, job) for path, recipe in targets.items()}
-    job = replace(job, recipes={path: recipe for path, recipe in targets.items() if states[path] != UP_TO_DATE})
+    everything = digest([sources, sorted(found.failures)])
+    states = {path: state_of(path, recipe, everything, found.clips, options) for path, recipe in targets.items()}
+    recipes = {path: recipe for path, recipe in targets.items() if states[path] != UP_TO_DATE}
+    job = _Job(found, seen, sources, everything, recipes, options)
     if options.dry_run:
-        _print_forecast(job, states, _missing(job))
+        _print_forecast(job, states)
         return
     for path, state in states.items():
         if state == UP_TO_DATE:
@@ -109,12 +102,12 @@ def build(found: Discovery, targets: Mapping[Path, Recipe], options: BuildOption
             finish(path)
         elif state != ABSENT and not options.force:
             raise StaleFile(f"{path} is stale: {state}. Add --force to make it anew, or -o for another file")
-    if not job.recipes:
+    if not recipes:
         return
     if options.fail_fast and found.failures:
-        raise ClipsFailed(failure_report(found.failures, job.total))
+        raise ClipsFailed(failure_report(found.failures, len({*sources, *found.failures})))
     with ExitStack() as locks:
-        for path in sorted(job.recipes):
+        for path in sorted(recipes):
             locks.enter_context(writer_lock(path))
             require_own_parts(path)
         _make(job)
@@ -128,7 +121,7 @@ def _make(job: _Job) -> None:
     for line in [*notes, *(f"corrected {line}" for line in job.found.corrections)]:
         log.info(line)
     failures = {**job.found.failures, **_run(job, missing)}
-    made_by = provenance(job.found.root, notes, job.found.corrections, failures)
+    made_by = provenance(job.found, notes, failures)
     for path, recipe in job.recipes.items():
         with progress(f"writing {path.name}", len(job.sources), "clips") as advance:
             clips = merge_parts(
@@ -142,30 +135,19 @@ def _make(job: _Job) -> None:
             )
         log.info(f"{path}: {clips} clips, {decimal(path.stat().st_size)}, alpha {recipe.alpha:g}")
     if failures:
-        raise ClipsFailed(failure_report(failures, job.total, written=list(job.recipes)))
-
-
-def _state(path: Path, recipe: Recipe, job: _Job) -> str:
-    try:
-        state = state_of(path, recipe, job.source_digest, job.found.clips, job.options.hash_sources)
-    except InvalidFile as error:
-        if not job.options.force and not job.options.dry_run:
-            raise
-        return str(error)
-    return "to be made anew, as --force says" if job.options.force and state == UP_TO_DATE else state
+        raise ClipsFailed(failure_report(failures, len({*job.sources, *failures}), written=list(job.recipes)))
 
 
 def _missing(job: _Job) -> list[Task]:
     """What is left to do: a task for every clip that lacks a complete shard."""
     shards = [shard for made in job.shards.values() for shard in made.values()]
     with ThreadPoolExecutor(available_jobs(-1)) as pool:  # hashing runs in parallel
-        complete = {shard for shard, done in zip(shards, pool.map(is_complete, shards), strict=True) if done}
-    tasks = []
+        complete = set(compress(shards, pool.map(is_complete, shards)))
+    notice, by_content, tasks = job.found.licence_notice, job.options.hash_sources, []
     for clip in job.found.clips:
         key = clip.key
         made = [(recipe, job.shards[path][key]) for path, recipe in job.recipes.items()]
         if outputs := tuple((recipe, shard.absolute()) for recipe, shard in made if shard not in complete):
-            notice, by_content = job.found.licence_notice, job.options.hash_sources
             tasks.append(Task(clip.absolute(), job.seen[key], by_content, job.sources[key], notice, outputs))
     return tasks
 
@@ -178,9 +160,9 @@ def _space(job: _Job, missing: Sequence[Task]) -> tuple[int, int]:
     return shards, shards * cache_bytes(1, recipe.frames, recipe.size) + caches
 
 
-def _print_forecast(job: _Job, states: Mapping[Path, str], tasks: Sequence[Task]) -> None:
+def _print_forecast(job: _Job, states: Mapping[Path, str]) -> None:
     """Print what a build would do to stdout: clips, disk space, time; `states` is cache → what `state_of` says."""
-    found = job.found
+    found, tasks = job.found, _missing(job)
     lost = f"{len(found.failures)} that cannot be used" if found.failures else "all usable"
     typer.echo(f"{found.dataset}: {len(found.clips)} clips, {lost}")
     for key, reason in sorted(found.failures.items()):
@@ -215,8 +197,7 @@ def _seconds_per_clip(tasks: Sequence[Task]) -> float | None:
 def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
     """Run the tasks under one progress bar; clip key → failure."""
     failures: dict[str, str] = {}
-    waiting = {task.clip.key for task in tasks}
-    done, clips = len(job.sources) - len(tasks), len(job.sources)
+    waiting, clips = {task.clip.key for task in tasks}, len(job.sources)
     with (
         result_log(job.options.log_file) as write,
         progress(f"preprocessing {job.found.dataset}", clips, "clips") as advance,
@@ -226,19 +207,18 @@ def _run(job: _Job, tasks: Sequence[Task]) -> dict[str, str]:
         for key in job.sources:
             if key not in waiting:
                 write({"status": "reused", "clip": key})
-        advance(done, "")
+        advance(clips - len(waiting), "")
         for result in results:
             write({"status": "done" if result.failure is None else "failed", **asdict(result)})
-            done += 1
+            waiting.remove(result.clip)
             if result.failure is not None:
                 failures[result.clip] = result.failure
                 if job.options.fail_fast:
                     raise ClipsFailed(failure_report(failures, clips))
             advance(1, f"{len(failures)} failed" if failures else "")
         if stop.is_set():
-            raise Interrupted(
-                f"interrupted; {done - len(failures)} of {clips} clips are done. Resume with: {typed_command()}"
-            )
+            done = clips - len(waiting) - len(failures)
+            raise Interrupted(f"interrupted; {done} of {clips} clips are done. Resume with: {typed_command()}")
     return failures
 
 

@@ -19,6 +19,8 @@ from data_cache.errors import InvalidFile, typed_command
 from data_cache.read.open import ClipTable
 from data_cache.read.reader import CacheReader
 from preprocess.clip import Clip, ClipError, VideoSpan
+from preprocess.datasets.base import Discovery
+from preprocess.job.options import BuildOptions
 from preprocess.pipeline import plan_for
 from preprocess.recipe import Recipe
 
@@ -28,14 +30,13 @@ _SHOWN = 3  # changes
 _PACKAGES = ("numpy", "scipy", "opencv-python-headless", "h5py")
 
 
-def state_of(path: Path, recipe: Recipe, source_digest: str, found: Sequence[Clip], hash_contents: bool) -> str:
+def state_of(path: Path, recipe: Recipe, source_digest: str, found: Sequence[Clip], options: BuildOptions) -> str:
     """`UP_TO_DATE`, `ABSENT`, or what changed since the cache at `path` was made, option by option.
 
-    Args:
-        source_digest: of the clips `found`, whose files are identified by their content if `hash_contents`.
+    `source_digest` is of the clips `found`.
 
     Raises:
-        InvalidFile: there is a file, and it is no valid cache.
+        InvalidFile: there is a file, it is no valid cache, and the options do not say what to do about that.
     """
     if not path.exists():
         return ABSENT
@@ -43,11 +44,14 @@ def state_of(path: Path, recipe: Recipe, source_digest: str, found: Sequence[Cli
         with CacheReader(path) as reader:
             existing, clips = reader.attributes, reader.clips
     except InvalidFile as error:
-        raise InvalidFile(f"{error}. To overwrite it, add --force") from error
+        damage = f"{error}. To overwrite it, add --force"
+        if options.force or options.dry_run:
+            return damage
+        raise InvalidFile(damage) from error
     changed = changes(existing.recipe, recipe.as_json())
     if existing.source_digest != source_digest:
-        changed.append(_changed_source(clips, existing.provenance, found, hash_contents))
-    return "; ".join(changed) or UP_TO_DATE
+        changed.append(_changed_source(clips, existing.provenance, found, options.hash_sources))
+    return "; ".join(changed) or ("to be made anew, as --force says" if options.force else UP_TO_DATE)
 
 
 def _changed_source(clips: ClipTable, made: Mapping[str, Any], found: Sequence[Clip], hash_contents: bool) -> str:
@@ -77,14 +81,16 @@ def file_identities(clip: Clip, hash_contents: bool = False) -> tuple[list[Any],
     return tuple(_identity(path, hash_contents) for path in clip.files)
 
 
-def replaced_file(clip: Clip, seen: Sequence[list[Any]], hash_contents: bool) -> Path | None:
-    """The first file of the clip that is gone, or no longer the one of the identities `seen`."""
+def require_unchanged(clip: Clip, seen: Sequence[list[Any]], hash_contents: bool) -> None:
+    """Refuse, with a `ClipError`, a clip of which a file is gone, or no longer the one of the identities `seen`."""
     for path, before in zip(clip.files, seen, strict=True):
         with suppress(OSError):
             if _identity(path, hash_contents) == before:
                 continue
-        return path
-    return None
+        raise ClipError(
+            f"{path} is not the file that was there when the data set was scanned; run the same command again "
+            "(with --hash-sources if machines have copies of their own)"
+        )
 
 
 def source_digest(clip: Clip, root: Path, seen: Sequence[list[Any]]) -> str:
@@ -101,23 +107,23 @@ def source_digest(clip: Clip, root: Path, seen: Sequence[list[Any]]) -> str:
     return digest([annotation, span, [[name.as_posix(), *each] for name, each in zip(names, seen, strict=True)]])
 
 
-def provenance(
-    root: Path, notes: Sequence[str], corrections: Sequence[str], failures: Mapping[str, str]
-) -> dict[str, object]:
-    """The `provenance` attribute of caches made from the data set in `root`; it names no folder of this machine."""
-    places = sorted(
-        {f"{path}/" for path in (root.resolve(), root.absolute(), root) if path.name}, key=len, reverse=True
-    )
-    below = re.compile("|".join(map(re.escape, places)) or "$.")
+def provenance(found: Discovery, notes: Sequence[str], failures: Mapping[str, str]) -> dict[str, object]:
+    """The `provenance` attribute of caches made from what was found; it names no folder of this machine."""
+    root, versions = found.root, {"python": platform.python_version()}
+    for name in _PACKAGES:
+        with suppress(PackageNotFoundError):  # OpenCV has several distributions
+            versions[name] = version(name)
+    places = {f"{path}/" for path in (root.resolve(), root.absolute(), root) if path.name}
+    below = re.compile("|".join(map(re.escape, sorted(places, key=len, reverse=True))) or "$.")
     return {
         "tool": f"motion-prompt-tuning {__version__}",
         "command": typed_command(),
         "created": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "host": platform.node(),
         "source_folder": root.resolve().name,
-        "versions": {name: _version(name) for name in _PACKAGES} | {"python": platform.python_version()},
+        "versions": versions,
         "notes": list(notes),
-        "corrections": list(corrections),
+        "corrections": list(found.corrections),
         "omitted": {key: below.sub("", reason) for key, reason in sorted(failures.items())},
     }
 
@@ -144,10 +150,3 @@ def _identity(path: Path, hash_contents: bool) -> list[Any]:
             return [hashlib.file_digest(file, "sha256").hexdigest()]
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "unknown"

@@ -14,7 +14,7 @@ from data_cache.files.atomic import json_bytes
 from data_cache.schema import CacheAttributes
 from data_cache.write.shards import write_shard
 from preprocess.clip import Clip, ClipError
-from preprocess.job.provenance import replaced_file
+from preprocess.job.provenance import require_unchanged
 from preprocess.pipeline import process_clip
 from preprocess.recipe import Recipe
 
@@ -44,56 +44,38 @@ class ClipResult:
 
 
 def make_shards(task: Task) -> ClipResult:
-    """Process one clip and write its shards; runs in a worker.
-
-    Raises:
-        NoSpace: the disk is full.
-    """
-    started = time.perf_counter()
+    """Process one clip and write its shards, in a worker; a `NoSpace` where the disk is full."""
+    started, clip = time.perf_counter(), task.clip
     hashes: list[str] = []
     failure = None
     try:
-        records = process_clip(task.clip, [recipe for recipe, _ in task.outputs])
-        if replaced := replaced_file(task.clip, task.seen, task.hash_sources):
-            raise ClipError(
-                f"{replaced} is not the file that was there when the data set was scanned; run the same command again "
-                "(with --hash-sources if machines have copies of their own)"
-            )
+        records = process_clip(clip, [recipe for recipe, _ in task.outputs])
+        require_unchanged(clip, task.seen, task.hash_sources)
         for record, (recipe, path) in zip(records, task.outputs, strict=True):
             attributes = CacheAttributes(
-                dataset=task.clip.dataset,
-                recipe=recipe.as_json(),
-                recipe_digest=recipe.digest,
-                source_digest=task.source_digest,
-                provenance={},
-                licence_notice=task.licence_notice,
+                clip.dataset, recipe.as_json(), recipe.digest, task.source_digest, {}, task.licence_notice
             )
             write_shard(path, record, attributes)
             hashes.append(record.sha256)
     except (ClipError, ValueError) as error:
         failure = str(error)
     seconds = round(time.perf_counter() - started, 4)
-    return ClipResult(task.clip.key, failure, tuple(hashes), platform.node(), os.getpid(), seconds)
+    return ClipResult(clip.key, failure, tuple(hashes), platform.node(), os.getpid(), seconds)
 
 
 @contextmanager
-def result_log(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], None]]:
+def result_log(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], object]]:
     """A function that appends a line of JSON, with the time, to the file at `path`; without a path it does nothing.
 
-    Raises:
-        UsageError: the file cannot be written.
+    A `UsageError` where the file cannot be written.
     """
     if path is None:
-        yield lambda _result: None
+        yield lambda _: None
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a", encoding="utf-8", buffering=1)
     except OSError as error:
         raise UsageError(f"--log-file {path} cannot be written ({error.strerror})") from error
-
-    def write(result: Mapping[str, Any]) -> None:
-        file.write(json_bytes({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **result}).decode())
-
     with file:
-        yield write
+        yield lambda result: file.write(json_bytes({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), **result}).decode())

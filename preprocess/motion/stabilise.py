@@ -16,7 +16,6 @@ then filters and stabilises at once. Local movement is not in the span of the si
 
 from collections.abc import Callable, Mapping
 
-import cv2
 import numpy as np
 
 NUISANCES = {"none": 0, "rigid": 6, "affine": 8}  # K of each kind of stabilisation
@@ -47,7 +46,7 @@ def append_nuisances(clip: np.ndarray, kind: str, frames: int) -> np.ndarray:
         clip = np.concatenate([clip, np.empty((NUISANCES[kind], *clip.shape[1:]), clip.dtype)])
     mean = clip[:frames].mean(0, dtype=np.float32)
     height, width, channels = mean.shape
-    across, down = (gradient(mean, axis).reshape(height, -1) for axis in (1, 0))
+    down, across = (slope.reshape(height, -1) for slope in np.gradient(mean, axis=(0, 1)))
     # Rows of W·C values, because numpy is slow where an inner axis is as short as that of the channels.
     x = np.repeat(np.arange(width, dtype=np.float32) - (width - 1) / 2, channels)
     y = np.arange(height, dtype=np.float32)[:, None] - (height - 1) / 2
@@ -56,20 +55,6 @@ def append_nuisances(clip: np.ndarray, kind: str, frames: int) -> np.ndarray:
     for row, image in zip(rows, [across, down, *_LINEAR[kind](across, down, x, y), light, 1], strict=True):
         row[:] = image
     return clip
-
-
-def gradient(image: np.ndarray, axis: int) -> np.ndarray:
-    """∂I/∂y (axis 0) or ∂I/∂x (axis 1) of an (H, W, C) float32 image: central differences, one-sided at the edges."""
-    if image.shape[axis] < 2:
-        return np.zeros_like(image)
-    kernel = np.array([[-0.5, 0, 0.5]], np.float32)
-    found = cv2.filter2D(image, -1, kernel if axis else kernel.T, borderType=cv2.BORDER_REPLICATE)
-    found = found.reshape(image.shape)  # OpenCV drops a channel axis of length 1
-    edges: list[slice | int] = [slice(None)] * 3
-    for edge in (0, -1):
-        edges[axis] = edge
-        found[tuple(edges)] *= 2
-    return np.asarray(found)
 
 
 def without_nuisances(matrix: np.ndarray, extended: np.ndarray) -> np.ndarray:

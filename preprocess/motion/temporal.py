@@ -41,12 +41,9 @@ class TemporalPlan:
 
 @lru_cache(maxsize=1024)
 def temporal_plan(n_frames: int, fps: float, recipe: Recipe, apex_index: int | None = None) -> TemporalPlan:
-    """The plan for a clip of `n_frames` native frames at `fps` Hz.
+    """The plan for a clip of N ≥ 1 native frames at `fps` Hz, onset to offset inclusive.
 
-    Args:
-        n_frames: N, onset to offset inclusive, at least 1.
-        fps: native frame rate in Hz.
-        apex_index: index of the apex among the N frames; needed for `--rank-pool-span onset-apex`.
+    `apex_index`, of the apex among the N frames, is needed for `--rank-pool-span onset-apex`.
     """
     T = recipe.frames
     rate = recipe.nominal_rate or sample_rate(n_frames, fps, T)
@@ -78,29 +75,15 @@ def sampling_matrix(n_frames: int, n_samples: int, method: str) -> np.ndarray:
     N, T = n_frames, n_samples
     if N < 1 or T < 1:
         raise ValueError(f"{N} frames and {T} samples; both must be at least 1")
-    if N < T:
-        method = "linear"
-    return {"nearest": _nearest, "linear": _linear, "box": _box}[method](N, T)
-
-
-def _nearest(N: int, T: int) -> np.ndarray:
-    matrix = np.zeros((T, N))
-    steps = max(T - 1, 1)
-    for t in range(T):
-        matrix[t, (2 * t * (N - 1) + steps) // (2 * steps)] = 1  # exact rounding, in integers
-    return matrix
-
-
-def _linear(N: int, T: int) -> np.ndarray:
-    positions = np.linspace(0, N - 1, T)
-    return np.maximum(0, 1 - np.abs(positions[:, None] - np.arange(N)))
-
-
-def _box(N: int, T: int) -> np.ndarray:
-    positions, half = np.linspace(0, N - 1, T)[:, None], max((N - 1) / max(T - 1, 1), 1) / 2
-    left = np.maximum(positions - half, np.arange(N) - 0.5)  # frame n stands for n−½ .. n+½
-    right = np.minimum(positions + half, np.arange(N) + 0.5)
-    overlap = np.maximum(0, right - left)
+    positions, frames, steps = np.linspace(0, N - 1, T)[:, None], np.arange(N), max(T - 1, 1)
+    if method == "linear" or N < T:
+        return np.maximum(0, 1 - np.abs(positions - frames))
+    if method == "nearest":
+        taken = (2 * np.arange(T) * (N - 1) + steps) // (2 * steps)  # exact rounding, in integers
+        return (taken[:, None] == frames).astype(float)
+    half = max((N - 1) / steps, 1) / 2
+    left = np.maximum(positions - half, frames - 0.5)  # frame n stands for n−½ .. n+½
+    overlap = np.maximum(0, np.minimum(positions + half, frames + 0.5) - left)
     overlap[overlap < 1e-9] = 0  # rounding must not make a frame needed
     return overlap / overlap.sum(axis=1, keepdims=True)
 

@@ -16,8 +16,7 @@ from preprocess.clip import Clip
 from preprocess.datasets.base import Discovery
 from preprocess.faces import crop_for
 from preprocess.frames.read import block_notes
-from preprocess.motion.magnify import magnified, quantise, render
-from preprocess.motion.pyramid import laplacian_pyramid
+from preprocess.motion.magnify import laplacian_pyramid, magnified, quantise
 from preprocess.motion.temporal import TemporalPlan
 from preprocess.pipeline import plan_for, standardise
 from preprocess.preview.draw import draw_each, notes_on
@@ -44,30 +43,28 @@ def bench(found: Discovery, wanted: Sequence[str], recipes: Sequence[tuple[str, 
     require_own(folder)
     for old in (folder / "clips").glob("????-*.*"):
         old.unlink()
-    shown: list[tuple[Clip, list[dict[str, Any]], list[float]]] = []
+    shown: list[tuple[Clip, list[dict[str, Any]]]] = []
 
     def draw(clip: Clip) -> None:
-        shown.append((clip, *_tiles(clip, recipes, folder, f"clips/{len(shown):04d}")))
+        shown.append((clip, _tiles(clip, recipes, folder, f"clips/{len(shown):04d}")))
 
     try:
         draw_each(found, wanted, folder, draw)
     finally:
         if shown:
-            clips = [clip for clip, *_ in shown]
-            notes = [
-                f"{name}: {note}"
-                for k, (name, recipe) in enumerate(recipes)
-                for note in notes_on(recipe, clips, [clipped[k] for *_, clipped in shown])
+            clips = [clip for clip, _ in shown]
+            notices = [
+                *filter(None, [found.licence_notice]),
+                *block_notes(clips, min(each.blur for _, each in recipes)),
             ]
+            for k, (name, recipe) in enumerate(recipes, 1):
+                clipped = [tiles[k]["clipped"] for _, tiles in shown]
+                notices += [f"{name}: {note}" for note in notes_on(recipe, clips, clipped)]
             html = rendered(
                 "preprocess.preview",
                 "bench.html.j2",
                 title=f"{found.dataset}: {len(shown)} clips, {len(recipes)} recipes",
-                notices=[
-                    *filter(None, [found.licence_notice]),
-                    *block_notes(clips, min(recipe.blur for _, recipe in recipes)),
-                    *notes,
-                ],
+                notices=notices,
                 recipes=[(name, options(recipe)) for name, recipe in recipes],
                 clips=shown,
                 slice=f"{SLICE:.0%}",
@@ -97,12 +94,9 @@ def noise_gain(plan: TemporalPlan, recipe: Recipe) -> float:
     return float(magnified(sampled, plan, replace(recipe, stabilise="none")).std())
 
 
-def _tiles(
-    clip: Clip, recipes: Sequence[tuple[str, Recipe]], folder: Path, stem: str
-) -> tuple[list[dict[str, Any]], list[float]]:
-    """What the page shows of the clip, before magnification and by each recipe; the share of values clipped by each."""
+def _tiles(clip: Clip, recipes: Sequence[tuple[str, Recipe]], folder: Path, stem: str) -> list[dict[str, Any]]:
+    """What the page shows of the clip: before magnification, then by each recipe."""
     tiles: list[dict[str, Any]] = []
-    shares: list[float] = []
     for k, (name, recipe) in enumerate(recipes):
         plan = plan_for(clip, recipe)
         standard = standardise(clip, plan, recipe.size, crop_for(clip, recipe))
@@ -110,19 +104,20 @@ def _tiles(
             length = f"{len(clip.frames) / clip.fps * 1e3:.0f} ms, {len(clip.frames)} frames"
             facts = {"class": clip.emotion or "(no label)", "length": length}
             tiles.append({"name": "original", "facts": facts, **_pictures(quantise(standard)[0], folder, f"{stem}-o")})
-        rendered = render(standard, plan, recipe)
+        frames = magnified(standard, plan, recipe)
+        motion, cut = quantise(frames)
+        clipped = cut / frames.size
         where = 0.5 if clip.apex_index is None else clip.apex_index / max(len(clip.frames) - 1, 1)
         gain = recipe.gains if recipe.listed_gains else f"{recipe.alpha:g}"
         facts = {
-            "clipped": f"{rendered.clipped_fraction:.1%}",
+            "clipped": f"{clipped:.1%}",
             "gain at the apex": f"{apex_gain(plan.filter, where):.2f} × {gain}",
             "noise": f"× {noise_gain(plan, recipe):.1f}",
         }
-        moved = magnified(standard, plan, recipe) - (standard if recipe.motion_form == "additive" else BAND_OFFSET)
-        pictures = _pictures(rendered.motion, folder, f"{stem}-{k}")
-        tiles.append({"name": name, "facts": facts, "chart": _chart(moved, recipe.levels), **pictures})
-        shares.append(rendered.clipped_fraction)
-    return tiles, shares
+        moved = frames - (standard if recipe.motion_form == "additive" else BAND_OFFSET)
+        shown = {"facts": facts, "chart": _chart(moved, recipe.levels), **_pictures(motion, folder, f"{stem}-{k}")}
+        tiles.append({"name": name, "clipped": clipped, **shown})
+    return tiles
 
 
 def _chart(moved: np.ndarray, levels: int) -> str:

@@ -27,26 +27,22 @@ from preprocess.recipe import Recipe
 log = logging.getLogger(__name__)
 
 USUAL_CLIPS = 6
-MOVIES = ("avif", "gif", "none")
 COLUMNS = 4  # pictures in a row of a contact sheet
 RATE = 8.0  # samples per second of a movie: a micro-expression of a third of a second takes two
 STRIP = 28  # height in pixels of the strip above a movie that names its halves
 
 
 def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Path, movie: str) -> None:
-    """Draw clips into `folder` as `<subject>__<clip>.png` and a movie of the same name.
+    """Draw clips into `folder`, which is made, as `<subject>__<clip>.png` and a movie of the same name.
 
     Args:
         wanted: clips as subject/clip, or subjects for all of theirs; none for the first six.
-        folder: where the pictures go; it is made.
         movie: avif, gif or none.
 
     Raises:
-        UsageError: a clip that is not there, a movie of an unknown kind, or of one that Pillow cannot write here.
+        UsageError: a clip that is not there, or a movie of a kind that Pillow cannot write here.
         ClipsFailed: some clips could not be drawn; the others were.
     """
-    if movie not in MOVIES:
-        raise UsageError(f"--movie is {movie!r}; choose one of {', '.join(MOVIES)}")
     if movie == "avif" and not features.check("avif"):
         raise UsageError("--movie avif: this build of Pillow cannot write AVIF; pass --movie gif")
     drawn: list[tuple[Clip, float]] = []
@@ -76,12 +72,7 @@ def notes_on(recipe: Recipe, clips: Sequence[Clip], clipped: Sequence[float]) ->
 
 
 def draw_each(found: Discovery, wanted: Sequence[str], folder: Path, draw: Callable[[Clip], None]) -> None:
-    """Draw the clips of these names into `folder`, one after the other.
-
-    Raises:
-        UsageError: a clip that is not there.
-        ClipsFailed: some clips could not be drawn; the others were.
-    """
+    """Draw the clips of these names into `folder`, one after the other; `ClipsFailed` names those that could not be."""
     clips, failures = choose(found, wanted)
     folder.mkdir(parents=True, exist_ok=True)
     with progress(f"drawing {found.dataset}", len(clips), "clips") as advance:
@@ -98,11 +89,7 @@ def draw_each(found: Discovery, wanted: Sequence[str], folder: Path, draw: Calla
 
 
 def choose(found: Discovery, wanted: Sequence[str]) -> tuple[list[Clip], dict[str, str]]:
-    """The clips of these names, and those of them that cannot be used, with the reason.
-
-    Raises:
-        UsageError: a name that is neither a clip nor a subject.
-    """
+    """The clips of these names, and those of them that cannot be used, with the reason; no such name: `UsageError`."""
     if not wanted:
         if not found.clips:
             raise ClipsFailed("; ".join(f"{key}: {reason}" for key, reason in found.failures.items()) or "no clips")
@@ -164,11 +151,7 @@ class Scene:
 
 
 def make_scene(clip: Clip, recipe: Recipe) -> Scene:
-    """Decode and render a clip.
-
-    Raises:
-        ClipError: its frames cannot be read, or no face is found.
-    """
+    """Decode and render a clip; a `ClipError` where its frames cannot be read, or no face is found."""
     plan, crop = plan_for(clip, recipe), crop_for(clip, recipe)
     standard = standardise(clip, plan, recipe.size, crop)
     apex = None
@@ -177,7 +160,7 @@ def make_scene(clip: Clip, recipe: Recipe) -> Scene:
         apex = quantise(resize(crop(image) if crop else image, recipe.size))[0]
     extended, operators = stabilised(standard, plan, recipe)
     eye, alpha = for_the_eye(extended, recipe.alpha, operators[1:])
-    return Scene(clip, recipe, plan, quantise(standard)[0], apex, render(standard, plan, recipe), eye, alpha)
+    return Scene(clip, recipe, plan, quantise(standard)[0], apex, render(extended, operators, recipe), eye, alpha)
 
 
 @figure_fonts()

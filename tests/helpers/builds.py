@@ -1,13 +1,19 @@
 """Caches in the making, seen from outside."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
+import pytest
+from commands import Command
 
 from data_cache.read.reader import CacheReader
 
@@ -21,6 +27,21 @@ def wait_for(happens: Callable[[], bool], seconds: float = 60) -> None:
     while not happens():
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.002)
+
+
+def ended(program: "subprocess.Popen[str]", number: int | None = None) -> tuple[int, str]:
+    """Exit code and output of a process group that is sent the signal `number`, or left alone."""
+    if number is not None:
+        os.killpg(program.pid, number)
+    out = program.communicate(timeout=120)[0]
+    return program.returncode, out
+
+
+def stop_before_the_merge(command: Command, *arguments: object) -> None:
+    """Leave all shards of a build and no cache, as a kill between the two does."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("preprocess.job.build.merge_parts", lambda *_, **__: sys.exit(9))
+        assert command(*arguments).code == 9
 
 
 def shards_in(folder: Path) -> list[Path]:
@@ -37,13 +58,9 @@ def same_content(one: Path, other: Path) -> bool:
         return all(columns) and all(pixels) and all(images) and digests and a.content_digest == b.content_digest
 
 
-def receipts(log: Path) -> dict[str, list[str]]:
-    """Clip → what was logged of it, in order."""
-    found: dict[str, list[str]] = {}
-    for line in log.read_text().splitlines():
-        receipt = json.loads(line)
-        found.setdefault(receipt["clip"], []).append(receipt["status"])
-    return found
+def receipts(log: Path) -> list[dict[str, Any]]:
+    """What was logged of clips, in order."""
+    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
 
 
 def gzipped_copy(cache: Path, target: Path) -> Path:

@@ -1,7 +1,6 @@
 """A real dask scheduler and real workers, each a process of its own, on this machine's loopback."""
 
 import importlib.util
-import json
 import os
 import random
 import signal
@@ -11,10 +10,10 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from unittest.mock import Mock
 
 import pytest
-from builds import SIZE, wait_for
+from builds import SIZE, ended, receipts, wait_for
 from commands import Command, Spawn
 
 from data_cache.read.reader import CacheReader
@@ -60,10 +59,6 @@ def cluster(spawn: Spawn, tmp_path: Path) -> Callable[..., tuple[str, list[subpr
     return start
 
 
-def receipts(log: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in log.read_text().splitlines()] if log.exists() else []
-
-
 def serial(command: Command, *arguments: object) -> str:
     """Content of what a run in one process makes."""
     done = command("mpt-preprocess", *arguments, "-j", 1, "-o", "serial.h5")
@@ -98,25 +93,30 @@ def test_five_workers_that_are_killed_lose_nothing(
         client = spawn("mpt-preprocess", *arguments, "-o", f"{number}.h5", "--scheduler", address, "--log-file", log)
         wait_while_running(client, lambda log=log, least=done_before: len(receipts(log)) >= least)  # type: ignore[misc]
         worker.send_signal(signal.SIGKILL)
-        out = client.communicate(timeout=120)[0]
-        assert client.returncode == 0, out
+        code, out = ended(client)
+        assert code == 0, out
         assert len({receipt["clip"] for receipt in receipts(log)}) == 20
         assert CacheReader(tmp_path / f"{number}.h5").content_digest == reference
 
 
 @pytest.mark.slow
 def test_a_scheduler_that_goes_away_is_said_and_the_run_resumes(
-    command: Command, spawn: Spawn, cluster: Command, drawn_set: Path, tmp_path: Path
+    command: Command, spawn: Spawn, cluster: Command, drawn_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from distributed.comm import CommClosedError
+
     address, (scheduler, *_) = cluster()
     arguments = ("casme2", "--root", drawn_set, "--size", 448, "--levels", 3)
+    with monkeypatch.context() as patch:  # at the moment when a result is on its way
+        patch.setattr("distributed.Future.result", Mock(side_effect=CommClosedError))
+        done = command("mpt-preprocess", *arguments, "-o", "early.h5", "--scheduler", address)
+    assert done.code == 2 and "went away" in done.err.splitlines()[-1]
     reference = serial(command, *arguments)
     client = spawn("mpt-preprocess", *arguments, "-o", "c.h5", "--scheduler", address, "--log-file", "log.jsonl")
     wait_while_running(client, lambda: len(receipts(tmp_path / "log.jsonl")) >= 3)
-    os.killpg(scheduler.pid, signal.SIGKILL)
-    out = client.communicate(timeout=60)[0]
-    assert client.returncode == 2, out
-    assert "went away" in out and "Traceback" not in out
+    ended(scheduler, signal.SIGKILL)
+    code, out = ended(client)
+    assert code == 2 and "went away" in out and "Traceback" not in out, out
     assert out.strip().splitlines()[-1].startswith("mpt-preprocess: ")
     before = len(receipts(tmp_path / "log.jsonl"))
     done = command("mpt-preprocess", *arguments, "-j", 1, "-o", "c.h5", "--log-file", "log.jsonl")
@@ -134,9 +134,8 @@ def test_an_interrupted_client_keeps_what_is_done(
     arguments = ("casme2", "--root", drawn_set, "--size", 448, "--levels", 3, "-o", "c.h5")
     client = spawn("mpt-preprocess", *arguments, "--scheduler", address, "--log-file", "log.jsonl")
     wait_while_running(client, lambda: len(receipts(tmp_path / "log.jsonl")) >= 2)
-    os.killpg(client.pid, signal.SIGINT)
-    out = client.communicate(timeout=60)[0]
-    assert client.returncode == 130 and "Traceback" not in out, out
+    code, out = ended(client, signal.SIGINT)
+    assert code == 130 and "Traceback" not in out, out
     assert "interrupted" in out and f"--scheduler {address}" in out.strip().splitlines()[-1]
     assert not (tmp_path / "c.h5").exists() and list((tmp_path / "c.h5.parts").glob("*.h5"))
 
@@ -156,23 +155,13 @@ def test_a_worker_that_cannot_see_the_folder_is_named(
         "runpy.run_module('distributed.cli.dask_worker', run_name='__main__')\n"
     )
     (tmp_path / "blind.py").write_text(blind)
-    spawn(
-        "blind",
-        tmp_path / "shared",
-        address,
-        "--nthreads",
-        1,
-        "--no-nanny",
-        "--no-dashboard",
-        PYTHONPATH=f"{tmp_path}:{Path(__file__).parents[2]}",
-    )
+    path = f"{tmp_path}:{Path(__file__).parents[2]}"
+    spawn("blind", tmp_path / "shared", address, "--nthreads", 1, "--no-nanny", "--no-dashboard", PYTHONPATH=path)
     time.sleep(4)
     arguments = ("casme2", "--root", drawn_set, *SIZE, "-o", "shared/c.h5")
-    client = spawn("mpt-preprocess", *arguments, "--scheduler", address)
-    out = client.communicate(timeout=60)[0]
-    assert client.returncode == 2, out
-    assert "1 of 2 workers" in out and "cannot see" in out and str(tmp_path / "shared" / "c.h5.parts") in out
-    assert "tcp://127.0.0.1" in out and "Traceback" not in out
+    code, out = ended(spawn("mpt-preprocess", *arguments, "--scheduler", address))
+    assert code == 2 and "1 of 2 workers" in out and "tcp://127.0.0.1" in out and "Traceback" not in out, out
+    assert "cannot see" in out and str(tmp_path / "shared" / "c.h5.parts") in out
 
 
 @pytest.mark.slow
@@ -182,16 +171,13 @@ def test_a_worker_without_this_package_is_named(
     (tmp_path / "bare" / "preprocess").mkdir(parents=True)
     (tmp_path / "bare" / "preprocess" / "__init__.py").write_text("raise ImportError('no preprocess here')")
     address, _ = cluster(workers=1, PYTHONPATH=str(tmp_path / "bare"))
-    client = spawn("mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "-o", "c.h5", "--scheduler", address)
-    out = client.communicate(timeout=60)[0]
-    assert client.returncode == 2, out
-    assert "not installed there" in out and "Traceback" not in out.split("mpt-preprocess:")[-1]
+    arguments = ("casme2", "--root", drawn_set, *SIZE, "-o", "c.h5", "--scheduler", address)
+    code, out = ended(spawn("mpt-preprocess", *arguments))
+    assert code == 2 and "not installed there" in out and "Traceback" not in out.split("mpt-preprocess:")[-1], out
 
 
 def test_no_scheduler_is_said_in_one_line(command: Command, drawn_set: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import preprocess.workers
-
-    monkeypatch.setattr(preprocess.workers, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr("preprocess.workers.CONNECT_SECONDS", 0.5)
     address = f"tcp://127.0.0.1:{free_port()}"
     done = command("mpt-preprocess", "casme2", "--root", drawn_set, *SIZE, "--scheduler", address)
     assert done.code == 2

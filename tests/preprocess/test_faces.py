@@ -104,7 +104,7 @@ def scenes() -> list[np.ndarray]:
     """First frames of drawn persons, off centre in a larger scene."""
     persons = [np.random.default_rng([7, number]) for number in range(4)]
     camera = Camera(size=SIZE, fps=50)
-    return [film(Identity(rng), ["12"], camera, rng, SCENE).frames for rng in persons]
+    return [film(Identity(rng), ["12"], camera, rng, SCENE)[0] for rng in persons]
 
 
 @needs_detector

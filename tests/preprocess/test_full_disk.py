@@ -4,11 +4,11 @@ import resource
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from builds import SIZE, same_content
+from builds import SIZE, ended, same_content
 from commands import Command, MakeCache, Spawn
 
 from data_cache.errors import NoSpace
@@ -55,52 +55,38 @@ def test_writing_fails_cleanly_wherever_the_disk_ends(make_cache: MakeCache, tmp
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Mount a file system of a given size."""
-    mounted: list[Path] = []
-
-    def mount(size: int) -> Path:
-        place = tmp_path / "disk"
-        place.mkdir()
-        made = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True)
-        if made.returncode:
-            pytest.skip("no right to mount a file system here")
-        mounted.append(place)
-        return place
-
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system with room for 60 of our shards."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    size = 60 * cache_bytes(1, 16, 64)
     if shutil.which("mount") is None:
         pytest.skip("there is no mount command")
-    yield mount
-    for place in mounted:
-        subprocess.run(["umount", place], check=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", place], capture_output=True).returncode:
+        pytest.skip("no right to mount a file system here")
+    yield place
+    subprocess.run(["umount", place], check=True)
 
 
 @pytest.mark.parametrize("jobs", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_a_disk_that_fills_up_during_the_build(
-    spawn: Spawn, drawn_set: Path, small_disk: Callable[[int], Path], jobs: int
-) -> None:
+def test_a_disk_that_fills_up_during_the_build(spawn: Spawn, drawn_set: Path, disk: Path, jobs: int) -> None:
     """Something else takes the space that was free when the build began."""
-    disk = small_disk(30 * cache_bytes(1, 16, 64))
     filler = disk / "filler"
-    filler.write_bytes(bytes(18 * cache_bytes(1, 16, 64)))  # leaves room for 12 of 20 shards
+    filler.write_bytes(bytes(48 * cache_bytes(1, 16, 64)))  # leaves room for 12 of 20 shards
     # The check before the start is blind here, as it is to a quota.
     arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", jobs, "-o", disk / "c.h5")
-    program = spawn("tests.helpers.blind_to_space", *arguments)
-    out = program.communicate(timeout=100)[0]
-    assert program.returncode == 7, out
-    assert "disk full while writing" in out and "Traceback" not in out
+    code, out = ended(spawn("tests.helpers.blind_to_space", *arguments))
+    assert code == 7 and "disk full while writing" in out and "Traceback" not in out, out
     shards = list((disk / "c.h5.parts").glob("*.h5"))
     assert len(shards) >= 8
     for shard in shards:
         assert validate(shard) == []
     assert not (disk / "c.h5").exists()
-    filler.unlink()
+    filler.write_bytes(bytes(30 * cache_bytes(1, 16, 64)))
     before = {shard: shard.stat().st_mtime_ns for shard in shards}
     # Now the shards fit, and the merge is what fills the disk.
-    program = spawn("tests.helpers.blind_to_space", *arguments)
-    out = program.communicate(timeout=100)[0]
-    assert program.returncode == 7, out
-    assert "Traceback" not in out
+    code, out = ended(spawn("tests.helpers.blind_to_space", *arguments))
+    assert code == 7 and "Traceback" not in out, out
     assert {shard: shard.stat().st_mtime_ns for shard in before} == before, "finished shards were made again"
     assert len(list((disk / "c.h5.parts").glob("*.h5"))) == 20
     assert not list(disk.glob("c.h5.tmp-*")) and not (disk / "c.h5").exists()
@@ -109,20 +95,17 @@ def test_a_disk_that_fills_up_during_the_build(
 @pytest.mark.slow
 @pytest.mark.parametrize("room", [0.3, 3, 8, 14, 19.7, 25, 32, 37])
 def test_a_disk_that_is_full_at_any_level(
-    spawn: Spawn, drawn_set: Path, uninterrupted: Path, small_disk: Callable[[int], Path], room: float
+    spawn: Spawn, drawn_set: Path, uninterrupted: Path, disk: Path, room: float
 ) -> None:
     """What fits, in shards of which 20 are needed, and a cache as large as all of them."""
-    disk = small_disk(60 * cache_bytes(1, 16, 64))
     (disk / "filler").write_bytes(bytes(int((60 - room) * cache_bytes(1, 16, 64))))
     arguments = ("casme2", "--root", drawn_set, *SIZE, "-j", 1, "-o", disk / "c.h5")
-    program = spawn("tests.helpers.blind_to_space", *arguments)
-    out = program.communicate(timeout=100)[0]
-    assert program.returncode == 7 and "Traceback" not in out, out
+    code, out = ended(spawn("tests.helpers.blind_to_space", *arguments))
+    assert code == 7 and "Traceback" not in out, out
     assert not (disk / "c.h5").exists() and not list(disk.rglob("*.tmp-*"))
     (disk / "filler").unlink()
-    program = spawn("mpt-preprocess", *arguments)
-    out = program.communicate(timeout=100)[0]
-    assert program.returncode == 0, out
+    code, out = ended(spawn("mpt-preprocess", *arguments))
+    assert code == 0, out
     assert same_content(disk / "c.h5", uninterrupted)
     assert {path.name for path in disk.iterdir()} == {"c.h5", "c.h5.sha256"}
 

@@ -1,6 +1,9 @@
 """From files to records, against a plain reading of the same files."""
 
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,13 +18,20 @@ from preprocess.frames.read import area_matrix, read_image, resize
 from preprocess.pipeline import plan_for, process_clip, standardise
 from preprocess.recipe import Recipe
 
+SMALL = Recipe(size=24, levels=3)
+MakeClip = Callable[..., Clip]
 
-def clip_of(frames: tuple[Path, ...] | VideoSpan, apex: int | None = None) -> Clip:
-    return Clip("demo", "sub01", "EP01", frames, 1, apex, len(frames), 200.0, "happiness")
 
+@pytest.fixture
+def make_clip(tmp_path: Path, write_frames: WriteFrames) -> MakeClip:
+    """Write a clip of frames 1 to n."""
 
-def files(folder: Path) -> tuple[Path, ...]:
-    return tuple(sorted(folder.iterdir(), key=lambda path: int(path.stem.removeprefix("reg_img"))))
+    def make(n: int, apex: int | None = None, name: str = "reg_img{}.jpg") -> Clip:
+        folder = write_frames(tmp_path / "clip", range(1, n + 1), name)
+        paths = tuple(folder / name.format(number) for number in range(1, n + 1))
+        return Clip("demo", "sub01", "EP01", paths, 1, apex, n, 200.0, "happiness")
+
+    return make
 
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "bmp", "tiff"])
@@ -57,77 +67,75 @@ def test_enlarging_interpolates(rng: np.random.Generator) -> None:
 
 @pytest.mark.parametrize("sampling", ["nearest", "linear", "box"])
 @pytest.mark.parametrize("n", [5, 16, 37])
-def test_a_standardised_clip_is_the_sampled_frames(
-    tmp_path: Path, write_frames: WriteFrames, sampling: str, n: int
-) -> None:
-    paths = files(write_frames(tmp_path / "clip", range(1, n + 1)))
-    recipe = Recipe(size=24, sampling=sampling, levels=3)  # type: ignore[arg-type]
-    plan = plan_for(clip_of(paths), recipe)
-    everything = np.stack([resize(read_image(path), 24) for path in paths])
+def test_a_standardised_clip_is_the_sampled_frames(make_clip: MakeClip, sampling: Any, n: int) -> None:
+    clip = make_clip(n)
+    plan = plan_for(clip, Recipe(size=24, sampling=sampling, levels=3))
+    everything = np.stack([resize(read_image(path), 24) for path in clip.files])
     expected = np.tensordot(plan.sampling, everything, axes=1)
-    np.testing.assert_allclose(standardise(clip_of(paths), plan, 24), expected, atol=1e-3)
+    np.testing.assert_allclose(standardise(clip, plan, 24), expected, atol=1e-3)
 
 
-def test_unneeded_frames_are_not_read(tmp_path: Path, write_frames: WriteFrames) -> None:
-    paths = files(write_frames(tmp_path / "clip", range(1, 41)))
-    needed = plan_for(clip_of(paths), Recipe()).needed_frames
-    for index in set(range(40)) - set(needed):
-        paths[index].write_bytes(b"not an image")
-    assert len(process_clip(clip_of(paths), [Recipe(size=24, levels=3)])) == 1
+def test_unneeded_frames_are_not_read(make_clip: MakeClip) -> None:
+    clip = make_clip(40)
+    for index in set(range(40)) - set(plan_for(clip, Recipe()).needed_frames):
+        clip.files[index].write_bytes(b"not an image")
+    assert len(process_clip(clip, [SMALL])) == 1
 
 
-def test_a_record_carries_the_annotation(tmp_path: Path, write_frames: WriteFrames) -> None:
-    paths = files(write_frames(tmp_path / "clip", range(1, 21)))
-    record = process_clip(clip_of(paths, apex=9), [Recipe(size=24, levels=3)])[0]
+def test_a_record_carries_the_annotation(make_clip: MakeClip) -> None:
+    clip = make_clip(20, apex=9)
+    record = process_clip(clip, [SMALL])[0]
     assert (record.key, record.onset, record.apex, record.offset, record.n_frames) == ("sub01/EP01", 1, 9, 20, 20)
     assert record.motion.shape == (16, 24, 24, 3) and record.dynamic_image.shape == (24, 24, 3)
     assert 0 < record.clipped_fraction < 1
     assert np.array_equal(record.onset_frame, record.motion[0])  # which this recipe leaves as it is
-    stabilised = Recipe(size=24, levels=3, stabilise="rigid", motion_form="band", filter="filtfilt")
-    assert np.array_equal(record.onset_frame, process_clip(clip_of(paths), [stabilised])[0].onset_frame)
-    assert process_clip(clip_of(paths), [Recipe(size=24, levels=3)])[0].apex == -1
+    stabilised = replace(SMALL, stabilise="rigid", motion_form="band", filter="filtfilt")
+    assert np.array_equal(record.onset_frame, process_clip(clip, [stabilised])[0].onset_frame)
+    assert process_clip(replace(clip, apex=None), [SMALL])[0].apex == -1
+
+
+def test_several_alphas_give_what_each_of_them_gives(make_clip: MakeClip) -> None:
+    clip = make_clip(20)
+    recipes = [replace(SMALL, stabilise="rigid", alpha=alpha) for alpha in (5.0, 20.0)]
+    for together, recipe in zip(process_clip(clip, recipes), recipes, strict=True):
+        assert together.sha256 == process_clip(clip, [recipe])[0].sha256
 
 
 @pytest.mark.parametrize(("apex", "reason"), [(None, "not annotated"), (99, "outside")])
-def test_pooling_to_the_apex_needs_one(
-    tmp_path: Path, write_frames: WriteFrames, apex: int | None, reason: str
-) -> None:
-    paths = files(write_frames(tmp_path / "clip", range(1, 21)))
+def test_pooling_to_the_apex_needs_one(make_clip: MakeClip, apex: int | None, reason: str) -> None:
     with pytest.raises(ClipError, match=reason):
-        process_clip(clip_of(paths, apex), [Recipe(size=24, levels=3, rank_pool_span="onset-apex")])
+        process_clip(make_clip(20, apex), [replace(SMALL, rank_pool_span="onset-apex")])
 
 
-def test_frames_of_different_size_are_refused(tmp_path: Path, write_frames: WriteFrames) -> None:
-    folder = write_frames(tmp_path / "clip", range(1, 20))
-    write_frames(folder, range(20, 21), size=(50, 30))
+def test_frames_of_different_size_are_refused(make_clip: MakeClip, write_frames: WriteFrames) -> None:
+    clip = make_clip(20)
+    write_frames(clip.files[0].parent, range(20, 21), size=(50, 30))
     with pytest.raises(ClipError, match="30×50 pixels"):
-        process_clip(clip_of(files(folder)), [Recipe(size=24, levels=3)])
+        process_clip(clip, [SMALL])
 
 
 def test_video_frames_are_counted_from_zero(tmp_path: Path) -> None:
     path = tmp_path / "clip.avi"
     write_video(path, (np.full((48, 64, 3), level, np.uint8) for level in range(0, 200, 8)), rate=100)
     clip = Clip("own", "p1", "c1", VideoSpan(path, 5, 20), 5, None, 20, 100.0, "")
-    recipe = Recipe(size=16, levels=3)
-    samples = standardise(clip, plan_for(clip, recipe), 16)
+    samples = standardise(clip, plan_for(clip, SMALL), 16)
     np.testing.assert_allclose(samples.mean((1, 2, 3)), np.arange(5, 21) * 8, atol=2.5)
+    late = replace(clip, frames=VideoSpan(path, 20, 40))
     with pytest.raises(ClipError, match="ends after 25 frames"):
-        late = Clip("own", "p1", "c1", VideoSpan(path, 20, 40), 20, None, 40, 100.0, "")
-        standardise(late, plan_for(late, recipe), 16)
+        standardise(late, plan_for(late, SMALL), 16)
 
 
-def test_pooling_to_the_apex_ranks_the_rising_half_alone(tmp_path: Path, write_frames: WriteFrames) -> None:
+def test_pooling_to_the_apex_ranks_the_rising_half_alone(make_clip: MakeClip) -> None:
     """Frames 1 to 31, apex 15: the samples at 1, 3, …, 15 are ranked; what follows changes nothing."""
-    paths = files(write_frames(tmp_path / "clip", range(1, 32), "reg_img{}.png"))
-    recipe = Recipe(size=24, levels=3, rank_pool_span="onset-apex")
-    image = process_clip(clip_of(paths, apex=15), [recipe])[0].dynamic_image
-    x = np.stack([resize(read_image(path), 24).astype(np.float64) for path in paths[:15:2]])
+    clip, recipe = make_clip(31, 15, "reg_img{}.png"), replace(SMALL, rank_pool_span="onset-apex")
+    image = process_clip(clip, [recipe])[0].dynamic_image
+    x = np.stack([resize(read_image(path), 24).astype(np.float64) for path in clip.files[:15:2]])
     running = np.cumsum(x, axis=0) / np.arange(1, 9)[:, None, None, None]
     pooled = np.tensordot(2.0 * np.arange(1, 9) - 9, running, axes=1)
     assert np.abs(image - (pooled - pooled.min()) / np.ptp(pooled) * 255).max() <= 0.6
-    for path in paths[20:]:
-        path.write_bytes(paths[19].read_bytes())
-    assert np.array_equal(process_clip(clip_of(paths, apex=15), [recipe])[0].dynamic_image, image)
+    for path in clip.files[20:]:
+        path.write_bytes(clip.files[19].read_bytes())
+    assert np.array_equal(process_clip(clip, [recipe])[0].dynamic_image, image)
 
 
 def test_an_image_that_vanishes_or_cannot_be_decoded_is_named(tmp_path: Path) -> None:
@@ -140,11 +148,10 @@ def test_an_image_that_vanishes_or_cannot_be_decoded_is_named(tmp_path: Path) ->
         read_image(tmp_path / "hollow.png")
 
 
-def test_a_worker_keeps_opencv_to_one_thread(tmp_path: Path, write_frames: WriteFrames) -> None:
-    paths = files(write_frames(tmp_path / "clip", range(1, 18)))
+def test_a_worker_keeps_opencv_to_one_thread(make_clip: MakeClip) -> None:
     cv2.setNumThreads(4)
     try:
-        process_clip(clip_of(paths), [Recipe(size=24, levels=3)])
+        process_clip(make_clip(17), [SMALL])
         assert cv2.getNumThreads() == 1
     finally:
         cv2.setNumThreads(1)

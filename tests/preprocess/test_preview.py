@@ -91,7 +91,7 @@ def test_what_cannot_be_drawn_is_said(tmp_path: Path, command: Command, monkeypa
     assert "sub99/EP01" in done.err and "sub01/EP02_01f" in done.err
     done = command("mpt-preprocess", "preview", "casme2", "--movie", "mp4", *arguments)
     assert done.code == 2
-    assert "'mp4'" in done.err and "avif, gif, none" in done.err
+    assert "'mp4'" in done.err and "'avif', 'gif', 'none'" in done.err
     monkeypatch.setattr(features, "check", lambda name: name != "avif")
     done = command("mpt-preprocess", "preview", "casme2", *arguments)
     assert done.code == 2
