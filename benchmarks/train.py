@@ -43,15 +43,13 @@ from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 from benchmarks.noise import synthetic_cache  # noqa: E402
 from train import job  # noqa: E402
 from train.config import Execution, TrainConfig  # noqa: E402
-from train.cost.accounting import account, bytes_per_fold, folds_at_once, noise  # noqa: E402
-from train.data.clips import ClipPixels, open_clips  # noqa: E402
+from train.cost.accounting import MadeUp, account, bytes_per_fold, folds_at_once, noise  # noqa: E402
 from train.data.stream import DeviceStream, FileStream, Request, Stream  # noqa: E402
-from train.data.task import make_task  # noqa: E402
+from train.data.task import ClipPixels, make_task, open_clips  # noqa: E402
 from train.device import arithmetic, free_memory  # noqa: E402
 from train.loop import FoldData, fit  # noqa: E402
 from train.model.build import Shape, build_model  # noqa: E402
 from train.model.weights import build_backbone  # noqa: E402
-from train.plan import MadeUp  # noqa: E402
 from train.results.run_folder import RunFolder  # noqa: E402
 
 SMALL = TrainConfig(

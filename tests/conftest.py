@@ -102,7 +102,7 @@ def _nothing_twice() -> Iterator[None]:
     matrix that was scored is not scored again."""
     from timm.models.vision_transformer import VisionTransformer
 
-    from train import plan
+    from train.cost import accounting as plan
     from train.results import metrics
 
     fill = VisionTransformer.init_weights

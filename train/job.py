@@ -21,11 +21,10 @@ from data_cache.errors import Interrupted, UsageError, typed_command
 from data_cache.files.checksum import file_sha256
 from train import final
 from train.config import Execution, TrainConfig
-from train.cost.accounting import bytes_per_fold, folds_at_once
-from train.data.clips import ClipPixels
+from train.cost.accounting import bytes_per_fold, estimate_seconds, folds_at_once, time_line
 from train.data.folds import Fold, choose_folds, used_clips
 from train.data.stream import Stream, open_stream
-from train.data.task import Task
+from train.data.task import ClipPixels, Task
 from train.device import (
     Ranks,
     arithmetic,
@@ -42,7 +41,6 @@ from train.model.backbone import Backbone
 from train.model.build import build_model
 from train.model.mpt import trained_parameters
 from train.model.weights import build_backbone
-from train.plan import estimate_seconds, time_line
 from train.probe import probe_folds
 from train.results.checkpoint import CheckpointCard, save_fold
 from train.results.fold_record import FoldResult, write_record

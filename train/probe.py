@@ -17,9 +17,8 @@ import torch
 from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
 from train.config import TrainConfig
-from train.data.clips import ClipPixels, ClipSet
 from train.data.folds import Fold, used_clips
-from train.data.task import Task
+from train.data.task import ClipPixels, ClipSet, Task
 from train.loop import precision
 from train.model.backbone import Backbone
 from train.model.build import build_model

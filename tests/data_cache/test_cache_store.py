@@ -23,7 +23,7 @@ from data_cache.read.validate import validate
 from data_cache.schema import CacheAttributes, ClipRecord
 from data_cache.write.parts import is_complete
 from data_cache.write.shards import merge, write_shard
-from train.data.clips import open_clips
+from train.data.task import open_clips
 
 RECIPE = {"frames": 3, "size": 10, "alpha": 20.0}
 

@@ -15,7 +15,7 @@ from train.cost.accounting import meta_backbone
 from train.fold_adam import FoldAdam
 from train.model.build import Shape, assemble_model
 from train.model.mpt import Inputs, trained_parameters
-from train.model.tokenizer import PATCH
+from train.model.prompts import PATCH
 
 
 class _Live(TorchDispatchMode):

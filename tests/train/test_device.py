@@ -24,11 +24,12 @@ from tiny_runs import QUICK
 
 from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
-from train import device, plan
+from train import device
 from train.config import TrainConfig
+from train.cost import accounting
 from train.cost.accounting import account, bytes_per_fold, meta_backbone
-from train.data.clips import open_clips
-from train.data.task import make_task
+from train.data.stream import Stream
+from train.data.task import ClipPixels, make_task, open_clips
 from train.device import arithmetic, choose_device, free_memory
 from train.loop import precision
 from train.model.build import Shape
@@ -75,7 +76,7 @@ def looked_at(trained: Trained, cache: Path) -> list[np.ndarray]:
     clips = open_clips([cache])
     predictions = predict_clips(trained, clips)
     task = make_task([cache], trained.config)
-    stream = plan.Stream(plan.ClipPixels(task.clips, trained.config), CPU)
+    stream = Stream(ClipPixels(task.clips, trained.config), CPU)
     traces = trace_clips(trained.model, stream, [np.array(fold.test) for fold in task.folds], trained.config)
     maps = clip_maps(trained, clips, predictions[:2])
     return [
@@ -231,9 +232,9 @@ def test_an_image_that_patches_do_not_divide_is_refused(settings: dict[str, Any]
     [(0.2, "about 1 s"), (100, "about 100 s"), (3000, "about 50 min"), (20_000, "about 6 h"), (2.6e5, "about 3 days")],
 )
 def test_a_time_is_told_in_the_unit_that_fits(seconds: float, words: str) -> None:
-    line = plan.time_line(seconds, "cpu")
+    line = accounting.time_line(seconds, "cpu")
     assert words in line and ("WARNING" in line) == ("GPU" in line) == (seconds > 7200)
-    assert "WARNING" not in plan.time_line(seconds, "cuda:0")
+    assert "WARNING" not in accounting.time_line(seconds, "cuda:0")
 
 
 def test_the_time_of_a_run_is_the_sum_of_its_steps(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +247,7 @@ def test_the_time_of_a_run_is_the_sum_of_its_steps(cache: Path, monkeypatch: pyt
             raise torch.OutOfMemoryError
         return 1.0, 0.25
 
-    monkeypatch.setattr(plan, "_time_steps", steps)
+    monkeypatch.setattr(accounting, "_time_steps", steps)
     config = TrainConfig(batch_size=4, epochs=10, random_weights=True, backbone="test_vit")
     task = make_task([cache], config)
     sizes = [(len(fold.train), len(fold.test)) for fold in task.folds]
@@ -256,7 +257,7 @@ def test_the_time_of_a_run_is_the_sum_of_its_steps(cache: Path, monkeypatch: pyt
         10 * len(group) * (-(-max(a for a, _ in group) // 4) + 0.25 * -(-max(b for _, b in group) // 4))
         for group in groups
     )
-    assert plan.estimate_seconds(task, task.folds, config, 2, CPU) == pytest.approx(by_hand) and timed == [1, 2]
+    assert accounting.estimate_seconds(task, task.folds, config, 2, CPU) == pytest.approx(by_hand) and timed == [1, 2]
 
 
 def test_a_dry_run_says_time_weights_and_folder(command: Command, cache: Path) -> None:

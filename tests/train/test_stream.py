@@ -12,9 +12,9 @@ from commands import MakeCache
 from data_cache.errors import InvalidFile, UsageError
 from train.config import Execution, TrainConfig
 from train.data.augment import AUGMENTATIONS, Augmentation, Change, apply_change
-from train.data.clips import ClipPixels, open_clips
 from train.data.stream import DeviceStream, FileStream, Request, Stream, open_stream
-from train.model.tokenizer import patchify
+from train.data.task import ClipPixels, open_clips
+from train.model.prompts import patchify
 
 CPU = torch.device("cpu")
 CLIPS = np.array([[3, 0, 3], [5, 1, 0]])

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from train.model.fold_linear import FoldLinear, byte_linear, normalisation, reset_folds
-from train.model.tokenizer import GaussianTokenizer, patchify
+from train.model.prompts import GaussianTokenizer, patchify
 
 MEAN, STD = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
 

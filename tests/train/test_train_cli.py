@@ -108,7 +108,7 @@ def test_seeds_are_summed_up(command: Command, cache: Path) -> None:
 
 
 def test_a_dry_run_counts_and_writes_nothing(command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.plan.estimate_seconds", lambda *_: None)  # by steps of a full ViT-B/16
+    monkeypatch.setattr("train.cost.accounting.estimate_seconds", lambda *_: None)  # by steps of a full ViT-B/16
     done = command("mpt-train", "--cache", cache, "--dry-run", "--json", "--epochs", 7)
     plan = json.loads(done.out)
     assert done.code == 0 and not Path("runs").exists()

@@ -23,10 +23,10 @@ from data_cache.console.commandline import progress
 from data_cache.errors import MptError, UsageError
 from train.config import Execution
 from train.data.augment import Change, apply_change
-from train.data.clips import ClipPixels
+from train.data.task import ClipPixels
 from train.device import free_memory
 from train.model.mpt import Inputs
-from train.model.tokenizer import patchify
+from train.model.prompts import patchify
 
 log = logging.getLogger(__name__)
 _SHARED = "/dev/shm"

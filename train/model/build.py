@@ -9,8 +9,7 @@ from train.model.adapters import Adapter, GroupAdapter, NoAdapter, PrimitiveAdap
 from train.model.backbone import Backbone
 from train.model.fold_linear import reset_folds
 from train.model.mpt import MPT
-from train.model.prompts import LearnedPrompt, MotionPrompt, NoPrompt, Prompts
-from train.model.tokenizer import PATCH, GaussianTokenizer
+from train.model.prompts import PATCH, GaussianTokenizer, LearnedPrompt, MotionPrompt, NoPrompt, Prompts
 
 
 @dataclass(frozen=True)

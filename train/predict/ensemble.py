@@ -11,9 +11,9 @@ from data_cache.errors import InvalidFile, MptError, UsageError
 from data_cache.protocols.protocol import ClipKey
 from data_cache.read.reader import CacheReader
 from train import final
-from train.data.clips import ClipPixels, ClipSet, open_clips
 from train.data.folds import subject_of
 from train.data.stream import Stream
+from train.data.task import ClipPixels, ClipSet, open_clips
 from train.loop import predict
 from train.results.checkpoint import Trained
 from train.results.forms import misfit, name

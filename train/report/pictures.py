@@ -14,7 +14,7 @@ from train.report.figures import CYCLE, figure, paper_style, save
 from train.results.metrics import Prediction
 
 if TYPE_CHECKING:  # torch, which a report without pictures does not need
-    from train.data.clips import ClipSet
+    from train.data.task import ClipSet
 
 
 @dataclass(frozen=True)
