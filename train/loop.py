@@ -189,8 +189,9 @@ def evaluate(
 ) -> list[dict[str, np.ndarray]]:
     """What `look`, given models and inputs, answers about clips[f] by fold f: name → (len(clips[f]), …) float32 arrays.
 
-    Where memory is short fewer clips go in a pass, and then fewer folds.
+    Where memory is short fewer clips go in a pass, and then fewer folds; the stream remembers how many had room.
     """
+    most = min(stream.room, len(clips) * config.batch_size)
 
     def attempt(size: int) -> list[dict[str, np.ndarray]]:
         found: list[dict[str, list[np.ndarray]]] = [{} for _ in clips]
@@ -206,10 +207,12 @@ def evaluate(
                     numbers = values.float().cpu().numpy()  # (F, B, …)
                     for f, width, rows in zip(part, widths, numbers, strict=True):
                         found[f].setdefault(name, []).append(rows[:width])
+        if size < most:
+            stream.room = size
         return [{name: np.concatenate(parts) for name, parts in each.items()} for each in found]
 
     model.eval()
-    found = shrinking(attempt, len(clips) * config.batch_size, "clip", stream.device, "--device cpu")
+    found = shrinking(attempt, most, "clip", stream.device, "--device cpu")
     model.train()
     return found
 

@@ -101,6 +101,17 @@ def test_too_little_memory_changes_no_prediction(
     assert said and all("going on with" in line for line in said)
 
 
+def test_a_size_that_has_room_is_found_once(
+    trained: Trained, cache: Path, holds: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    stream = Stream(ClipPixels(open_clips([cache]), trained.config), CPU)
+    holds(3)
+    for first in range(3):
+        trace_clips(trained.model, stream, [np.arange(first, 16)] * 3, trained.config)
+    assert stream.room == 3 and caplog.text.count("going on with 3 clips") == 1
+
+
 def test_where_not_one_clip_has_room_the_options_are_named(
     cache: Path, holds: Callable[[int], None], command: Command, run: RunFolder
 ) -> None:

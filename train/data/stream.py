@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from shutil import disk_usage
+from sys import maxsize
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,13 @@ class Request:
 
 
 class Stream:
-    """Serves the inputs of steps; the base of both modes."""
+    """Serves the inputs of steps; the base of both modes.
+
+    Attributes:
+        room: the most clips that predictions may put in a pass; less once the memory of the device did not suffice.
+    """
+
+    room = maxsize
 
     def __init__(self, pixels: ClipPixels, device: torch.device) -> None:
         self.pixels, self.device = pixels, device

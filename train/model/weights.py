@@ -56,8 +56,11 @@ def create_vit(config: TrainConfig, size: int, load: Callable[[], Any] | None = 
         near = timm.list_models(f"*{known.removeprefix('vit_')}*")[:3]
         hint = f"; did you mean {' or '.join(near)}?" if near else "; see timm.list_models('vit_*')"
         raise UsageError(f"timm has no model {config.backbone!r}{hint}")
-    options = {} if config.width is None else {"embed_dim": config.width}
-    vit = _create(config.backbone, size, **options) if load is None else load()
+    if load is None:
+        options = {} if config.width is None else {"embed_dim": config.width}
+        vit = _create(config.backbone, size, torch.get_default_device().type != "meta", **options)
+    else:
+        vit = load()
     if size % (patch := vit.patch_embed.patch_size[0]):
         step = lcm(patch, PATCH if config.needs_motion else 1)
         first = max(1, size // step)
@@ -82,9 +85,12 @@ def weights_digest(backbone: Backbone) -> str:
     return state.hexdigest()
 
 
-def _create(name: str, size: int, **options: Any) -> Any:
+def _create(name: str, size: int, drawn: bool, **options: Any) -> Any:
+    """A model of timm; where nobody needs its first weights, they are not `drawn`, which takes seconds."""
     import timm
 
+    if not drawn and timm.models.is_model_in_modules(name, ("vision_transformer", "deit")):
+        options["weight_init"] = "skip"
     try:
         return timm.create_model(name, num_classes=0, img_size=size, **options)
     except (TypeError, AssertionError) as error:
@@ -142,7 +148,7 @@ def _from_hub(config: TrainConfig, size: int) -> Any:
         return _from_file(name, file, size)
     try:
         _require_hub(place)
-        return _create(name, size, pretrained=True)
+        return _create(name, size, drawn=False, pretrained=True)
     except UsageError:
         raise
     except Exception as error:  # the hub's client has no common base for 'offline', 'not found' and 'refused'
@@ -157,9 +163,9 @@ def _from_file(name: str, path: Path, size: int) -> Any:
     """A model with the weights of a file; strict, and without running anything that a pickle may hold."""
     if not path.is_file():
         raise UsageError(f"no weights at {path}; check --weights")
-    vit = _create(name, size)
+    vit = _create(name, size, drawn=path.suffix == ".npz")
     try:
-        if path.suffix == ".npz":  # as published by Google; timm knows the names
+        if path.suffix == ".npz":  # as published by Google; timm knows the names, and may leave some as they are
             vit.load_pretrained(str(path))
             return vit
         stored = _read_tensors(path)
