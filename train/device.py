@@ -24,6 +24,10 @@ Result = TypeVar("Result")
 _CGROUP, _MY_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _TIMEOUT = timedelta(days=7)
 """How long ranks wait for the slowest. When one dies, torchrun ends them all."""
+SMALLER = (
+    "a smaller --batch-size, or --cache-mode stream, and with several processes on it a lower --folds-at-once for each"
+)
+"""What to try where a GPU is too small to train a single fold."""
 
 
 def choose_device(name: str, rank: int = 0) -> torch.device:
@@ -58,19 +62,25 @@ def arithmetic(amp: str, device: torch.device) -> str:
     return amp if amp != "auto" else "bf16" if ampere else "fp32"
 
 
-def shrinking(attempt: Callable[[int], Result], size: int, unit: str, device: torch.device, advice: str) -> Result:
-    """`attempt(size)`; where the memory of the device does not suffice, again with half the size, and so on.
+def halved(size: int, unit: str, device: torch.device, advice: str) -> int:
+    """How many `unit`s, such as "fold", to try after `size` were too many for the memory, which is said.
 
-    `size` counts `unit`s, such as "fold". Where not even one fits, a UsageError gives the `advice` what to try.
+    Where not even one fits, a UsageError gives the `advice` what to try.
     """
+    torch.cuda.empty_cache()  # only here, outside of the handler, is the failed attempt forgotten
+    if size == 1:
+        raise UsageError(f"out of memory on {device} with a single {unit}; try {advice}")
+    size = (size + 1) // 2
+    log.info(f"out of memory on {device}; going on with {size} {unit}s at a time")
+    return size
+
+
+def shrinking(attempt: Callable[[int], Result], size: int, unit: str, device: torch.device, advice: str) -> Result:
+    """`attempt(size)`; where the memory of the device does not suffice, again with half the size, as `halved` says."""
     while True:
         with suppress(torch.OutOfMemoryError):
             return attempt(size)
-        torch.cuda.empty_cache()  # only here is the failed attempt forgotten
-        if size == 1:
-            raise UsageError(f"out of memory on {device} with a single {unit}; try {advice}")
-        size = (size + 1) // 2
-        log.info(f"out of memory on {device}; going on with {size} {unit}s at a time")
+        size = halved(size, unit, device, advice)
 
 
 def free_memory(device: torch.device) -> int:
