@@ -4,8 +4,10 @@
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -39,12 +41,11 @@ _FIXED = 4  # folds with --deterministic: they decide about the last bits, so th
 
 @dataclass(frozen=True)
 class Account:
-    """What one fold costs.
+    """What one fold costs: parameters, and MACs of one clip's forward pass, which are the paper's "FLOPs".
 
     Attributes:
         trained: part of the model → trained parameters.
-        macs: of one clip's forward pass, as the equations read. The paper's "FLOPs" are these.
-        macs_shortcut: the same, with only the class token computed in the last block.
+        macs_shortcut: with only the class token computed in the last block.
     """
 
     trained: dict[str, int]
@@ -64,14 +65,12 @@ def account(config: TrainConfig, shape: Shape) -> Account:
     backbone = meta_backbone(config, shape.size)
     with torch.device("meta"):
         model = assemble_model(config, backbone, shape, 1)
-    counted = {name: parameter.numel() for name, parameter in trained_parameters(model).items()}
-    parts: dict[str, int] = {}
-    for name, count in counted.items():
-        part = name.partition(".")[0]
-        parts[part] = parts.get(part, 0) + count
+    parts: Counter[str] = Counter()
+    for name, parameter in trained_parameters(model).items():
+        parts[name.partition(".")[0]] += parameter.numel()
     inputs = noise(shape, 1, replace(config, batch_size=1), torch.device("meta"))
     full, short = (_macs(model, inputs, shortcut) for shortcut in (False, True))
-    return Account(parts, sum(parameter.numel() for parameter in model.parameters()), full, short)
+    return Account(dict(parts), sum(parameter.numel() for parameter in model.parameters()), full, short)
 
 
 def meta_backbone(config: TrainConfig, size: int) -> Backbone:
@@ -95,11 +94,10 @@ def noise(shape: Shape, folds: int, config: TrainConfig, device: torch.device) -
 
 
 def _macs(model: MPT, inputs: Inputs, shortcut: bool) -> int:
-    usable = model.shortcut
-    model.shortcut = shortcut and usable
+    model = copy(model)
+    model.shortcut = shortcut and model.shortcut
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
         model(inputs)
-    model.shortcut = usable
     return int(counter.get_total_flops()) // 2  # PyTorch counts a MAC as two
 
 

@@ -30,12 +30,12 @@ class ClipSet:
     """The clips of all caches of a run, in the order of the caches.
 
     Attributes:
-        rows: for each clip, which reader and which row of it.
+        rows: for each clip, its reader and which row of it.
         keys: (data set, subject, clip) of each clip.
     """
 
     readers: tuple[CacheReader, ...]
-    rows: tuple[tuple[int, int], ...]
+    rows: tuple[tuple[CacheReader, int], ...]
     keys: tuple[ClipKey, ...]
     emotions: tuple[str, ...]
 
@@ -60,7 +60,7 @@ class ClipSet:
     def read(self, field: str, clip: int) -> np.ndarray:
         """Image field `field` of a clip: (S, S, 3) or (T, S, S, 3) uint8."""
         reader, row = self.rows[clip]
-        return self.readers[reader].read(field, row)
+        return reader.read(field, row)
 
     def require_unchanged(self) -> None:
         """Make sure that the caches are still the files that were opened; a StaleFile if one was replaced."""
@@ -69,8 +69,7 @@ class ClipSet:
 
     def onset_frame(self, clip: int) -> np.ndarray | None:
         """The onset frame of a clip, (S, S, 3) uint8: as stored, or the first motion frame if it is that; else None."""
-        number, row = self.rows[clip]
-        reader = self.readers[number]
+        reader, row = self.rows[clip]
         if not reader.has_onset_frames and reader.attributes.stored_recipe.keeps_onset_frame:
             return reader.motion(row)[0].copy()
         return reader.onset_frame(row)
@@ -83,13 +82,11 @@ def open_clips(paths: Sequence[Path]) -> ClipSet:
         UsageError: a file is missing, or two caches hold the same data set or differ in recipe.
         InvalidFile: a file is no valid cache.
     """
-    readers = [CacheReader(path) for path in paths]
+    first, *others = readers = [CacheReader(path) for path in paths]
     for reader in readers:
         require_valid(reader, pixels=False)  # the pixels of a clip are checked when it is read first
-    first = readers[0]
-    for reader in readers[1:]:
-        differing = first.attributes.stored_recipe.changes_to(reader.attributes.stored_recipe)
-        if differing:
+    for reader in others:
+        if differing := first.attributes.stored_recipe.changes_to(reader.attributes.stored_recipe):
             raise UsageError(
                 f"{first.path} and {reader.path} were made with different recipes ({'; '.join(differing)}); "
                 "make them with the same options of mpt-preprocess"
@@ -97,13 +94,9 @@ def open_clips(paths: Sequence[Path]) -> ClipSet:
     names = [reader.attributes.dataset for reader in readers]
     if len(set(names)) != len(names):
         raise UsageError(f"two of the caches hold the same data set ({', '.join(names)}); give each set once")
-    places = [(number, row) for number, reader in enumerate(readers) for row in range(len(reader))]
-    return ClipSet(
-        readers=tuple(readers),
-        rows=tuple(places),
-        keys=tuple((names[n], readers[n].clips.subject[row], readers[n].clips.clip[row]) for n, row in places),
-        emotions=tuple(readers[n].clips.emotion[row] for n, row in places),
-    )
+    rows = [(reader, row) for reader in readers for row in range(len(reader))]
+    keys = [(reader.attributes.dataset, reader.clips.subject[row], reader.clips.clip[row]) for reader, row in rows]
+    return ClipSet(tuple(readers), tuple(rows), tuple(keys), tuple(reader.clips.emotion[row] for reader, row in rows))
 
 
 class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
@@ -119,9 +112,9 @@ class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
     def __init__(self, clips: ClipSet, config: TrainConfig) -> None:
         self.clips, self.image, self.needs_motion = clips, config.image, config.needs_motion
         self.whole_frames = AUGMENTATIONS[config.augment] is not None
-        for reader in clips.readers if self.image == "onset" else ():
+        for reader in clips.readers:
             recipe = reader.attributes.stored_recipe
-            if not reader.has_onset_frames and not recipe.keeps_onset_frame:
+            if self.image == "onset" and not (reader.has_onset_frames or recipe.keeps_onset_frame):
                 raise UsageError(
                     f"--image onset needs the onset frame, which {reader.path} (format 1.0, recipe of "
                     f"{' and '.join(map(str, recipe.filtering))}) lacks; make it anew with mpt-preprocess … --force"
@@ -140,9 +133,8 @@ class ClipPixels(Dataset[tuple[Tensor, Tensor | None]]):
 
     def read(self, clips: Iterable[int]) -> tuple[Tensor, Tensor | None]:
         """Several clips: images (U, H, W, 3) and motion (U, T, …) or None."""
-        pairs = [self[int(clip)] for clip in clips]
-        motion = [moving for _, moving in pairs if moving is not None]
-        return torch.stack([image for image, _ in pairs]), torch.stack(motion) if motion else None
+        images, motion = zip(*(self[int(clip)] for clip in clips), strict=True)
+        return torch.stack(images), torch.stack(motion) if self.needs_motion else None
 
     @property
     def bytes_per_clip(self) -> int:

@@ -67,8 +67,7 @@ def pictures_of(
 
 
 def _with_eye(picture: ClipPictures, clips: ClipSet, clip: int) -> ClipPictures:
-    number, row = clips.rows[clip]
-    reader = clips.readers[number]
+    reader, row = clips.rows[clip]
     n_frames, fps = int(reader.clips.n_frames[row]), float(reader.clips.fps[row])
     found = recover(picture.motion, picture.onset, reader.attributes.recipe, n_frames, fps)
     middle = None if found.eye is None else found.eye[len(found.eye) // 2]
