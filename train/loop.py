@@ -124,7 +124,8 @@ def fit(
                 logits = model(inputs).to(model.head.weight.dtype)  # (F, B, classes)
             loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(share)
             fold_loss = (loss * share).sum(1) / share.sum(1).clamp(min=1e-12)
-            optimiser.zero_grad()
+            for parameter in optimiser.parameters:
+                parameter.grad = None
             fold_loss.sum().backward()
             optimiser.step(moving, rate)
             right = (logits.detach().argmax(-1) == labels) * present

@@ -60,5 +60,5 @@ def step_peak(config: TrainConfig, shape: Shape, folds: int, dtype: torch.dtype)
         F.cross_entropy(logits, torch.empty(len(logits), dtype=torch.long)).backward()
         del logits
         if folds == 1:  # of several, it asks for values, and there are none
-            optimiser.step(np.array([True]))
+            optimiser.step(np.array([True]), optimiser.rates(np.ones((1, 1), bool))[0])
     return live.peak

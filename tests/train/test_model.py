@@ -92,9 +92,9 @@ def test_every_variant_trains_just_what_it_should(kind: str, settings: dict[str,
         assert not model.backbone.vit.training and not any(m.training for m in model.backbone.modules())
         logits = model(inputs)
         assert logits.shape == (folds, 3, 3)
-        optimiser.zero_grad()
+        model.zero_grad()
         F.cross_entropy(logits.flatten(0, 1), targets).backward()
-        optimiser.step(np.ones(folds, bool))
+        optimiser.step(np.ones(folds, bool), optimiser.rates(np.ones((1, folds), bool))[0])
     idle = idle_parameters(model)
     unread = {n for n in trained if full and ("head." not in n) and trained[n].grad is None}
     for name, value in trained.items():

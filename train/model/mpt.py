@@ -88,7 +88,7 @@ class MPT(nn.Module):
 
     def groups(self, seen: int, total: int) -> Groups:
         """Where the class token, the image tokens (registers included) and the prompts lie."""
-        first = 1 if self.backbone.has_class_token else 0
+        first = int(self.backbone.has_class_token)
         places = {"class": slice(0, first), "visual": slice(first, seen), "motion": slice(seen, total)}
         return {name: place for name, place in places.items() if place.stop > place.start}
 

@@ -1,6 +1,6 @@
 """What is shown to the frozen ViT beside the image: motion prompts (eq. 8 to 12), or the prompts of VPT to compare."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import sqrt
 from typing import Protocol, cast
 
@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from train.model.fold_linear import FoldLinear, FoldModule, byte_linear, centred_mean, normalisation
+from train.config import TrainConfig
+from train.model.fold_linear import FoldLinear, FoldModule, byte_linear, centred_mean
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor] | None] = {"gelu": F.gelu, "none": None}
 PATCH = 16
@@ -26,13 +27,9 @@ class GaussianTokenizer(nn.Module):
     frame, so patches are averaged first: equal, and far less work.
 
     Args:
-        dim: width D of the tokens.
-        tokens: m, the number of Gaussian kernels.
+        dim: width D of the tokens; m, G and the number of channels are settings.
         size: side of a frame in pixels, a multiple of 16.
-        channels: features per patch (128 fits the paper's parameter counts).
-        grid: G; 1 is the paper's average pooling, 4 keeps where the face moved.
-        activation: a name in `ACTIVATIONS`.
-        mean: of the backbone's input normalisation, (3,); `std` likewise.
+        normal: scale and shift of the backbone's input normalisation, as `normalisation` gives them.
     """
 
     times: Tensor
@@ -41,22 +38,12 @@ class GaussianTokenizer(nn.Module):
     shift: Tensor
 
     def __init__(
-        self,
-        folds: int,
-        dim: int,
-        tokens: int,
-        frames: int,
-        size: int,
-        *,
-        channels: int = 128,
-        grid: int = 1,
-        activation: str = "gelu",
-        mean: Sequence[float] = (0.5, 0.5, 0.5),
-        std: Sequence[float] = (0.5, 0.5, 0.5),
+        self, folds: int, dim: int, frames: int, size: int, config: TrainConfig, normal: tuple[Tensor, Tensor]
     ) -> None:
         super().__init__()
-        self.tokens = tokens
-        self.activation = ACTIVATIONS[activation]
+        self.tokens = tokens = config.prompts
+        channels, grid = config.token_channels, config.token_grid
+        self.activation = ACTIVATIONS[config.token_activation]
         width = channels * grid * grid
         self.embed = FoldLinear(folds, 3 * PATCH * PATCH, channels)
         # The kernels start evenly spread over the clip, each about as wide as its share of it.
@@ -69,9 +56,8 @@ class GaussianTokenizer(nn.Module):
         side = size // PATCH  # adaptive average pooling of side×side patches to G×G as a matrix, (G², side²)
         pooled = F.adaptive_avg_pool2d(torch.eye(side * side).view(side * side, 1, side, side), grid)
         self.register_buffer("cells", pooled.view(side * side, grid * grid).T.contiguous(), persistent=False)
-        scale, shift = normalisation(mean, std)
-        self.register_buffer("scale", scale.repeat(PATCH * PATCH)[:, None], persistent=False)  # (768, 1)
-        self.register_buffer("shift", shift.repeat(PATCH * PATCH)[:, None], persistent=False)
+        for name, values in zip(("scale", "shift"), normal, strict=True):
+            self.register_buffer(name, values.repeat(PATCH * PATCH)[:, None], persistent=False)  # (768, 1)
 
     def forward(self, patches: Tensor) -> Tensor:
         """Patches (F, B, T, n, 768) uint8 → tokens (F, B, m, D)."""
@@ -151,16 +137,13 @@ class MotionPrompt(nn.Module):
 class LearnedPrompt(FoldModule):
     """VPT (Jia et al. 2022): learned tokens, the same for every clip.
 
-    Shallow puts them in before the first block; deep replaces them before every block.
-
-    Args:
-        layers: 1 for shallow, the number of blocks for deep.
+    With `layers` 1, shallow, they are put in before the first block; deep replaces them before each of so many blocks.
     """
 
     def __init__(self, folds: int, dim: int, count: int, layers: int) -> None:
         super().__init__()
         self.count = count
-        self.bound = sqrt(6 / (3 * 16 * 16 + dim))  # VPT's choice: Xavier for a patch embedding
+        self.bound = sqrt(6 / (3 * PATCH * PATCH + dim))  # VPT's choice: Xavier for a patch embedding
         self.prompts = nn.Parameter(torch.zeros(folds, layers, count, dim))
 
     def tokens(self, layer: int, batch: int, patches: Tensor | None) -> Tensor | None:  # noqa: ARG002
