@@ -64,8 +64,7 @@ class Job:
 def write_state(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
     """Put `arrays` at `path`, with what they are `about` and a hash of it all.
 
-    Raises:
-        OSError, NoSpace, SafetensorError: it cannot be written; what was there before is still there.
+    Where that fails (OSError, NoSpace, SafetensorError), what was there before is still there.
     """
     with replacing(path) as temporary:
         save_file(dict(arrays), temporary, {"about": canonical_json(about), "digest": _digest(about, arrays)})
@@ -101,11 +100,8 @@ def _digest(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
 class Groups:
     """Which folds are trained together: noted, so that a run that goes on groups them as it did when it began.
 
-    Args:
-        given: the number of folds at once that was asked for, or 0; a note with another is not used.
-
-    Attributes:
-        at_once: the number noted; 0 where there is none.
+    `given` is the number of folds at once that was asked for, or 0; a note with another is not used. `at_once` is what
+    was noted, 0 where there is nothing.
     """
 
     def __init__(self, path: Path, given: int) -> None:
@@ -131,10 +127,9 @@ class Groups:
 
 
 class Keeper:
-    """Keeps the state of the group of folds called `names` on disk: every few minutes, and when it shall stop.
+    """Keeps the state of the folds called `names` on disk, every few minutes, and when it shall `stop`.
 
-    Attributes:
-        kept: what the file holds, in words; empty where there is none.
+    `kept` is what the file holds, in words; empty where there is none.
     """
 
     def __init__(self, job: Job, names: Sequence[str], stop: Event) -> None:

@@ -109,7 +109,7 @@ def test_other_weights_are_refused_with_the_reason(tmp_path: Path) -> None:
     wrong = {
         "lacks blocks.3.attn.proj.bias": {k: v for k, v in state.items() if not k.startswith("blocks.3.")},
         "also holds extra.weight": {**state, "extra.weight": torch.zeros(2)},
-        r"norm.weight is \(7,\), expected \(64,\)": {**state, "norm.weight": torch.zeros(7)},
+        r"norm.weight of shape \(7,\), expected \(64,\)": {**state, "norm.weight": torch.zeros(7)},
     }
     for words, tensors in wrong.items():
         save_file(tensors, tmp_path / "w.safetensors")

@@ -160,9 +160,8 @@ class FileStream(Stream):
         for batch, (_, index), request in zip(self.loader, pairs, requests, strict=True):
             if isinstance(batch, MptError):
                 raise batch
-            images, motion = batch
-            moving = None if motion is None else torch.as_tensor(motion)
-            yield self._expand(request, torch.as_tensor(images), moving, index)
+            images, motion = (part if part is None else torch.as_tensor(part) for part in batch)
+            yield self._expand(request, images, motion, index)
 
     def _choose_way(self) -> None:
         """Whether clips come through shared memory, as PyTorch has it, or, where that is small, through pipes.
@@ -187,17 +186,11 @@ class FileStream(Stream):
 
 
 def open_stream(pixels: ClipPixels, used: Sequence[int], device: torch.device, execution: Execution) -> Stream:
-    """The stream that `execution.cache_mode` names; "auto" is device where the clips take less than half of its memory.
-
-    Raises:
-        UsageError: the chosen mode does not fit.
-    """
+    """The stream that `execution.cache_mode` names, for the clips `used`; a UsageError where it does not fit."""
     size, free = len(used) * pixels.bytes_per_clip, free_memory(device)
     if execution.cache_mode == "device" and size > free:
-        raise UsageError(
-            f"{size / 1e9:.1f} GB of pixels do not fit into the {free / 1e9:.1f} GB free on {device}; "
-            "use --cache-mode stream"
-        )
+        room = f"the {free / 1e9:.1f} GB free on {device}"
+        raise UsageError(f"{size / 1e9:.1f} GB of pixels do not fit into {room}; use --cache-mode stream")
     if on_device(size, free, execution):
         return DeviceStream(pixels, used, device)
     return FileStream(pixels, device, execution.workers)

@@ -12,14 +12,8 @@ from data_cache.errors import UsageError
 class Backbone(nn.Module):
     """Any timm Vision Transformer of the plain kind, as embed → blocks → pool.
 
-    It stays in evaluation mode for good, and its weights are frozen unless `trainable`.
-
-    Args:
-        vit: the model from timm, with `num_classes=0`.
-        trainable: let its weights train (full fine-tuning).
-
-    Raises:
-        UsageError: the model is not built of plain blocks.
+    It stays in evaluation mode for good, and its weights are frozen unless `trainable`, for full fine-tuning. The
+    model of timm is to have `num_classes=0`; a UsageError where it is not built of plain blocks.
     """
 
     mean: Tensor
@@ -111,5 +105,5 @@ def _check_plain(vit: Any) -> None:
     strange = {type(block).__name__ for block in vit.blocks if type(block) is not Block}
     if strange:
         raise UsageError(
-            f"the backbone has blocks of type {', '.join(sorted(strange))}; only plain blocks can be adapted"
+            f"the backbone has blocks of type {', '.join(sorted(strange))}; only plain ones can be adapted"
         )

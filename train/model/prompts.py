@@ -104,13 +104,10 @@ def patchify(frames: Tensor) -> Tensor:
 
 
 class Prompts(Protocol):
-    """A source of prompt tokens; the backbone loop does not know which.
-
-    Attributes:
-        count: prompt tokens per layer, 0 for none.
-    """
+    """A source of prompt tokens; the backbone loop does not know which."""
 
     count: int
+    """Prompt tokens per layer, 0 for none."""
 
     def tokens(self, layer: int, batch: int, patches: Tensor | None) -> Tensor | None:
         """The tokens (F, B, P, D) to put in at `layer`, or None to keep those that are there."""
