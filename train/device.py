@@ -24,9 +24,10 @@ Result = TypeVar("Result")
 _CGROUP, _MY_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 _TIMEOUT = timedelta(days=7)  # in which ranks wait for the slowest; when one dies, torchrun ends them all
 SMALLER = (
-    "a smaller --batch-size, or --cache-mode stream, and with several processes on it a lower --folds-at-once for each"
+    "a smaller --batch-size, --cache-mode stream, or, with --deterministic or several processes on it, a lower "
+    "--folds-at-once"
 )
-"""What to try where a GPU is too small to train a single fold."""
+"""What to try where training does not fit into the memory."""
 
 
 def choose_device(name: str, rank: int = 0) -> torch.device:
@@ -59,14 +60,14 @@ def arithmetic(amp: str, device: torch.device) -> str:
     return amp if amp != "auto" else "bf16" if ampere else "fp32"
 
 
-def halved(size: int, unit: str, device: torch.device, advice: str) -> int:
+def halved(size: int, unit: str, device: torch.device, advice: str, fixed: bool = False) -> int:
     """How many `unit`s, such as "fold", to try after `size` were too many for the memory, which is said.
 
-    Where not even one fits, a UsageError gives the `advice` what to try.
+    Where not even one fits, or the size is `fixed`, a UsageError gives the `advice` what to try.
     """
     torch.cuda.empty_cache()  # only here, outside of the handler, is the failed attempt forgotten
-    if size == 1:
-        raise UsageError(f"out of memory on {device} with a single {unit}; try {advice}")
+    if size == 1 or fixed:
+        raise UsageError(f"out of memory on {device} with {size} {unit}{'s' * (size > 1)}; try {advice}")
     size = (size + 1) // 2
     log.info(f"out of memory on {device}; going on with {size} {unit}s at a time")
     return size

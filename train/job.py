@@ -14,7 +14,7 @@ from data_cache.console.interrupt import stop_request
 from data_cache.errors import Interrupted, UsageError, typed_command
 from train import final
 from train.config import Execution, TrainConfig
-from train.cost.accounting import bytes_per_fold, estimate_seconds, folds_at_once, time_line
+from train.cost.accounting import bytes_per_fold, estimate_seconds, folds_at_once, meta_model, time_line
 from train.data.folds import Fold, choose_folds, used_clips
 from train.data.stream import open_stream
 from train.data.task import ClipPixels, Task
@@ -29,8 +29,7 @@ from train.device import (
     leads,
 )
 from train.group import Groups, Job, Keeper, Scalars, train_group
-from train.model.build import build_model
-from train.model.mpt import trained_parameters
+from train.model.mpt import trained_count
 from train.model.weights import build_backbone
 from train.probe import probe_folds
 from train.results.checkpoint import CheckpointCard
@@ -110,19 +109,18 @@ def _run(job: Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] | 
 
 def _train_folds(job: Job, mine: Sequence[Fold], waiting: Sequence[Fold]) -> None:
     config, task, ranks, folder = job.config, job.task, job.ranks, job.folder
-    trained = sum(p.numel() for p in trained_parameters(build_model(config, job.backbone, task.shape, [0])).values())
     pixels, used = ClipPixels(task.clips, config), used_clips(mine)  # a group may hold finished folds
     stream = open_stream(pixels, used, job.device, job.execution)
     if config.tuning == "prompt":
         job.backbone.to(job.device)  # like the clips, in its place before the rest of the memory is divided
-    per_fold = bytes_per_fold(config, job.backbone, task.shape, trained, job.device)
-    note = folder.place("unfinished", f"groups-{ranks.rank}of{ranks.count}", ".json")
-    groups = Groups(note, job.execution.folds_at_once)
-    at_once = groups.at_once or folds_at_once(config, job.execution, per_fold, free_memory(job.device), len(waiting))
-    log.info(
-        f"{trained:,} trained parameters per fold; {len(waiting)} folds, {at_once} at a time, on {job.device}, "
-        f"into {folder.path}"
+    per_fold = bytes_per_fold(config, task.shape, job.device)
+    groups = Groups(
+        folder.place("unfinished", f"groups-{ranks.rank}of{ranks.count}", ".json"), job.execution.folds_at_once
     )
+    at_once = groups.at_once or folds_at_once(config, job.execution, per_fold, free_memory(job.device), len(waiting))
+    trained = trained_count(meta_model(config, task.shape))
+    said = f"{len(waiting)} folds, {at_once} at a time, on {job.device}, into {folder.path}"
+    log.info(f"{trained:,} trained parameters per fold; {said}")
     if leads() and (seconds := estimate_seconds(task, waiting, config, at_once, job.device)):
         log.info(time_line(seconds / ranks.count, str(job.device)))
     scalars, by_name = Scalars(folder.path, ranks.rank), {fold.name: fold for fold in mine}
@@ -138,14 +136,10 @@ def _train_folds(job: Job, mine: Sequence[Fold], waiting: Sequence[Fold]) -> Non
                 keeper.forget()
                 if done:
                     left = left[1:]
-                elif job.execution.deterministic:
-                    raise UsageError(
-                        f"out of memory on {job.device} with {len(left[0])} folds, which --deterministic keeps "
-                        "together; give a lower --folds-at-once"
-                    )
-                else:
+                else:  # the size of groups decides about the last bits
+                    size = halved(len(left[0]), "fold", job.device, SMALLER, fixed=job.execution.deterministic)
                     names = [name for group in left for name in group if not folder.finished(name)]
-                    left = groups.plan(names, (), halved(len(left[0]), "fold", job.device, SMALLER))
+                    left = groups.plan(names, (), size)
                 if stop.is_set():
                     raise KeyboardInterrupt
     except KeyboardInterrupt:

@@ -27,7 +27,7 @@ from data_cache.errors import UsageError
 from train import device
 from train.config import TrainConfig
 from train.cost import accounting
-from train.cost.accounting import account, bytes_per_fold, meta_backbone
+from train.cost.accounting import bytes_per_fold
 from train.data.stream import Stream
 from train.data.task import ClipPixels, make_task, open_clips
 from train.device import arithmetic, choose_device, free_memory
@@ -120,6 +120,12 @@ def test_where_not_one_clip_has_room_the_options_are_named(
     assert done.code == 2 and "--device cpu" in done.err and "Traceback" not in done.err
 
 
+def test_a_size_that_is_fixed_is_not_halved() -> None:
+    assert device.halved(5, "fold", CPU, "") == 3
+    with pytest.raises(UsageError, match="5 folds; try less"):
+        device.halved(5, "fold", CPU, "less", fixed=True)
+
+
 @pytest.mark.slow
 def test_a_report_without_memory_goes_on_without_heat_maps(
     cache: Path, holds: Callable[[int], None], command: Command, run: RunFolder
@@ -178,9 +184,7 @@ def test_the_memory_of_a_fold_is_estimated_to_15_percent(settings: dict[str, Any
         **{"backbone": "vit_small_patch16_224", "depth": 4, "random_weights": True, "amp": amp, **settings}
     )
     dtype = torch.bfloat16 if amp == "bf16" else torch.float32
-    with torch.device("meta"):
-        backbone = meta_backbone(config, shape.size)
-    estimate = bytes_per_fold(config, backbone, shape, account(config, shape).trained_total, CPU)
+    estimate = bytes_per_fold(config, shape, CPU)
     counted = step_peak(config, shape, 1, dtype)
     if config.tuning != "full":  # what a second fold adds; the backbone is shared
         counted = step_peak(config, shape, 2, dtype) - counted

@@ -26,7 +26,7 @@ from train.device import arithmetic, choose_device, free_memory
 from train.loop import FoldData, fit, predict
 from train.model.backbone import Backbone
 from train.model.build import Shape, assemble_model
-from train.model.mpt import MPT, Inputs, trained_parameters
+from train.model.mpt import MPT, Inputs, trained_count, trained_parameters
 from train.model.prompts import PATCH
 from train.model.weights import create_vit, weights_place
 
@@ -62,9 +62,7 @@ class Account:
 @cache  # the paper's rows repeat each other
 def account(config: TrainConfig, shape: Shape) -> Account:
     """Count everything; nothing is computed, and no weights are needed."""
-    backbone = meta_backbone(config, shape.size)
-    with torch.device("meta"):
-        model = assemble_model(config, backbone, shape, 1)
+    model = meta_model(config, shape)
     parts: Counter[str] = Counter()
     for name, parameter in trained_parameters(model).items():
         parts[name.partition(".")[0]] += parameter.numel()
@@ -73,10 +71,11 @@ def account(config: TrainConfig, shape: Shape) -> Account:
     return Account(dict(parts), sum(parameter.numel() for parameter in model.parameters()), full, short)
 
 
-def meta_backbone(config: TrainConfig, size: int) -> Backbone:
-    """The backbone of `config` without values: shapes only."""
+def meta_model(config: TrainConfig, shape: Shape, folds: int = 1) -> MPT:
+    """The model of `config` without values: shapes only."""
     with torch.device("meta"):
-        return Backbone(create_vit(config, size), trainable=config.tuning == "full")
+        backbone = Backbone(create_vit(config, shape.size), trainable=config.tuning == "full")
+        return assemble_model(config, backbone, shape, folds)
 
 
 def noise(shape: Shape, folds: int, config: TrainConfig, device: torch.device) -> Inputs:
@@ -101,12 +100,13 @@ def _macs(model: MPT, inputs: Inputs, shortcut: bool) -> int:
     return int(counter.get_total_flops()) // 2  # PyTorch counts a MAC as two
 
 
-def bytes_per_fold(config: TrainConfig, backbone: Backbone, shape: Shape, trained: int, device: torch.device) -> int:
+def bytes_per_fold(config: TrainConfig, shape: Shape, device: torch.device) -> int:
     """Estimated peak memory of one fold, to 15 %: what its batch leaves for the backward pass, and its own weights.
 
     Of the last block only the class token is computed, and where nothing before the head trains, nothing is kept.
     """
-    amp = arithmetic(config.amp, device)
+    model, amp = meta_model(config, shape), arithmetic(config.amp, device)
+    backbone, trained = model.backbone, trained_count(model)
     kept, passing = _BLOCK_BYTES[amp]
     head_only = (config.prompt, config.adapter, config.tuning) == ("none", "none", "prompt")
     tokens = backbone.vit.patch_embed.num_patches + backbone.prefix + config.prompts * (config.prompt != "none")
@@ -130,10 +130,8 @@ def plan_run(task: Task, config: TrainConfig, execution: Execution, folder: Path
 
     `steps` are those of the longest fold; `fold_bytes` and `seconds` are estimated, None where no step was timed.
     """
-    counted = account(config, task.shape)
-    device = choose_device(execution.device)
-    backbone = meta_backbone(config, task.clips.size)
-    per_fold = bytes_per_fold(config, backbone, task.shape, counted.trained_total, device)
+    counted, device = account(config, task.shape), choose_device(execution.device)
+    per_fold = bytes_per_fold(config, task.shape, device)
     folds, free = task.folds, free_memory(device)
     pixels = len(used_clips(folds)) * ClipPixels(task.clips, config).bytes_per_clip
     kept = on_device(pixels, free, execution)
@@ -224,7 +222,7 @@ def estimate_seconds(
 @cache  # one answer for all seeds
 def _time_steps(config: TrainConfig, shape: Shape, folds: int, device: torch.device) -> tuple[float, float]:
     """Seconds of a training step and of a step of prediction, per fold, where `folds` go together."""
-    backbone = meta_backbone(config, shape.size).to_empty(device=device)
+    backbone = meta_model(config, shape).backbone.to_empty(device=device)
     model = assemble_model(config, backbone, shape, folds).to(device)
     for tensor in (*model.parameters(), *backbone.buffers()):
         tensor.data.uniform_(0.01, 0.03)  # noise: a GPU is quicker with numbers that are all the same

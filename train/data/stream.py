@@ -160,8 +160,9 @@ class FileStream(Stream):
         for batch, (_, index), request in zip(self.loader, pairs, requests, strict=True):
             if isinstance(batch, MptError):
                 raise batch
-            images, motion = (part if part is None else torch.as_tensor(part) for part in batch)
-            yield self._expand(request, images, motion, index)
+            images, motion = batch
+            moving = None if motion is None else torch.as_tensor(motion)
+            yield self._expand(request, torch.as_tensor(images), moving, index)
 
     def _choose_way(self) -> None:
         """Whether clips come through shared memory, as PyTorch has it, or, where that is small, through pipes.

@@ -102,8 +102,5 @@ def _check_plain(vit: Any) -> None:
         raise UsageError(f"the backbone is a {name}; only plain Vision Transformers of timm take prompts (vit_…)")
     if vit.num_prefix_tokens > 1 and not getattr(vit, "num_reg_tokens", 0):
         raise UsageError("the backbone reads a distillation token as well; choose one without (deit3_… or vit_…)")
-    strange = {type(block).__name__ for block in vit.blocks if type(block) is not Block}
-    if strange:
-        raise UsageError(
-            f"the backbone has blocks of type {', '.join(sorted(strange))}; only plain ones can be adapted"
-        )
+    if strange := {type(block).__name__ for block in vit.blocks if type(block) is not Block}:
+        raise UsageError(f"the backbone has blocks of type {', '.join(sorted(strange))}; only plain ones take adapters")

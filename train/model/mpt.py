@@ -111,3 +111,8 @@ class MPT(nn.Module):
 def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that train, by name."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def trained_count(model: nn.Module) -> int:
+    """How many numbers train."""
+    return sum(parameter.numel() for parameter in trained_parameters(model).values())
