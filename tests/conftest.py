@@ -187,6 +187,14 @@ def command(
     return run
 
 
+@pytest.fixture
+def quick(command: Callable[..., Outcome], cache: Path) -> Callable[..., Outcome]:
+    """Train a tiny model on `cache`, in a second."""
+    from tiny_runs import QUICK
+
+    return lambda *more: command("mpt-train", cache, *QUICK, *more)
+
+
 VIT_KINDS: dict[str, dict[str, Any]] = {
     "plain": {},
     "clip": {"pre_norm": True, "act_layer": "quick_gelu", "norm_layer": "layernorm"},

@@ -211,16 +211,14 @@ def test_fp32_is_never_tf32(amp: Any) -> None:
     assert torch.backends.cuda.matmul.allow_tf32 == torch.backends.cudnn.allow_tf32 == (amp == "tf32")
 
 
-def test_arithmetic_is_decided_where_it_is_used(
-    run: RunFolder, trained: Trained, cache: Path, command: Command
-) -> None:
+def test_arithmetic_is_decided_where_it_is_used(run: RunFolder, trained: Trained, quick: Command) -> None:
     assert run.config["settings"]["amp"] == trained.config.amp == "auto" and run.environment["arithmetic"] == "fp32"
     shutil.copytree(run.path, "runs/x")
     environment = Path("runs/x/env.json")
     environment.write_text(json.dumps({"arithmetic": "bf16"}))  # as a GPU's run
-    done = command("mpt-train", "--cache", cache, *QUICK, "--epochs", 1, "--name", "x")
+    done = quick("--epochs", 1, "--name", "x")
     assert done.code == 0 and "bf16" in done.err and "fp32" in done.err
-    assert command("mpt-train", "--cache", cache, *QUICK, "--epochs", 1, "--name", "g", "--amp", "bf16").code == 0
+    assert quick("--epochs", 1, "--name", "g", "--amp", "bf16").code == 0
     assert load_trained(RunFolder(Path("runs/g")), ["demo__sub01"], CPU).config.amp == "auto"
 
 
@@ -275,11 +273,11 @@ def test_the_time_of_a_run_is_the_sum_of_its_steps(cache: Path, monkeypatch: pyt
     assert accounting.estimate_seconds(task, task.folds, config, 2, CPU) == pytest.approx(by_hand) and timed == [1, 2]
 
 
-def test_a_dry_run_says_time_weights_and_folder(command: Command, cache: Path) -> None:
-    values = json.loads(command("mpt-train", "--cache", cache, *QUICK, "--dry-run", "--json").out)
+def test_a_dry_run_says_time_weights_and_folder(quick: Command) -> None:
+    values = json.loads(quick("--dry-run", "--json").out)
     assert values["seconds"] > 0 and values["weights"] == "random" and Path(values["folder"]) == Path("runs/demo-mpt")
     assert not Path("runs").exists()
-    said = command("mpt-train", "--cache", cache, *QUICK, "--name", "x").err
+    said = quick("--name", "x").err
     assert "about" in said and "on cpu" in said and str(Path("runs/x")) in said and "RANDOM" in said
 
 

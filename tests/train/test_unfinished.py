@@ -46,7 +46,7 @@ def content(run: Path) -> dict[str, object]:
 
 
 @pytest.fixture
-def stopped(command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Stop:
+def stopped(quick: Command, monkeypatch: pytest.MonkeyPatch) -> Stop:
     """Start a run and press Ctrl-C when `epochs` have ended, all groups counted."""
 
     def stop(epochs: int, *more: object) -> Any:
@@ -54,16 +54,16 @@ def stopped(command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch) -> S
         with monkeypatch.context() as patch:
             patch.setattr("train.job.stop_request", lambda: contextlib.nullcontext(pressed))
             patch.setattr("train.group.Scalars.write", lambda *_: next(ended) == epochs and pressed.set())
-            return command("mpt-train", "--cache", cache, *QUICK, *STEPS, "--folds-at-once", 2, "--name", "x", *more)
+            return quick(*STEPS, "--folds-at-once", 2, "--name", "x", *more)
 
     return stop
 
 
 @pytest.fixture
-def resume(command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def resume(quick: Command, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """The same command once more, on a machine with so little memory that new groups would be of one fold."""
     monkeypatch.setattr("train.job.free_memory", lambda _: 1)
-    return lambda *more: command("mpt-train", "--cache", cache, *QUICK, *STEPS, "--name", "x", *more)
+    return lambda *more: quick(*STEPS, "--name", "x", *more)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_an_interrupted_run_goes_on_where_it_was(
 
 
 def test_a_run_killed_while_it_writes_a_group_writes_the_rest(
-    command: Command, cache: Path, resume: Callable[..., Any], calm: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    quick: Command, resume: Callable[..., Any], calm: dict[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
         pass
@@ -100,7 +100,7 @@ def test_a_run_killed_while_it_writes_a_group_writes_the_rest(
     write = RunFolder.write_fold
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(RunFolder, "write_fold", once)
-        command("mpt-train", "--cache", cache, *QUICK, *STEPS, "--folds-at-once", 2, "--name", "x", "--save-every", 0)
+        quick(*STEPS, "--folds-at-once", 2, "--name", "x", "--save-every", 0)
     written = Path("runs/x/folds/demo__sub01.json").stat().st_mtime_ns
     assert resume().code == 0
     assert content(Path("runs/x")) == calm and Path("runs/x/folds/demo__sub01.json").stat().st_mtime_ns == written
