@@ -38,15 +38,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.noise import synthetic_cache
 from train import job
 from train.config import Execution, TrainConfig
-from train.cost.accounting import account, bytes_per_fold, folds_at_once, noise
-from train.data.clips import ClipPixels, open_clips
+from train.cost.accounting import MadeUp, account, bytes_per_fold, folds_at_once, noise
 from train.data.stream import DeviceStream, FileStream, Request, Stream
-from train.data.task import make_task
+from train.data.task import ClipPixels, make_task, open_clips
 from train.device import arithmetic, free_memory
 from train.loop import FoldData, fit
 from train.model.build import Shape, build_model
 from train.model.weights import build_backbone
-from train.plan import MadeUp
 from train.results.run_folder import RunFolder
 
 SMALL = TrainConfig(
@@ -135,13 +133,7 @@ def step_flops(config: TrainConfig, shape: Shape, device: torch.device) -> float
 
 def most_folds(config: TrainConfig, shape: Shape, device: torch.device) -> int:
     """As many as a run would take of 68, the persons of the largest composite set."""
-    return folds_at_once(config, Execution(), fold_bytes(config, shape, device), free_memory(device), 68)
-
-
-def fold_bytes(config: TrainConfig, shape: Shape, device: torch.device) -> int:
-    """What a run expects of a fold."""
-    trained = account(config, shape).trained_total
-    return bytes_per_fold(config, build_backbone(config, shape.size), shape, trained, device)
+    return folds_at_once(config, Execution(), bytes_per_fold(config, shape, device), free_memory(device), 68)
 
 
 def compare_folds(
@@ -160,7 +152,7 @@ def compare_folds(
             if device.type == "cuda":
                 memory[folds] = torch.cuda.max_memory_allocated(device) / 1e9
             del trainer
-    single, expected = speeds[counts[0]], fold_bytes(config, shape, device) / 1e9
+    single, expected = speeds[counts[0]], bytes_per_fold(config, shape, device) / 1e9
     return {
         folds: {
             "clips_per_s": statistics.median(values),
@@ -220,7 +212,7 @@ def short_of_memory(cache: Path, config: TrainConfig, device: torch.device, fold
         if device.type == "cuda":
             torch.cuda.empty_cache()
             total = torch.cuda.mem_get_info(device)[1]
-            needed = 3 * fold_bytes(config, task.shape, device) + 2e9  # three folds, the backbone and the clips
+            needed = 3 * bytes_per_fold(config, task.shape, device) + 2e9  # three folds, the backbone and the clips
             torch.cuda.set_per_process_memory_fraction(min(1.0, needed / total), device)
             stack.callback(torch.cuda.set_per_process_memory_fraction, 1.0, device)
         else:

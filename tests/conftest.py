@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,40 +83,22 @@ def _one_thread() -> None:
     os.environ["OMP_NUM_THREADS"] = "1"
 
 
-def remembered(work: Callable[..., Any], about: Callable[..., object]) -> Callable[..., Any]:
-    """`work`, done once for all calls that `about` makes the same thing of."""
-    known: dict[object, Any] = {}
-
-    def once(*given: Any) -> Any:
-        if (key := about(*given)) not in known:
-            known[key] = work(*given)
-        return known[key]
-
-    return once
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _nothing_twice() -> Iterator[None]:
-    """Most of a tiny run of `mpt-train` is to time its model's steps, to draw weights that it throws away, and to draw
-    subjects again and again. Here a model is timed once, what has a shape but no values stays without, and a confusion
-    matrix that was scored is not scored again."""
-    from timm.models.vision_transformer import VisionTransformer
-
-    from train import plan
+    """Most of a tiny run of `mpt-train` is to draw subjects again and again: here a confusion matrix that was scored is
+    not scored again."""
     from train.results import metrics
 
-    fill = VisionTransformer.init_weights
+    scores = metrics.scores
+    known: dict[object, Any] = {}
 
-    def filled(vit: VisionTransformer, *how: Any, **more: Any) -> None:
-        if not vit.patch_embed.proj.weight.is_meta:
-            fill(vit, *how, **more)
+    def once(matrix: np.ndarray) -> Any:
+        if (key := (matrix.shape, matrix.dtype, matrix.tobytes())) not in known:
+            known[key] = scores(matrix)
+        return known[key]
 
-    times = remembered(plan._time_steps, lambda config, *rest: (replace(config, lr=1.0, epochs=1, seed=0), *rest))
-    scores = remembered(metrics.scores, lambda matrix: (matrix.shape, matrix.dtype, matrix.tobytes()))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(VisionTransformer, "init_weights", filled)
-        patch.setattr(plan, "_time_steps", times)
-        patch.setattr(metrics, "scores", scores)
+        patch.setattr(metrics, "scores", once)
         yield
 
 
@@ -203,6 +185,14 @@ def command(
         return Outcome(code, *capfd.readouterr())
 
     return run
+
+
+@pytest.fixture
+def quick(command: Callable[..., Outcome], cache: Path) -> Callable[..., Outcome]:
+    """Train a tiny model on `cache`, in a second."""
+    from tiny_runs import QUICK
+
+    return lambda *more: command("mpt-train", cache, *QUICK, *more)
 
 
 VIT_KINDS: dict[str, dict[str, Any]] = {

@@ -95,7 +95,7 @@ def train(
     task = make_task(caches, settings)
     path = RUNS / (name or f"{'+'.join(sorted(set(task.clips.datasets)))}-{preset}")
     if dry_run:
-        from train.plan import plan_lines, plan_run
+        from train.cost.accounting import plan_lines, plan_run
 
         plan = plan_run(task, settings, execution, path)
         print_json(plan) if json_output else print_pairs(plan_lines(plan))
@@ -119,9 +119,9 @@ def train(
 
 def plan_study(study: str, caches: list[Path], settings: TrainConfig, execution: Execution, json_output: bool) -> None:
     """Print what each row of a study would do, or why it cannot run."""
+    from train.cost.accounting import plan_lines, plan_run
     from train.data.task import make_task
     from train.paper.studies import caches_for, find_study
-    from train.plan import plan_lines, plan_run
     from train.results.run_folder import RUNS
 
     rows: list[dict[str, Any]] = []
@@ -152,8 +152,7 @@ def train_study(
     json_output: bool,
 ) -> None:
     """Run what is missing of a study and print its table."""
-    from train.data.clips import open_clips
-    from train.data.task import make_task
+    from train.data.task import make_task, open_clips
     from train.device import leads
     from train.job import train_run
     from train.paper.presets import PaperRow

@@ -93,9 +93,7 @@ class TrainConfig:
         if self.width and not self.random_weights:
             raise UsageError("--width needs --random-weights: pretrained weights have a width of their own")
         if self.tuning != "prompt" and (self.prompt, self.adapter) != ("none", "none"):
-            raise UsageError(
-                f"--tuning {self.tuning} goes with --prompt none --adapter none; see --preset {self.tuning}"
-            )
+            raise UsageError(f"--tuning {self.tuning} goes with --prompt none --adapter none: --preset {self.tuning}")
 
     @property
     def needs_motion(self) -> bool:
@@ -155,8 +153,7 @@ class Execution:
 def resolve(preset: Mapping[str, Any], file: Path | None, given: dict[str, Any]) -> TrainConfig:
     """Settings from a preset, then a TOML file, then the command line: the later wins.
 
-    Raises:
-        UsageError: the file is missing or no TOML, or names a setting that does not exist.
+    A UsageError where the file is missing or no TOML, or names a setting that does not exist.
     """
     stored: dict[str, Any] = {}
     if file is not None:

@@ -22,15 +22,18 @@ from data_cache.errors import UsageError, typed_command
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
 _CGROUP, _MY_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
-_TIMEOUT = timedelta(days=7)
-"""How long ranks wait for the slowest. When one dies, torchrun ends them all."""
+_TIMEOUT = timedelta(days=7)  # in which ranks wait for the slowest; when one dies, torchrun ends them all
+SMALLER = (
+    "a smaller --batch-size, --cache-mode stream, or, with --deterministic or several processes on it, a lower "
+    "--folds-at-once"
+)
+"""What to try where training does not fit into the memory."""
 
 
 def choose_device(name: str, rank: int = 0) -> torch.device:
     """The device called `name`; "auto" is a GPU where there is one: the one of this process under torchrun.
 
-    Raises:
-        UsageError: there is no such device here, or nobody has tried one like it.
+    A UsageError where there is no such device, or nobody has tried one like it.
     """
     if name.partition(":")[0] == "mps":
         raise UsageError(f"device {name!r}: constants are kept in float64, which mps has not; try --device cpu")
@@ -49,8 +52,7 @@ def choose_device(name: str, rank: int = 0) -> torch.device:
 def arithmetic(amp: str, device: torch.device) -> str:
     """What `--amp` comes to on this device: bf16, tf32 or fp32; auto is bf16 on a GPU that computes in it.
 
-    Raises:
-        UsageError: bf16 is asked for on a GPU without it: there PyTorch emulates it, slowly.
+    A UsageError where bf16 is asked for on a GPU without it: there PyTorch emulates it, slowly.
     """
     ampere = device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)
     if amp == "bf16" and device.type == "cuda" and not ampere:
@@ -58,19 +60,25 @@ def arithmetic(amp: str, device: torch.device) -> str:
     return amp if amp != "auto" else "bf16" if ampere else "fp32"
 
 
-def shrinking(attempt: Callable[[int], Result], size: int, unit: str, device: torch.device, advice: str) -> Result:
-    """`attempt(size)`; where the memory of the device does not suffice, again with half the size, and so on.
+def halved(size: int, unit: str, device: torch.device, advice: str, fixed: bool = False) -> int:
+    """How many `unit`s, such as "fold", to try after `size` were too many for the memory, which is said.
 
-    `size` counts `unit`s, such as "fold". Where not even one fits, a UsageError gives the `advice` what to try.
+    Where not even one fits, or the size is `fixed`, a UsageError gives the `advice` what to try.
     """
+    torch.cuda.empty_cache()  # only here, outside of the handler, is the failed attempt forgotten
+    if size == 1 or fixed:
+        raise UsageError(f"out of memory on {device} with {size} {unit}{'s' * (size > 1)}; try {advice}")
+    size = (size + 1) // 2
+    log.info(f"out of memory on {device}; going on with {size} {unit}s at a time")
+    return size
+
+
+def shrinking(attempt: Callable[[int], Result], size: int, unit: str, device: torch.device, advice: str) -> Result:
+    """`attempt(size)`; where the memory of the device does not suffice, again with half the size, as `halved` says."""
     while True:
         with suppress(torch.OutOfMemoryError):
             return attempt(size)
-        torch.cuda.empty_cache()  # only here is the failed attempt forgotten
-        if size == 1:
-            raise UsageError(f"out of memory on {device} with a single {unit}; try {advice}")
-        size = (size + 1) // 2
-        log.info(f"out of memory on {device}; going on with {size} {unit}s at a time")
+        size = halved(size, unit, device, advice)
 
 
 def free_memory(device: torch.device) -> int:
@@ -129,10 +137,8 @@ def leads() -> bool:
 def join_ranks() -> Ranks:
     """Join the processes that torchrun started, for as long as this one lives; alone otherwise.
 
-    Ranks exchange nothing but "I am here", so the same backend serves with and without GPUs.
-
-    Raises:
-        UsageError: the variables of torchrun are there in part, or are no numbers.
+    Ranks exchange nothing but "I am here", so the same backend serves with and without GPUs. A UsageError where the
+    variables of torchrun are there in part, or are no numbers.
     """
     try:
         count = int(os.environ.get("WORLD_SIZE", "1"))
@@ -140,9 +146,8 @@ def join_ranks() -> Ranks:
             return Ranks()
         ranks = Ranks(int(os.environ["RANK"]), count, int(os.environ.get("LOCAL_RANK", "0")))
     except (KeyError, ValueError) as error:
-        raise UsageError(
-            f"WORLD_SIZE is set as by torchrun, but not all is ({error}); use torchrun, or unset it"
-        ) from error
+        problem = f"WORLD_SIZE is set as by torchrun, but not all is ({error})"
+        raise UsageError(f"{problem}; use torchrun, or unset it") from error
     if torch.cuda.is_available():
         torch.cuda.set_device(ranks.local % torch.cuda.device_count())
     if not torch.distributed.is_initialized():  # several runs of one command share the group

@@ -16,8 +16,7 @@ class FoldAdam:
     All parameters move into one buffer (F, P), of which they become views: a step is then a handful
     of operations, however many parameters there are.
 
-    Args:
-        parameters: of shape (F, …); for a single fold, of any shape.
+    Parameters are of shape (F, …); for a single fold, of any shape.
     """
 
     beta1, beta2, eps = 0.9, 0.999, 1e-8
@@ -36,30 +35,19 @@ class FoldAdam:
             parameter.data = (columns if has_folds else columns[0]).view(parameter.shape)
             start = end
 
-    def zero_grad(self) -> None:
-        """Forget the gradients."""
-        for parameter in self.parameters:
-            parameter.grad = None
-
     def rates(self, active: np.ndarray, lr_scale: np.ndarray | float = 1.0) -> Tensor:
         """What the next S steps need to know: learning rate, correction of the second moment, 1 where a fold moves.
 
-        Args:
-            active: (S, F) bool; where false, the fold stands still.
-            lr_scale: factor on the learning rate, one for all or (S, F).
-
-        Returns:
-            (S, 3, F), on the CPU.
+        `active` (S, F) bool is false where a fold stands still; `lr_scale` is one factor for all or (S, F). The answer
+        (S, 3, F) is on the CPU.
         """
         taken = np.maximum(self.steps + active.cumsum(0), 1)
         rows = self.lr * lr_scale / (1 - self.beta1**taken), np.sqrt(1 - self.beta2**taken), active
         return torch.from_numpy(np.stack(rows, 1)).to(self.values.dtype)
 
     @torch.no_grad()
-    def step(self, active: np.ndarray, rates: Tensor | None = None) -> None:
+    def step(self, active: np.ndarray, rates: Tensor) -> None:
         """One step of the folds that are `active`, (F,) bool, with its `rates`, (3, F) where the parameters are."""
-        if rates is None:
-            rates = self.rates(active[None])[0].to(self.values.device)
         rate, correction, moving = rates[..., None]  # (F, 1) each
         self.steps += active
         # what nothing reached has a gradient of zero, and stays

@@ -8,34 +8,63 @@ import json
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from data_cache import __version__
 from data_cache.digest import canonical_json, digest, digest_arrays
 from data_cache.errors import InvalidFile, NoSpace
 from data_cache.files.atomic import remove_leftovers, replacing, sync
-from train.config import TrainConfig
+from train.config import Execution, TrainConfig
 from train.data.folds import Fold
 from train.data.stream import Stream
 from train.data.task import Task
+from train.device import Ranks
 from train.loop import EpochReport, FoldData, Progress, fit, predict, require_finite
-from train.model.mpt import MPT
+from train.model.backbone import Backbone
+from train.model.build import build_model
+from train.model.weights import build_backbone
+from train.results.checkpoint import CheckpointCard, save_fold
 from train.results.fold_record import FoldResult, read_record, write_record
-from train.trace import trace_clips
+from train.results.run_folder import RunFolder
+from train.results.summary import keep_copy
+from train.trace import shown_fold, trace_clips, write_overview
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that the steps of a run share."""
+
+    task: Task
+    config: TrainConfig
+    execution: Execution
+    folder: RunFolder
+    backbone: Backbone
+    card: CheckpointCard
+    device: torch.device
+    ranks: Ranks
+
+    def store(self, fold: Fold, result: FoldResult, group: Sequence[Fold], beside: Sequence[Path] = ()) -> None:
+        """Write the result of a fold that was trained with those of `group`; of a copy, its confusion matrix alone."""
+        if fold.shuffle:
+            keep_copy(self.folder, result)
+        else:
+            self.folder.write_fold(result, [each.name for each in group], beside)
 
 
 def write_state(path: Path, arrays: Mapping[str, np.ndarray], about: Mapping[str, Any]) -> None:
     """Put `arrays` at `path`, with what they are `about` and a hash of it all.
 
-    Raises:
-        OSError, NoSpace, SafetensorError: it cannot be written; what was there before is still there.
+    Where that fails (OSError, NoSpace, SafetensorError), what was there before is still there.
     """
     with replacing(path) as temporary:
         save_file(dict(arrays), temporary, {"about": canonical_json(about), "digest": _digest(about, arrays)})
@@ -71,11 +100,8 @@ def _digest(about: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
 class Groups:
     """Which folds are trained together: noted, so that a run that goes on groups them as it did when it began.
 
-    Args:
-        given: the number of folds at once that was asked for, or 0; a note with another is not used.
-
-    Attributes:
-        at_once: the number noted; 0 where there is none.
+    `given` is the number of folds at once that was asked for, or 0; a note with another is not used. `at_once` is what
+    was noted, 0 where there is nothing.
     """
 
     def __init__(self, path: Path, given: int) -> None:
@@ -101,19 +127,20 @@ class Groups:
 
 
 class Keeper:
-    """Keeps the state of a group on disk: every few minutes, and when it shall stop; then it interrupts.
+    """Keeps the state of the folds called `names` on disk, every few minutes, and when it shall `stop`.
 
-    Args:
-        about: what the state is of: `folds`, `epochs`, and whatever else it must not be mixed up in.
-        minutes: between two writes.
-
-    Attributes:
-        kept: what the file holds, in words; empty where there is none.
+    `kept` is what the file holds, in words; empty where there is none.
     """
 
-    def __init__(self, path: Path, about: Mapping[str, Any], minutes: float, stop: Event) -> None:
-        self.path, self.about, self.seconds, self.stop = path, about, 60 * minutes, stop
+    def __init__(self, job: Job, names: Sequence[str], stop: Event) -> None:
+        self.path, self.seconds, self.stop = job.folder.unfinished(names[0]), 60 * job.execution.save_every, stop
         self.kept, self.due = "", time.monotonic() + self.seconds
+        self.about: dict[str, Any] = {
+            "folds": list(names),
+            "epochs": job.config.epochs,
+            "config": digest(job.folder.config),
+            "version": __version__,  # another may order the weights in another way
+        }
 
     def start(self) -> dict[str, np.ndarray] | None:
         """The state to go on from, if there is one."""
@@ -147,74 +174,6 @@ class Keeper:
         return f"epoch {epoch} of {self.about['epochs']} of {len(self.about['folds'])} folds{beyond}"
 
 
-def train_group(
-    task: Task,
-    group: Sequence[Fold],
-    config: TrainConfig,
-    model: MPT,
-    stream: Stream,
-    on_epoch: Callable[[EpochReport, float], None],
-    keeper: Keeper,
-) -> list[FoldResult]:
-    """Train the folds of `group`, which are those of `model`.
-
-    Test clips are predicted after every epoch, which feeds nothing back: `fit` gets training clips only.
-
-    Args:
-        on_epoch: called with the report of each epoch and the clips per second so far.
-        keeper: keeps the state, and has that of an earlier attempt to go on from.
-    """
-    tests = [np.array(fold.test) for fold in group]
-    start = keeper.start()
-    earlier: Mapping[str, Any] = {"curves": (), "predicted": (), "seconds": (0.0,)} if start is None else start
-    curves: list[np.ndarray] = list(earlier["curves"])  # (2, F) of each epoch: loss and accuracy
-    predicted: list[np.ndarray] = list(earlier["predicted"])  # classes after each epoch, fold after fold
-    logits: list[np.ndarray] = []
-    started = time.monotonic() - float(earlier["seconds"][0])
-
-    def history() -> dict[str, np.ndarray]:
-        seconds = np.array([time.monotonic() - started])
-        return {"curves": np.array(curves), "predicted": np.array(predicted), "seconds": seconds}
-
-    def after_epoch(report: EpochReport) -> None:
-        logits[:] = predict(model, stream, tests, config)
-        require_finite(report, logits, [fold.name for fold in group], config)
-        stream.require_unchanged()
-        curves.append(np.stack([report.loss, report.accuracy]))
-        predicted.append(np.concatenate([each.argmax(1) for each in logits]))
-        on_epoch(report, report.clips * report.epoch / (time.monotonic() - started))
-
-    data = [
-        FoldData(np.array(fold.train), task.labels(fold.train, fold.shuffle), fold.seed(config.seed)) for fold in group
-    ]
-    try:
-        fit(model, stream, data, config, after_epoch, lambda progress: keeper.after_step(progress, history), start)
-        traces = trace_clips(model, stream, tests, config)
-    except InvalidFile:
-        stream.require_unchanged()  # a file that was cut while it is read looks damaged
-        raise
-    stream.require_unchanged()
-    seconds = (time.monotonic() - started) / len(group)
-    of_folds = np.split(np.stack(predicted), np.cumsum([len(clips) for clips in tests])[:-1], 1)
-    losses, accuracies = np.stack(curves, 1)  # (epochs, F) each
-    return [
-        FoldResult(
-            name=fold.name,
-            keys=tuple(task.clips.keys[clip] for clip in fold.test),
-            true=task.labels(fold.test, fold.shuffle),
-            logits=logits[f],
-            epoch_predictions=of_folds[f],
-            loss=tuple(losses[:, f].tolist()),
-            accuracy=tuple(accuracies[:, f].tolist()),
-            train_clips=len(fold.train),
-            seed=fold.seed(config.seed),
-            seconds=seconds,
-            traces=traces[f],
-        )
-        for f, fold in enumerate(group)
-    ]
-
-
 class Scalars:
     """Writes loss and accuracy of every epoch for TensorBoard; does nothing where it is not installed."""
 
@@ -235,3 +194,78 @@ class Scalars:
             self.writer.add_scalar(f"train accuracy/{name}", accuracy, report.epoch)
         self.writer.add_scalar(f"clips per second/{names[0]}", clips_per_second, report.epoch)
         self.writer.flush()
+
+
+def train_group(
+    job: Job, group: list[Fold], stream: Stream, scalars: "Scalars", advance: Callable[[int, str], None], keeper: Keeper
+) -> None:
+    """Train a group, from where it was kept, test it after every epoch, and store what its folds leave behind.
+
+    What the last epoch gives is stored: no epoch is chosen by its test score.
+    """
+    task, config, folder = job.task, job.config, job.folder
+    names, seeds = [fold.name for fold in group], [fold.seed(config.seed) for fold in group]
+    backbone = job.backbone if config.tuning == "prompt" else build_backbone(config, task.clips.size)
+    model = build_model(config, backbone, task.shape, seeds).to(job.device)
+    if job.execution.compile:
+        model.compile()
+    tests = [np.array(fold.test) for fold in group]
+    start = keeper.start()
+    earlier: Mapping[str, Any] = {"curves": (), "predicted": (), "seconds": (0.0,)} if start is None else start
+    curves: list[np.ndarray] = list(earlier["curves"])  # (2, F) of each epoch: loss and accuracy
+    predicted: list[np.ndarray] = list(earlier["predicted"])  # classes after each epoch, fold after fold
+    logits: list[np.ndarray] = []
+    started = time.monotonic() - float(earlier["seconds"][0])
+    advance(len(group) * len(curves), "")
+
+    def history() -> dict[str, np.ndarray]:
+        seconds = np.array([time.monotonic() - started])
+        return {"curves": np.array(curves), "predicted": np.array(predicted), "seconds": seconds}
+
+    def after_epoch(report: EpochReport) -> None:
+        logits[:] = predict(model, stream, tests, config)
+        require_finite(report, logits, names, config)
+        stream.require_unchanged()
+        curves.append(np.stack([report.loss, report.accuracy]))
+        predicted.append(np.concatenate([each.argmax(1) for each in logits]))
+        speed = report.clips * report.epoch / (time.monotonic() - started)
+        scalars.write(report, names, speed)
+        note = f"epoch {report.epoch}/{config.epochs}  loss {report.loss.mean():.3f}"
+        advance(len(group), f"{note}  train acc {report.accuracy.mean():.0%}  {speed:.0f} clips/s")
+
+    data = [
+        FoldData(np.array(fold.train), task.labels(fold.train, fold.shuffle), seed)
+        for fold, seed in zip(group, seeds, strict=True)
+    ]
+    try:
+        fit(model, stream, data, config, after_epoch, lambda progress: keeper.after_step(progress, history), start)
+        traces = trace_clips(model, stream, tests, config)
+    except InvalidFile:
+        stream.require_unchanged()  # a file that was cut while it is read looks damaged
+        raise
+    stream.require_unchanged()
+    seconds = (time.monotonic() - started) / len(group)
+    of_folds = np.split(np.stack(predicted), np.cumsum([len(clips) for clips in tests])[:-1], 1)
+    losses, accuracies = np.stack(curves, 1)  # (epochs, F) each
+    for f, fold in enumerate(group):
+        if folder.finished(fold.name):
+            continue  # written by an attempt that was killed among these files
+        if job.execution.checkpoints and config.tuning == "prompt" and not fold.shuffle:
+            save_fold(folder.checkpoint(fold.name), model, f, job.card)
+        beside = [folder.path / "overview.safetensors"] if fold == shown_fold(task) else []
+        for path in beside:
+            write_overview(path, task, group, model, stream, config)
+        result = FoldResult(
+            name=fold.name,
+            keys=tuple(task.clips.keys[clip] for clip in fold.test),
+            true=task.labels(fold.test, fold.shuffle),
+            logits=logits[f],
+            epoch_predictions=of_folds[f],
+            loss=tuple(losses[:, f].tolist()),
+            accuracy=tuple(accuracies[:, f].tolist()),
+            train_clips=len(fold.train),
+            seed=seeds[f],
+            seconds=seconds,
+            traces=traces[f],
+        )
+        job.store(fold, result, group, beside)

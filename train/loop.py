@@ -8,6 +8,7 @@ shared, and it has no state. So any grouping of folds gives the same result, to 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -53,12 +54,11 @@ class EpochReport:
 
 @dataclass
 class Progress:
-    """How far a training is: with the frozen weights, and the settings, all that `fit` needs to go on.
+    """How far a training is; with the frozen weights and the settings, all that `fit` needs to go on.
 
     What is random is drawn anew in each epoch, from its number and the seeds.
 
     Attributes:
-        optimiser: has the trained weights.
         epoch: epochs that are over.
         sums: of each step since then, (2, F): loss and hits, summed over clips.
     """
@@ -66,20 +66,20 @@ class Progress:
     optimiser: FoldAdam
     epoch: int = 0
     sums: list[Tensor] = field(default_factory=list)
+    _STATE: ClassVar = ("values", "first", "second")  # of the optimiser; the first are the trained weights
 
     def arrays(self) -> dict[str, np.ndarray]:
         """The state, for `restore`."""
-        adam = self.optimiser
-        tensors = {"values": adam.values, "first": adam.first, "second": adam.second}
+        tensors = {name: getattr(self.optimiser, name) for name in self._STATE}
         if self.sums:
             tensors["sums"] = torch.stack(self.sums)
         numbers = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
-        return {**numbers, "steps": adam.steps, "epoch": np.array([self.epoch])}
+        return {**numbers, "steps": self.optimiser.steps, "epoch": np.array([self.epoch])}
 
     def restore(self, stored: Mapping[str, np.ndarray]) -> None:
         """Go on from what `arrays` gave."""
         adam = self.optimiser
-        for name in ("values", "first", "second"):
+        for name in self._STATE:
             getattr(adam, name).copy_(torch.from_numpy(stored[name]))
         adam.steps, self.epoch = stored["steps"], int(stored["epoch"][0])
         self.sums = list(torch.from_numpy(stored["sums"]).to(adam.values)) if "sums" in stored else []
@@ -96,11 +96,8 @@ def fit(
 ) -> None:
     """Train `model`, which has as many folds as there are entries in `folds`, in place.
 
-    Nothing leaves the device before an epoch ends, so that the CPU runs ahead of it.
-
-    Args:
-        on_step: called after every step; it may stop the training with an exception.
-        start: `Progress.arrays` of an earlier call, to go on from there.
+    Nothing leaves the device before an epoch ends, so that the CPU runs ahead of it. `on_step` may stop the training
+    with an exception; `start`, the `Progress.arrays` of an earlier call, lets it go on from there.
     """
     progress = Progress(FoldAdam(list(trained_parameters(model).values()), len(folds), config.lr))
     if start is not None:
@@ -127,7 +124,8 @@ def fit(
                 logits = model(inputs).to(model.head.weight.dtype)  # (F, B, classes)
             loss = F.cross_entropy(logits.flatten(0, 1), labels.flatten(), reduction="none").view_as(share)
             fold_loss = (loss * share).sum(1) / share.sum(1).clamp(min=1e-12)
-            optimiser.zero_grad()
+            for parameter in optimiser.parameters:
+                parameter.grad = None
             fold_loss.sum().backward()
             optimiser.step(moving, rate)
             right = (logits.detach().argmax(-1) == labels) * present
@@ -189,8 +187,9 @@ def evaluate(
 ) -> list[dict[str, np.ndarray]]:
     """What `look`, given models and inputs, answers about clips[f] by fold f: name → (len(clips[f]), …) float32 arrays.
 
-    Where memory is short fewer clips go in a pass, and then fewer folds.
+    Where memory is short fewer clips go in a pass, and then fewer folds; the stream remembers how many had room.
     """
+    most = min(stream.room, len(clips) * config.batch_size)
 
     def attempt(size: int) -> list[dict[str, np.ndarray]]:
         found: list[dict[str, list[np.ndarray]]] = [{} for _ in clips]
@@ -206,10 +205,12 @@ def evaluate(
                     numbers = values.float().cpu().numpy()  # (F, B, …)
                     for f, width, rows in zip(part, widths, numbers, strict=True):
                         found[f].setdefault(name, []).append(rows[:width])
+        if size < most:
+            stream.room = size
         return [{name: np.concatenate(parts) for name, parts in each.items()} for each in found]
 
     model.eval()
-    found = shrinking(attempt, len(clips) * config.batch_size, "clip", stream.device, "--device cpu")
+    found = shrinking(attempt, most, "clip", stream.device, "--device cpu")
     model.train()
     return found
 
@@ -239,11 +240,9 @@ SCHEDULES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 """Share of a fold's steps done → factor on its learning rate."""
 
 
-def _class_weights(folds: Sequence[FoldData], classes: int, config: TrainConfig) -> torch.Tensor:
+def _class_weights(folds: Sequence[FoldData], classes: int, config: TrainConfig) -> Tensor:
     """Weight of each class in each fold's loss, (F, classes): 1, or inverse to its frequency in training."""
-    weights = np.ones((len(folds), classes))
-    if config.class_weights == "balanced":
-        for f, fold in enumerate(folds):
-            counts = np.bincount(fold.labels, minlength=classes)
-            weights[f] = np.where(counts > 0, len(fold.labels) / (classes * np.maximum(counts, 1)), 0)
-    return torch.from_numpy(weights)
+    if config.class_weights == "none":
+        return torch.ones(len(folds), classes)
+    counts = np.stack([np.bincount(fold.labels, minlength=classes) for fold in folds])
+    return torch.from_numpy(np.where(counts > 0, counts.sum(1, keepdims=True) / (classes * np.maximum(counts, 1)), 0))

@@ -17,9 +17,8 @@ import torch
 from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
 from train.config import TrainConfig
-from train.data.clips import ClipPixels, ClipSet
 from train.data.folds import Fold, used_clips
-from train.data.task import Task
+from train.data.task import ClipPixels, ClipSet, Task
 from train.loop import precision
 from train.model.backbone import Backbone
 from train.model.build import build_model
@@ -86,15 +85,10 @@ def best_ridge(
 ) -> tuple[np.ndarray, np.ndarray, int, float]:
     """Ridge regression of the classes, with the recipe and the penalty that are best on left-out training subjects.
 
-    Args:
-        recipes: of each recipe, the products of features; each image counts alike.
-        labels: of the training clips, as `subjects`.
-
-    Returns:
-        Scores of the test clips (clips, classes), fitted ones of the training clips, number of the recipe, penalty.
+    Images of a recipe count alike; `labels` and `subjects` are those of the training clips. The answer is scores of
+    the test clips (clips, classes), fitted ones of the training clips, the number of the recipe, and the penalty.
     """
-    targets = np.eye(classes)[labels]
-    everyone = np.r_[train, test]
+    targets, everyone = np.eye(classes)[labels], np.r_[train, test]
     best: tuple[Any, ...] = ()
     for number, grams in enumerate(recipes):
         gram = np.mean([_centred(each[np.ix_(everyone, train)], len(train)) for each in grams.values()], 0)
@@ -115,11 +109,8 @@ def left_out(vectors: np.ndarray, shrink: np.ndarray, targets: np.ndarray, group
     """What ridge regression answers for each group when it is fitted to the others, at the same λ: (clips, classes).
 
     Exact: with the smoother H of all clips (its intercept included), the residuals of a group g left out are
-    (1 − H_gg)⁻¹ times those of the fit to all.
-
-    Args:
-        vectors: eigenvectors of the centred products of features, (clips, clips).
-        shrink: v / (v + λ) of the eigenvalues v.
+    (1 − H_gg)⁻¹ times those of the fit to all. `vectors` (clips, clips) are eigenvectors of the centred products of
+    features, and `shrink` is v / (v + λ) of their eigenvalues v.
     """
     mean = targets.mean(0)
     residuals = targets - mean - (vectors * shrink) @ (vectors.T @ (targets - mean))

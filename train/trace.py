@@ -11,10 +11,9 @@ from torch import Tensor
 
 from data_cache.files.atomic import write_bytes
 from train.config import TrainConfig
-from train.data.clips import ClipPixels, ClipSet
 from train.data.folds import Fold
 from train.data.stream import Request, Stream
-from train.data.task import Task
+from train.data.task import ClipPixels, ClipSet, Task
 from train.device import shrinking
 from train.loop import evaluate
 from train.model.mpt import MPT, Inputs

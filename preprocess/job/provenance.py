@@ -20,7 +20,7 @@ from data_cache.read.open import ClipTable
 from data_cache.read.reader import CacheReader
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Discovery
-from preprocess.job.options import BuildOptions
+from preprocess.recipe import BuildOptions
 from preprocess.pipeline import plan_for
 from preprocess.recipe import Recipe
 

@@ -12,7 +12,7 @@ from flips import flip, stored_pixels
 from data_cache.errors import InvalidFile, MptError, UsageError
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import errors_in, require_valid, validate
-from train.data.clips import open_clips
+from train.data.task import open_clips
 
 
 def assert_one_clear_line(command: Command, path: Path, code: int, *words: str) -> None:

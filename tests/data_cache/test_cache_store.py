@@ -22,7 +22,7 @@ from data_cache.read.reader import CacheReader
 from data_cache.read.validate import validate
 from data_cache.schema import CacheAttributes, ClipRecord
 from data_cache.write.shards import is_complete, merge, write_shard
-from train.data.clips import open_clips
+from train.data.task import open_clips
 
 RECIPE = {"frames": 3, "size": 10, "alpha": 20.0}
 

@@ -8,7 +8,7 @@ from crafted import CRAFTED, SENTINEL, craft, private_file, tree
 
 from data_cache.errors import InvalidFile
 from data_cache.read.reader import CacheReader
-from train.data.clips import open_clips
+from train.data.task import open_clips
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from data_cache.read.open import read_attribute
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import errors_in, validate
 from data_cache.schema import FIELDS
-from train.data.clips import open_clips
+from train.data.task import open_clips
 
 IMAGE_FIELDS = [field for field in FIELDS if field.is_image]
 

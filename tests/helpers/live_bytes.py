@@ -11,11 +11,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from train.config import TrainConfig
-from train.cost.accounting import meta_backbone
+from train.cost.accounting import meta_model
 from train.fold_adam import FoldAdam
-from train.model.build import Shape, assemble_model
+from train.model.build import Shape
 from train.model.mpt import Inputs, trained_parameters
-from train.model.tokenizer import PATCH
+from train.model.prompts import PATCH
 
 
 class _Live(TorchDispatchMode):
@@ -43,8 +43,7 @@ class _Live(TorchDispatchMode):
 
 def step_peak(config: TrainConfig, shape: Shape, folds: int, dtype: torch.dtype) -> int:
     """The most bytes that are alive at once in one step of `folds` folds: backbone, inputs, activations, Adam."""
-    with torch.device("meta"):
-        model = assemble_model(config, meta_backbone(config, shape.size), shape, folds)
+    model = meta_model(config, shape, folds)
     shown, patches = (folds, config.batch_size), (shape.frames, (shape.size // PATCH) ** 2, 3 * PATCH**2)
     with FakeTensorMode(), _Live() as live:
         for part in model.children():
@@ -60,5 +59,5 @@ def step_peak(config: TrainConfig, shape: Shape, folds: int, dtype: torch.dtype)
         F.cross_entropy(logits, torch.empty(len(logits), dtype=torch.long)).backward()
         del logits
         if folds == 1:  # of several, it asks for values, and there are none
-            optimiser.step(np.array([True]))
+            optimiser.step(np.array([True]), optimiser.rates(np.ones((1, 1), bool))[0])
     return live.peak

@@ -4,12 +4,11 @@ import dataclasses
 from pathlib import Path
 
 import pytest
-import torch
 from accounting_page import SMIC, agrees, page
 
 from train.config import TrainConfig
-from train.cost.accounting import account, meta_backbone
-from train.model.build import Shape, assemble_model
+from train.cost.accounting import account, meta_model
+from train.model.build import Shape
 from train.model.mpt import trained_parameters
 from train.paper.presets import PRESETS, ROWS, PaperRow
 
@@ -71,10 +70,7 @@ def test_frozen_backbones_have_timms_sizes(name: str) -> None:
 @pytest.mark.parametrize("name", PRESETS)
 def test_every_preset_can_be_built(name: str) -> None:
     config = dataclasses.replace(TrainConfig(), **PRESETS[name].settings)
-    shape = Shape(5, 16, 224)
-    backbone = meta_backbone(config, shape.size)
-    with torch.device("meta"):
-        assert trained_parameters(assemble_model(config, backbone, shape, 1))
+    assert trained_parameters(meta_model(config, Shape(5, 16, 224)))
 
 
 def test_the_page_is_up_to_date() -> None:

@@ -24,11 +24,12 @@ from tiny_runs import QUICK
 
 from data_cache.console.commandline import progress
 from data_cache.errors import UsageError
-from train import device, plan
+from train import device
 from train.config import TrainConfig
-from train.cost.accounting import account, bytes_per_fold, meta_backbone
-from train.data.clips import open_clips
-from train.data.task import make_task
+from train.cost import accounting
+from train.cost.accounting import bytes_per_fold
+from train.data.stream import Stream
+from train.data.task import ClipPixels, make_task, open_clips
 from train.device import arithmetic, choose_device, free_memory
 from train.loop import precision
 from train.model.build import Shape
@@ -75,7 +76,7 @@ def looked_at(trained: Trained, cache: Path) -> list[np.ndarray]:
     clips = open_clips([cache])
     predictions = predict_clips(trained, clips)
     task = make_task([cache], trained.config)
-    stream = plan.Stream(plan.ClipPixels(task.clips, trained.config), CPU)
+    stream = Stream(ClipPixels(task.clips, trained.config), CPU)
     traces = trace_clips(trained.model, stream, [np.array(fold.test) for fold in task.folds], trained.config)
     maps = clip_maps(trained, clips, predictions[:2])
     return [
@@ -100,12 +101,29 @@ def test_too_little_memory_changes_no_prediction(
     assert said and all("going on with" in line for line in said)
 
 
+def test_a_size_that_has_room_is_found_once(
+    trained: Trained, cache: Path, holds: Callable[[int], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    stream = Stream(ClipPixels(open_clips([cache]), trained.config), CPU)
+    holds(3)
+    for first in range(3):
+        trace_clips(trained.model, stream, [np.arange(first, 16)] * 3, trained.config)
+    assert stream.room == 3 and caplog.text.count("going on with 3 clips") == 1
+
+
 def test_where_not_one_clip_has_room_the_options_are_named(
     cache: Path, holds: Callable[[int], None], command: Command, run: RunFolder
 ) -> None:
     holds(0)
     done = command("mpt-predict", cache, "--run", run.path, "--device", "cpu")
     assert done.code == 2 and "--device cpu" in done.err and "Traceback" not in done.err
+
+
+def test_a_size_that_is_fixed_is_not_halved() -> None:
+    assert device.halved(5, "fold", CPU, "") == 3
+    with pytest.raises(UsageError, match="5 folds; try less"):
+        device.halved(5, "fold", CPU, "less", fixed=True)
 
 
 @pytest.mark.slow
@@ -166,9 +184,7 @@ def test_the_memory_of_a_fold_is_estimated_to_15_percent(settings: dict[str, Any
         **{"backbone": "vit_small_patch16_224", "depth": 4, "random_weights": True, "amp": amp, **settings}
     )
     dtype = torch.bfloat16 if amp == "bf16" else torch.float32
-    with torch.device("meta"):
-        backbone = meta_backbone(config, shape.size)
-    estimate = bytes_per_fold(config, backbone, shape, account(config, shape).trained_total, CPU)
+    estimate = bytes_per_fold(config, shape, CPU)
     counted = step_peak(config, shape, 1, dtype)
     if config.tuning != "full":  # what a second fold adds; the backbone is shared
         counted = step_peak(config, shape, 2, dtype) - counted
@@ -195,16 +211,14 @@ def test_fp32_is_never_tf32(amp: Any) -> None:
     assert torch.backends.cuda.matmul.allow_tf32 == torch.backends.cudnn.allow_tf32 == (amp == "tf32")
 
 
-def test_arithmetic_is_decided_where_it_is_used(
-    run: RunFolder, trained: Trained, cache: Path, command: Command
-) -> None:
+def test_arithmetic_is_decided_where_it_is_used(run: RunFolder, trained: Trained, quick: Command) -> None:
     assert run.config["settings"]["amp"] == trained.config.amp == "auto" and run.environment["arithmetic"] == "fp32"
     shutil.copytree(run.path, "runs/x")
     environment = Path("runs/x/env.json")
     environment.write_text(json.dumps({"arithmetic": "bf16"}))  # as a GPU's run
-    done = command("mpt-train", "--cache", cache, *QUICK, "--epochs", 1, "--name", "x")
+    done = quick("--epochs", 1, "--name", "x")
     assert done.code == 0 and "bf16" in done.err and "fp32" in done.err
-    assert command("mpt-train", "--cache", cache, *QUICK, "--epochs", 1, "--name", "g", "--amp", "bf16").code == 0
+    assert quick("--epochs", 1, "--name", "g", "--amp", "bf16").code == 0
     assert load_trained(RunFolder(Path("runs/g")), ["demo__sub01"], CPU).config.amp == "auto"
 
 
@@ -231,9 +245,9 @@ def test_an_image_that_patches_do_not_divide_is_refused(settings: dict[str, Any]
     [(0.2, "about 1 s"), (100, "about 100 s"), (3000, "about 50 min"), (20_000, "about 6 h"), (2.6e5, "about 3 days")],
 )
 def test_a_time_is_told_in_the_unit_that_fits(seconds: float, words: str) -> None:
-    line = plan.time_line(seconds, "cpu")
+    line = accounting.time_line(seconds, "cpu")
     assert words in line and ("WARNING" in line) == ("GPU" in line) == (seconds > 7200)
-    assert "WARNING" not in plan.time_line(seconds, "cuda:0")
+    assert "WARNING" not in accounting.time_line(seconds, "cuda:0")
 
 
 def test_the_time_of_a_run_is_the_sum_of_its_steps(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +260,7 @@ def test_the_time_of_a_run_is_the_sum_of_its_steps(cache: Path, monkeypatch: pyt
             raise torch.OutOfMemoryError
         return 1.0, 0.25
 
-    monkeypatch.setattr(plan, "_time_steps", steps)
+    monkeypatch.setattr(accounting, "_time_steps", steps)
     config = TrainConfig(batch_size=4, epochs=10, random_weights=True, backbone="test_vit")
     task = make_task([cache], config)
     sizes = [(len(fold.train), len(fold.test)) for fold in task.folds]
@@ -256,14 +270,14 @@ def test_the_time_of_a_run_is_the_sum_of_its_steps(cache: Path, monkeypatch: pyt
         10 * len(group) * (-(-max(a for a, _ in group) // 4) + 0.25 * -(-max(b for _, b in group) // 4))
         for group in groups
     )
-    assert plan.estimate_seconds(task, task.folds, config, 2, CPU) == pytest.approx(by_hand) and timed == [1, 2]
+    assert accounting.estimate_seconds(task, task.folds, config, 2, CPU) == pytest.approx(by_hand) and timed == [1, 2]
 
 
-def test_a_dry_run_says_time_weights_and_folder(command: Command, cache: Path) -> None:
-    values = json.loads(command("mpt-train", "--cache", cache, *QUICK, "--dry-run", "--json").out)
+def test_a_dry_run_says_time_weights_and_folder(quick: Command) -> None:
+    values = json.loads(quick("--dry-run", "--json").out)
     assert values["seconds"] > 0 and values["weights"] == "random" and Path(values["folder"]) == Path("runs/demo-mpt")
     assert not Path("runs").exists()
-    said = command("mpt-train", "--cache", cache, *QUICK, "--name", "x").err
+    said = quick("--name", "x").err
     assert "about" in said and "on cpu" in said and str(Path("runs/x")) in said and "RANDOM" in said
 
 

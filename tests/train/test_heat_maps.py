@@ -10,7 +10,7 @@ from commands import MakeRun
 from train.config import TrainConfig
 from train.model.build import Shape, build_model
 from train.model.mpt import MPT, Inputs
-from train.model.tokenizer import patchify
+from train.model.prompts import patchify
 from train.model.weights import build_backbone
 from train.trace import heat_maps
 
@@ -96,7 +96,7 @@ def test_the_map_of_a_trained_model_lies_where_the_face_moved(make_run: MakeRun,
     """Brow classes against mouth classes of the demo set, each clip seen by the model that left its subject out."""
     from scipy.stats import mannwhitneyu
 
-    from train.data.clips import open_clips
+    from train.data.task import open_clips
     from train.report.sections.gallery import grad_cam
     from train.results.run_folder import RunFolder
 

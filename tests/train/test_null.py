@@ -31,10 +31,10 @@ def test_labels_are_shuffled_within_subjects_and_are_those_of_the_copy_everywher
 
 
 def test_copies_train_in_the_same_pass_and_leave_the_run_as_it_is(
-    command: Command, cache: Path, make_run: MakeRun, tmp_path: Path
+    quick: Command, cache: Path, make_run: MakeRun, tmp_path: Path
 ) -> None:
     make_run(tmp_path, "mpt-train", "--cache", cache, *QUICK, "--name", "alone")
-    done = command("mpt-train", "--cache", cache, *QUICK, "--name", "x", "--null", 2, "--folds-at-once", 5)
+    done = quick("--name", "x", "--null", 2, "--folds-at-once", 5)
     assert done.code == 0, done.err
     run, alone = RunFolder(tmp_path / "runs/x"), logits_of(tmp_path / "runs/alone")
     for name, logits in logits_of(run.path).items():
@@ -46,11 +46,11 @@ def test_copies_train_in_the_same_pass_and_leave_the_run_as_it_is(
 
     written = {path: path.stat().st_mtime_ns for path in run.path.rglob("*__*.json")}
     assert len(written) == 3 + 2 * 3
-    more = command("mpt-train", "--cache", cache, *QUICK, "--name", "x", "--null", 3, "--folds", "0:2")
+    more = quick("--name", "x", "--null", 3, "--folds", "0:2")
     assert more.code == 0 and run.summary["null"]["copies"] == 2, "one fold of the third copy is missing"
-    assert command("mpt-train", "--cache", cache, *QUICK, "--name", "x", "--null", 3).code == 0
+    assert quick("--name", "x", "--null", 3).code == 0
     assert run.summary["null"]["copies"] == 3
     assert all(path.stat().st_mtime_ns == time for path, time in written.items()), "nothing is trained twice"
 
     (run.path / "null" / "null1.demo__sub01.json").write_text("{}")
-    assert command("mpt-train", "--cache", cache, *QUICK, "--name", "x", "--null", 4).code == 4
+    assert quick("--name", "x", "--null", 4).code == 4

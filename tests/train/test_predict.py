@@ -24,8 +24,8 @@ from videos import write_video
 from data_cache.errors import UsageError
 from data_cache.schema import StoredRecipe
 from preprocess import cli as preprocessing
-from train.data.clips import ClipPixels
 from train.data.stream import Request, Stream
+from train.data.task import ClipPixels
 from train.predict.ensemble import choose_models, open_for, predict_clips
 from train.predict.new_clips import Faces, FrameRange, NewClips
 from train.results.checkpoint import load_trained

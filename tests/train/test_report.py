@@ -19,7 +19,7 @@ from tiny_runs import QUICK, TINY, undrawn
 
 from data_cache.filters import recover
 from data_cache.read.reader import CacheReader
-from train.data.clips import open_clips
+from train.data.task import open_clips
 from train.report.compare import compare_runs
 from train.report.pictures import pictures_of
 from train.results.run_folder import RunFolder

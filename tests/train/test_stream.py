@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import torch
 from commands import MakeCache
+from flips import flip
 
 from data_cache.errors import InvalidFile, UsageError
 from train.config import Execution, TrainConfig
 from train.data.augment import AUGMENTATIONS, Augmentation, Change, apply_change
-from train.data.clips import ClipPixels, open_clips
 from train.data.stream import DeviceStream, FileStream, Request, Stream, open_stream
-from train.model.tokenizer import patchify
+from train.data.task import ClipPixels, open_clips
+from train.model.prompts import patchify
 
 CPU = torch.device("cpu")
 CLIPS = np.array([[3, 0, 3], [5, 1, 0]])
@@ -66,12 +67,8 @@ def test_where_shared_memory_is_small_clips_come_through_pipes(cache: Path, monk
     assert not stream.read.shared and all(isinstance(part, np.ndarray) for part in next(iter(stream.loader)))
 
 
-def test_each_clip_is_fetched_once_a_step(cache: Path) -> None:
-    inputs = DeviceStream(pixels_of(cache), range(7), CPU).inputs(Request(CLIPS))
-    assert len(inputs.images) == len(np.unique(CLIPS))
-
-
-def test_models_without_motion_read_none(cache: Path) -> None:
+def test_each_clip_is_fetched_once_a_step_and_motion_only_for_models_that_look_at_it(cache: Path) -> None:
+    assert len(DeviceStream(pixels_of(cache), range(7), CPU).inputs(Request(CLIPS)).images) == len(np.unique(CLIPS))
     pixels = pixels_of(cache, prompt="none")
     assert DeviceStream(pixels, range(7), CPU).inputs(Request(CLIPS)).patches is None
     assert pixels.bytes_per_clip == 32 * 32 * 3
@@ -86,14 +83,12 @@ def test_the_onset_frame_is_the_first_of_the_motion(make_cache: MakeCache, tmp_p
     np.testing.assert_array_equal(inputs.images[inputs.index[1, 0]].numpy(), first)
 
 
+OTHER = {"motion_form": "x"}
+
+
 @pytest.mark.parametrize(
     ("changed", "kept"),
-    [
-        ({}, True),
-        ({"filter": "butter"}, False),
-        ({"motion_form": "x"}, False),
-        ({"motion_form": "x", "onset_frames": True}, True),
-    ],
+    [({}, True), ({"filter": "butter"}, False), (OTHER, False), ({**OTHER, "onset_frames": True}, True)],
 )
 def test_onset_frames_need_a_cache_that_has_them_or_a_recipe_that_keeps_them(
     make_cache: MakeCache, tmp_path: Path, changed: dict[str, object], kept: bool
@@ -105,29 +100,19 @@ def test_onset_frames_need_a_cache_that_has_them_or_a_recipe_that_keeps_them(
 
 def test_modes_are_chosen_by_what_fits(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = pixels_of(cache)
-    kinds = {}
-    for free in (10**9, 1000):
+    for free, kind in ((10**9, DeviceStream), (1000, FileStream)):
         monkeypatch.setattr("train.data.stream.free_memory", lambda device, free=free: free)
-        kinds[free] = type(open_stream(pixels, range(7), CPU, Execution())).__name__
-    assert kinds == {10**9: "DeviceStream", 1000: "FileStream"}
+        assert type(open_stream(pixels, range(7), CPU, Execution())) is kind
     with pytest.raises(UsageError, match="--cache-mode stream"):
         open_stream(pixels, range(7), CPU, Execution(cache_mode="device"))
 
 
 def test_a_corrupt_clip_stops_the_reading_and_is_named(make_cache: MakeCache, tmp_path: Path) -> None:
     path = make_cache(tmp_path / "demo.h5", {"sub01": 4, "sub02": 3})
-    target = open_clips([path]).readers[0].motion(4).tobytes()
-    data = bytearray(path.read_bytes())
-    place = data.find(target) + 100
-    assert place > 100
-    data[place] ^= 1
-    path.write_bytes(data)
+    place = path.read_bytes().index(open_clips([path]).readers[0].motion(4).tobytes())
+    flip(path, 8 * place)
     with pytest.raises(InvalidFile, match="sub02/EP00"):
         DeviceStream(pixels_of(path), range(7), CPU)
-
-
-# ---------------------------------------------------------------------------------------------------
-# Augmentation
 
 
 def change_of(batch: int = 2, **values: object) -> Change:
@@ -175,17 +160,12 @@ def test_image_and_motion_change_alike(cache: Path) -> None:
         assert torch.equal(patchify(image[None])[0], inputs.patches[place][0])
 
 
-def test_a_fold_draws_from_its_own_generator() -> None:
-    augmentation = AUGMENTATIONS["flip+jitter"]
-    assert augmentation is not None
-    together = augmentation.draw([np.random.default_rng(seed) for seed in (1, 2)], 8)
-    alone = augmentation.draw([np.random.default_rng(2)], 8)
-    np.testing.assert_array_equal(together.gain[1], alone.gain[0])
-    np.testing.assert_array_equal(together.mirror[1], alone.mirror[0])
-
-
-def test_draws_stay_in_their_ranges() -> None:
-    change = Augmentation(gain=0.1, offset=12, crop=0.125).draw([np.random.default_rng(0)], 5000)
+def test_a_fold_draws_from_its_own_generator_and_in_the_ranges() -> None:
+    augmentation = Augmentation(gain=0.1, offset=12, crop=0.125)
+    together = augmentation.draw([np.random.default_rng(seed) for seed in (1, 0)], 5000)
+    change = augmentation.draw([np.random.default_rng(0)], 5000)
+    for name, values in vars(together).items():
+        np.testing.assert_array_equal(values[1], vars(change)[name][0])
     assert 0.45 < change.mirror.mean() < 0.55
     assert np.abs(change.gain - 1).max() <= 0.1 and np.abs(change.offset).max() <= 12
     assert change.side.min() >= 0.875 and (change.left + change.side).max() <= 1 + 1e-12

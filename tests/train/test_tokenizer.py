@@ -1,5 +1,7 @@
 """Gaussian tokens: against a plain convolution, and at the edges of what numbers can do."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,16 +9,18 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from train.config import TrainConfig
 from train.model.fold_linear import FoldLinear, byte_linear, normalisation, reset_folds
-from train.model.tokenizer import GaussianTokenizer, patchify
+from train.model.prompts import GaussianTokenizer, patchify
 
 MEAN, STD = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
 
 
 def tokenizer(
-    folds: int = 1, *, size: int = 48, frames: int = 6, seed: int = 0, **options: object
+    folds: int = 1, *, size: int = 48, frames: int = 6, seed: int = 0, dim: int = 24, **more: Any
 ) -> GaussianTokenizer:
-    made = GaussianTokenizer(folds, 24, 3, frames, size, channels=10, mean=MEAN, std=STD, **options)  # type: ignore[arg-type]
+    config = TrainConfig(**{"prompts": 3, "token_channels": 10, **more})
+    made = GaussianTokenizer(folds, dim, frames, size, config, normalisation(MEAN, STD))
     reset_folds(made, range(seed, seed + folds))
     return made
 
@@ -53,7 +57,7 @@ def plain_tokens(made: GaussianTokenizer, motion: Tensor, fold: int, activation:
 @pytest.mark.parametrize("activation", ["gelu", "none"])
 @pytest.mark.parametrize("grid", [1, 2, 3])
 def test_tokens_equal_a_plain_convolution_per_fold(activation: str, grid: int) -> None:
-    made = tokenizer(2, grid=grid, activation=activation)
+    made = tokenizer(2, token_grid=grid, token_activation=activation)
     motion = motion_bytes(2)
     tokens = made(patchify(motion))
     for fold in range(2):
@@ -106,9 +110,8 @@ def test_bf16_tokens_and_gradients_are_finite_for_extreme_pixels() -> None:
 
 
 def test_kernels_start_spread_over_the_clip() -> None:
-    made = GaussianTokenizer(1, 24, 5, 16, 48)
-    reset_folds(made, [0])
-    mu, sigma = made.moments(torch.zeros(1, 1, 16, 128))
+    made = tokenizer(frames=16, prompts=5)
+    mu, sigma = made.moments(torch.zeros(1, 1, 16, 10))
     torch.testing.assert_close(mu[0, 0], torch.tensor([1.5, 4.5, 7.5, 10.5, 13.5]), atol=1e-4, rtol=0)
     torch.testing.assert_close(sigma[0, 0], torch.full((5,), 1.55), atol=1e-4, rtol=0)
 
@@ -117,8 +120,7 @@ def test_kernels_start_spread_over_the_clip() -> None:
 def test_a_kernel_learns_when_something_happens(moment: int) -> None:
     """The class is the brightness of one frame; all others are noise. The kernel must move there."""
     torch.manual_seed(0)
-    made = GaussianTokenizer(1, 4, 1, 16, 16, channels=8)
-    reset_folds(made, [1])
+    made = tokenizer(size=16, frames=16, seed=1, dim=4, prompts=1, token_channels=8)
     head = nn.Linear(4, 2)
     labels = torch.randint(0, 2, (64,))
     motion = torch.randint(96, 160, (1, 64, 16, 16, 16, 3), dtype=torch.uint8)

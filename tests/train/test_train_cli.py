@@ -14,8 +14,8 @@ from train.paper.presets import PRESETS
 from train.results.run_folder import RunFolder
 
 
-def test_a_run_leaves_predictions_checkpoints_and_scores(command: Command, cache: Path) -> None:
-    done = command("mpt-train", "--cache", cache, *QUICK)
+def test_a_run_leaves_predictions_checkpoints_and_scores(quick: Command, cache: Path) -> None:
+    done = quick()
     assert done.code == 0, done.err
     assert "final epoch" in done.out and "majority class" in done.out and "RANDOM" in done.err
     run = RunFolder(Path("runs/demo-mpt"))
@@ -41,33 +41,29 @@ def test_presets_are_listed(command: Command) -> None:
     assert done.code == 0 and {line.split()[0] for line in done.out.splitlines()} >= set(PRESETS)
 
 
-def test_the_same_command_twice_trains_once(command: Command, cache: Path) -> None:
-    command("mpt-train", "--cache", cache, *QUICK)
+def test_the_same_command_twice_trains_once_and_other_settings_need_another_name(quick: Command) -> None:
+    quick()
     before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.csv")}
-    done = command("mpt-train", "--cache", cache, *QUICK, "--json")
+    done = quick("--json")
     assert done.code == 0 and "already finished" in done.err
     assert json.loads(done.out) == RunFolder(Path("runs/demo-mpt")).summary
-    assert before == {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.csv")}
-
-
-def test_other_settings_need_another_name(command: Command, cache: Path) -> None:
-    command("mpt-train", "--cache", cache, *QUICK)
-    done = command("mpt-train", "--cache", cache, *QUICK, "--lr", 0.02)
+    done = quick("--lr", 0.02)
     assert done.code == 5 and "settings.lr 0.01 → 0.02" in done.err and "--name" in done.err
-    assert command("mpt-train", "--cache", cache, *QUICK, "--lr", 0.02, "--name", "other").code == 0
-    assert command("mpt-train", "--cache", cache, *QUICK, "--lr", 0.02, "--overwrite").code == 0
+    assert quick("--lr", 0.02, "--name", "other").code == 0
+    assert before == {path: path.stat().st_mtime_ns for path in Path("runs/demo-mpt").rglob("*.csv")}
+    assert quick("--lr", 0.02, "--overwrite").code == 0
     assert RunFolder(Path("runs/demo-mpt")).config["settings"]["lr"] == 0.02
 
 
-def test_folds_can_be_trained_one_by_one(command: Command, cache: Path) -> None:
-    done = command("mpt-train", "--cache", cache, *QUICK, "--subjects", "sub02")
+def test_folds_can_be_trained_one_by_one(quick: Command) -> None:
+    done = quick("--subjects", "sub02")
     assert done.code == 0 and "2 of 3 folds are still to be trained" in done.err
     assert not Path("runs/demo-mpt/summary.json").exists()
-    assert command("mpt-train", "--cache", cache, *QUICK, "--folds", "0:1").code == 0
-    done = command("mpt-train", "--cache", cache, *QUICK)
+    assert quick("--folds", "0:1").code == 0
+    done = quick()
     assert done.code == 0 and "1 folds" in done.err and "final epoch" in done.out
     pieces = logits_of(Path("runs/demo-mpt"))
-    command("mpt-train", "--cache", cache, *QUICK, "--name", "whole")
+    quick("--name", "whole")
     for name, logits in logits_of(Path("runs/whole")).items():
         np.testing.assert_allclose(pieces[name], logits, atol=1e-4)
 
@@ -98,8 +94,8 @@ def test_a_test_label_never_reaches_training(command: Command, make_cache: MakeC
     assert true[0] != true[1]
 
 
-def test_seeds_are_summed_up(command: Command, cache: Path) -> None:
-    done = command("mpt-train", "--cache", cache, *QUICK, "--seeds", 2)
+def test_seeds_are_summed_up(quick: Command) -> None:
+    done = quick("--seeds", 2)
     assert done.code == 0 and "2 seeds (mean ± standard deviation)" in done.out
     combined = json.loads(Path("runs/demo-mpt-seeds.json").read_text())
     each = [RunFolder(Path(f"runs/demo-mpt-seed{s}")).summary["final_epoch"]["uar"] for s in range(2)]
@@ -107,15 +103,17 @@ def test_seeds_are_summed_up(command: Command, cache: Path) -> None:
     assert combined["uar"]["sd"] == pytest.approx(np.std(each, ddof=1))
 
 
-def test_a_dry_run_counts_and_writes_nothing(command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("train.plan.estimate_seconds", lambda *_: None)  # by steps of a full ViT-B/16
+def test_a_dry_run_counts_and_writes_nothing(
+    command: Command, quick: Command, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("train.cost.accounting.estimate_seconds", lambda *_: None)  # by steps of a full ViT-B/16
     done = command("mpt-train", "--cache", cache, "--dry-run", "--json", "--epochs", 7)
     plan = json.loads(done.out)
     assert done.code == 0 and not Path("runs").exists()
     assert plan["folds"] == 3 and plan["clips"] == 16 and plan["steps"] == 7  # 12 clips at most: one batch
     # ViT-B/16 with the paper's settings and five classes: 5,509,517 plus two more classes in the head
     assert plan["account"]["trained_total"] == 5_509_517 + 2 * 769
-    assert "memory" in command("mpt-train", "--cache", cache, *QUICK, "--dry-run").out
+    assert "memory" in quick("--dry-run").out
 
 
 def test_settings_come_from_preset_file_and_command_line(command: Command, cache: Path) -> None:
@@ -147,14 +145,16 @@ def test_settings_come_from_preset_file_and_command_line(command: Command, cache
         (("--tuning", "full"), 2, "--prompt none --adapter none"),
         (("--backbone", "vit_nothing"), 2, "vit_nothing"),
         (("--lr", "inf"), 2, "lr is inf"),
+        (("--weights", "x.pth"), 2, "--random-weights"),
+        *((("--name", name), 2, "--name") for name in ("", "a/b", "..", "n" * 300, "a\x1b[2J", "a\nb")),
     ],
 )
-def test_bad_requests_are_explained(
-    command: Command, cache: Path, arguments: tuple[str, ...], code: int, datum: str
-) -> None:
+def test_bad_requests_are_explained(quick: Command, arguments: tuple[str, ...], code: int, datum: str) -> None:
     Path("bad.toml").write_text("learning_rate = 1\n")
-    done = command("mpt-train", "--cache", cache, *QUICK, *arguments)
-    assert done.code == code and datum in done.err and "Traceback" not in done.err
+    done = quick(*arguments)
+    assert done.code == code and datum in done.err.splitlines()[-1]
+    assert "Traceback" not in done.err and "\x1b" not in done.err
+    assert arguments[0] != "--name" or len(done.err.splitlines()) == 1
     assert not Path("runs").exists()
 
 

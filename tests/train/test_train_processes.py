@@ -59,9 +59,9 @@ def test_killed_at_random_moments_and_resumed(command: Command, cache: Path) -> 
 
 
 @pytest.mark.slow
-def test_a_compiled_model_predicts_the_same(command: Command, cache: Path) -> None:
+def test_a_compiled_model_predicts_the_same(quick: Command) -> None:
     for name, more in (("plain", ()), ("compiled", ("--compile",))):
-        done = command("mpt-train", "--cache", cache, *QUICK, "--name", name, *more)
+        done = quick("--name", name, *more)
         assert done.code == 0, done.err
     plain, compiled = (logits_of(Path("runs") / name) for name in ("plain", "compiled"))
     for fold, logits in plain.items():

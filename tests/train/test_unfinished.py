@@ -3,7 +3,6 @@
 import contextlib
 import json
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,24 @@ from train.cost.accounting import folds_at_once
 from train.group import Groups, read_state, write_state
 from train.results.run_folder import RunFolder
 
-STEPS = ("--batch-size", 4, "--augment", "flip")  # 3 steps an epoch
-STATE = Path("runs/x/unfinished/demo__sub01.safetensors")
-Stop = Callable[..., Any]
+STEPS = ("--batch-size", 4, "--augment", "flip", "--name", "x")  # 3 steps an epoch
+PAIRS = (*STEPS, "--folds-at-once", 2)
+RUN = Path("runs/x")
+STATE = RUN / "unfinished/demo__sub01.safetensors"
+Content = dict[str, object]
 
 
 @pytest.fixture(scope="module")
-def calm(cache: Path, make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+def calm(cache: Path, make_run: MakeRun, tmp_path_factory: pytest.TempPathFactory) -> Content:
     """The content of a run that nobody stopped; its groups are sub01 with sub02, and sub10."""
     folder = tmp_path_factory.mktemp("calm")
-    make_run(folder, "mpt-train", "--cache", cache, *QUICK, *STEPS, "--folds-at-once", 2, "--name", "x")
+    make_run(folder, "mpt-train", "--cache", cache, *QUICK, *PAIRS)
     return content(folder / "runs/x")
 
 
-def content(run: Path) -> dict[str, object]:
+def content(run: Path = RUN) -> Content:
     """All of a run but times and commands."""
-    found: dict[str, object] = {
+    found: Content = {
         str(path.relative_to(run)): path.read_bytes()
         for path in run.rglob("*")
         if path.suffix in (".csv", ".safetensors")
@@ -46,7 +47,7 @@ def content(run: Path) -> dict[str, object]:
 
 
 @pytest.fixture
-def stopped(command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Stop:
+def stopped(quick: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Start a run and press Ctrl-C when `epochs` have ended, all groups counted."""
 
     def stop(epochs: int, *more: object) -> Any:
@@ -54,16 +55,16 @@ def stopped(command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch) -> S
         with monkeypatch.context() as patch:
             patch.setattr("train.job.stop_request", lambda: contextlib.nullcontext(pressed))
             patch.setattr("train.group.Scalars.write", lambda *_: next(ended) == epochs and pressed.set())
-            return command("mpt-train", "--cache", cache, *QUICK, *STEPS, "--folds-at-once", 2, "--name", "x", *more)
+            return quick(*PAIRS, *more)
 
     return stop
 
 
 @pytest.fixture
-def resume(command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+def resume(quick: Command, monkeypatch: pytest.MonkeyPatch) -> Command:
     """The same command once more, on a machine with so little memory that new groups would be of one fold."""
     monkeypatch.setattr("train.job.free_memory", lambda _: 1)
-    return lambda *more: command("mpt-train", "--cache", cache, *QUICK, *STEPS, "--name", "x", *more)
+    return lambda *more: quick(*STEPS, *more)
 
 
 @pytest.mark.parametrize(
@@ -76,19 +77,19 @@ def resume(command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch) -> Ca
     ],
 )
 def test_an_interrupted_run_goes_on_where_it_was(
-    stopped: Stop, resume: Callable[..., Any], calm: dict[str, object], epochs: int, said: str
+    stopped: Command, resume: Command, calm: Content, epochs: int, said: str
 ) -> None:
     done = stopped(epochs)
     assert done.code == 130 and said in done.err
-    assert len(list(Path("runs/x/unfinished").glob("*.safetensors"))) == (epochs != 3)
+    assert len(list((RUN / "unfinished").glob("*.safetensors"))) == (epochs != 3)
     done = resume()
     assert done.code == 0, done.err
     assert ("going on from epoch" in done.err) == (epochs != 3)
-    assert content(Path("runs/x")) == calm and not Path("runs/x/unfinished").exists()
+    assert content() == calm and not (RUN / "unfinished").exists()
 
 
 def test_a_run_killed_while_it_writes_a_group_writes_the_rest(
-    command: Command, cache: Path, resume: Callable[..., Any], calm: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    quick: Command, resume: Command, calm: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Killed(BaseException):
         pass
@@ -100,15 +101,15 @@ def test_a_run_killed_while_it_writes_a_group_writes_the_rest(
     write = RunFolder.write_fold
     with monkeypatch.context() as patch, pytest.raises(Killed):
         patch.setattr(RunFolder, "write_fold", once)
-        command("mpt-train", "--cache", cache, *QUICK, *STEPS, "--folds-at-once", 2, "--name", "x", "--save-every", 0)
-    written = Path("runs/x/folds/demo__sub01.json").stat().st_mtime_ns
+        quick(*PAIRS, "--save-every", 0)
+    written = (RUN / "folds/demo__sub01.json").stat().st_mtime_ns
     assert resume().code == 0
-    assert content(Path("runs/x")) == calm and Path("runs/x/folds/demo__sub01.json").stat().st_mtime_ns == written
+    assert content() == calm and (RUN / "folds/demo__sub01.json").stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize("how", ["cut", "of another run", "another --folds-at-once"])
 def test_a_state_that_cannot_be_used_is_said_and_its_folds_start_again(
-    stopped: Stop, resume: Callable[..., Any], calm: dict[str, object], how: str
+    stopped: Command, resume: Command, calm: Content, how: str
 ) -> None:
     if how == "of another run":
         stopped(1, "--lr", 0.02)
@@ -122,17 +123,15 @@ def test_a_state_that_cannot_be_used_is_said_and_its_folds_start_again(
     done = resume("--folds-at-once", 3 if "another --" in how else 2)
     assert done.code == 0 and "going on from" not in done.err and "Traceback" not in done.err
     assert "start again" in done.err
-    assert ("another --" in how) or content(Path("runs/x")) == calm
+    assert ("another --" in how) or content() == calm
 
 
-def test_a_damaged_note_of_the_groups_is_said(
-    stopped: Stop, resume: Callable[..., Any], calm: dict[str, object]
-) -> None:
+def test_a_damaged_note_of_the_groups_is_said(stopped: Command, resume: Command, calm: Content) -> None:
     stopped(1)
-    Path("runs/x/unfinished/groups-0of1.json").write_text("{")
+    (RUN / "unfinished/groups-0of1.json").write_text("{")
     done = resume("--folds-at-once", 2)
     assert done.code == 0 and "grouped anew" in done.err and "going on from" in done.err
-    assert content(Path("runs/x")) == calm
+    assert content() == calm
 
 
 def test_any_flipped_bit_of_a_state_is_found_and_any_cut(tmp_path: Path) -> None:
@@ -151,30 +150,29 @@ def test_any_flipped_bit_of_a_state_is_found_and_any_cut(tmp_path: Path) -> None
 
 
 def test_a_disk_that_is_full_does_not_end_the_training(
-    command: Command, cache: Path, calm: dict[str, object], monkeypatch: pytest.MonkeyPatch
+    quick: Command, calm: Content, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object) -> None:
         raise NoSpace("disk full")
 
     monkeypatch.setattr("train.group.write_state", full)
-    arguments = ("--cache", cache, *QUICK, *STEPS, "--folds-at-once", 2, "--name", "x", "--save-every", 0)
-    done = command("mpt-train", *arguments)
-    assert done.code == 0 and "disk full" in done.err and content(Path("runs/x")) == calm
+    done = quick(*PAIRS, "--save-every", 0)
+    assert done.code == 0 and "disk full" in done.err and content() == calm
 
 
-def test_the_final_model_goes_on_as_well(stopped: Stop, resume: Callable[..., Any], cache: Path) -> None:
+def test_the_final_model_goes_on_as_well(stopped: Command, resume: Command) -> None:
     done = stopped(99, "--final")
-    expected = Path("runs/x/checkpoints/final.safetensors").read_bytes()
+    expected = (RUN / "checkpoints/final.safetensors").read_bytes()
     assert done.code == 0 and stopped(99, "--overwrite").code == 0
     with pytest.MonkeyPatch.context() as patch:
         pressed = threading.Event()
-        patch.setattr("train.job.stop_request", lambda: contextlib.nullcontext(pressed))
-        patch.setattr("train.job.require_finite", lambda *_: pressed.set())
+        patch.setattr("train.final.stop_request", lambda: contextlib.nullcontext(pressed))
+        patch.setattr("train.final.require_finite", lambda *_: pressed.set())
         assert resume("--final").code == 130
     done = resume("--final")
     assert done.code == 0 and "going on from epoch 1 of 3" in done.err
-    assert Path("runs/x/checkpoints/final.safetensors").read_bytes() == expected
-    assert not Path("runs/x/unfinished").exists()
+    assert (RUN / "checkpoints/final.safetensors").read_bytes() == expected
+    assert not (RUN / "unfinished").exists()
 
 
 def test_groups_are_fixed_where_the_last_bits_count() -> None:

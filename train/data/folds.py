@@ -53,98 +53,23 @@ dataset_of: Callable[[ClipKey], str] = itemgetter(0)
 """The data set of a clip."""
 
 
+Keys = Mapping[int, ClipKey]
+Labels = Mapping[int, int]
+
+
 @dataclass(frozen=True)
-class LeaveOneOut:
-    """Each subject or data set in turn is tested on, all others are trained on.
+class Split:
+    """A way to divide labelled clips into folds.
 
     Attributes:
-        unit: what is left out, in the plural.
-        named: the name of the fold that tests a clip.
+        title: for tables and reports.
+        divide: keys of all clips and labels of those that have one → folds, or a UsageError.
+        part: what a tested clip is scored with beside the pooled scores: its data set, or testA.
     """
 
     title: str
-    unit: str
-    named: Callable[[ClipKey], str]
+    divide: Callable[[Keys, Labels], tuple[Fold, ...]]
     part: Callable[[ClipKey], str] = dataset_of
-
-    def divide(self, keys: Mapping[int, ClipKey], labels: Mapping[int, int]) -> tuple[Fold, ...]:
-        """A fold for each, in natural order."""
-        order = sorted(labels, key=lambda i: (keys[i][0], natural_key(keys[i][1])))
-        names = {i: self.named(keys[i]) for i in order}
-        found = len(set(names.values()))
-        if found < 2:
-            raise UsageError(f"{self.title} needs at least two {self.unit} with labelled clips; found {found}")
-        return _each_left_out(names)
-
-
-@dataclass(frozen=True)
-class KFold:
-    """Subjects are dealt into k folds with much the same classes, each of which is tested once.
-
-    Attributes:
-        seed: decides who is in which; it is not that of training, so that runs with other seeds share the folds.
-    """
-
-    k: int
-    seed: int
-    part: Callable[[ClipKey], str] = dataset_of
-
-    @property
-    def title(self) -> str:
-        """With the number of folds."""
-        return f"{self.k} folds by subject"
-
-    def divide(self, keys: Mapping[int, ClipKey], labels: Mapping[int, int]) -> tuple[Fold, ...]:
-        """Folds by scikit-learn's StratifiedGroupKFold."""
-        from sklearn.model_selection import StratifiedGroupKFold
-
-        clips, persons = list(labels), ["/".join(keys[i][:2]) for i in labels]
-        dealer = StratifiedGroupKFold(self.k, shuffle=True, random_state=self.seed)
-        names: dict[int, str] = {}
-        try:
-            with warnings.catch_warnings():  # a class with fewer than k clips cannot be in each fold, which is no fault
-                warnings.simplefilter("ignore", UserWarning)
-                for number, (_, tested) in enumerate(dealer.split(clips, list(labels.values()), persons), 1):
-                    names |= dict.fromkeys((clips[i] for i in tested), f"fold-{number}")
-        except ValueError as error:
-            raise UsageError(f"--split kfold:{self.k} does not fit {len(set(persons))} subjects: {error}") from error
-        if len(set(names.values())) < self.k:
-            raise UsageError(
-                f"--split kfold:{self.k}: some folds are empty with {len(set(persons))} subjects; take less"
-            )
-        return _each_left_out(names)
-
-
-@dataclass(frozen=True)
-class Apart:
-    """One fold: a model trained on some parts and tested on others, each of which is scored by itself."""
-
-    title: str
-    trained: tuple[str, ...]
-    tested: tuple[str, ...]
-    part: Callable[[ClipKey], str]
-
-    def divide(self, keys: Mapping[int, ClipKey], labels: Mapping[int, int]) -> tuple[Fold, ...]:
-        """The fold, called by what it is tested on."""
-        there = {self.part(keys[i]) for i in labels}
-        sides = [[i for i in labels if self.part(keys[i]) in side] for side in (self.trained, self.tested)]
-        if there != {*self.trained, *self.tested} or not all(sides) or set(self.trained) & set(self.tested):
-            raise UsageError(
-                f"{self.title}: trained on {', '.join(self.trained)}, tested on {', '.join(self.tested) or 'nothing'}; "
-                f"the caches have labelled clips of {', '.join(sorted(there)) or 'nothing'}. Each must be on one side"
-            )
-        persons = [{(keys[i][0], keys[i][1].removeprefix(f"{self.part(keys[i])}-")) for i in side} for side in sides]
-        if both := sorted("/".join(person) for person in persons[0] & persons[1]):
-            raise UsageError(f"{self.title}: {', '.join(both[:5])} would be both trained and tested on")
-        return (Fold("+".join(self.tested), tuple(sides[0]), tuple(sides[1])),)
-
-
-Split = LeaveOneOut | KFold | Apart
-"""A way to divide labelled clips into folds.
-
-It has a `title` for tables and reports; `part`, which a tested clip is scored with beside the pooled scores: its data
-set, or testA; and `divide`, which raises a UsageError where the clips cannot be divided so.
-"""
 
 
 def _each_left_out(names: Mapping[int, str]) -> tuple[Fold, ...]:
@@ -156,14 +81,66 @@ def _each_left_out(names: Mapping[int, str]) -> tuple[Fold, ...]:
     )
 
 
-LOSO = LeaveOneOut("leave-one-subject-out", "subjects", lambda key: f"{key[0]}__{key[1]}")
+def _leave_one_out(unit: str, named: Callable[[ClipKey], str]) -> Split:
+    """Each `unit`, a subject or a data set, is tested on in turn by a fold of its name; all others are trained on."""
+    title = f"leave-one-{unit.replace(' ', '-')}-out"
+
+    def divide(keys: Keys, labels: Labels) -> tuple[Fold, ...]:
+        order = sorted(labels, key=lambda i: (keys[i][0], natural_key(keys[i][1])))
+        folds = _each_left_out({i: named(keys[i]) for i in order})
+        if len(folds) < 2:
+            raise UsageError(f"{title} needs at least two {unit}s with labelled clips; found {len(folds)}")
+        return folds
+
+    return Split(title, divide)
 
 
 def _kfold(numbers: str, *others: object) -> Split:  # noqa: ARG001
+    """Subjects are dealt into k folds with much the same classes (scikit-learn's StratifiedGroupKFold).
+
+    The seed decides who is in which; it is not that of training, so that runs with other seeds share the folds.
+    """
     k, _, seed = numbers.partition(":")
     if not (k.isdigit() and int(k) >= 2 and (seed or "0").isdigit()):
         raise UsageError(f"--split kfold:{numbers}; expected kfold:5, or kfold:5:7 for five other folds")
-    return KFold(int(k), int(seed or 0))
+
+    def divide(keys: Keys, labels: Labels) -> tuple[Fold, ...]:
+        from sklearn.model_selection import StratifiedGroupKFold
+
+        clips, persons = list(labels), ["/".join(keys[i][:2]) for i in labels]
+        dealer = StratifiedGroupKFold(int(k), shuffle=True, random_state=int(seed or 0))
+        names: dict[int, str] = {}
+        try:
+            with warnings.catch_warnings():  # a class with fewer than k clips cannot be in each fold, which is no fault
+                warnings.simplefilter("ignore", UserWarning)
+                for number, (_, tested) in enumerate(dealer.split(clips, list(labels.values()), persons), 1):
+                    names |= dict.fromkeys((clips[i] for i in tested), f"fold-{number}")
+        except ValueError as error:
+            raise UsageError(f"--split kfold:{k} does not fit {len(set(persons))} subjects: {error}") from error
+        if len(set(names.values())) < int(k):
+            raise UsageError(f"--split kfold:{k}: some folds are empty with {len(set(persons))} subjects; take less")
+        return _each_left_out(names)
+
+    return Split(f"{int(k)} folds by subject", divide)
+
+
+def _apart(title: str, trained: Sequence[str], tested: Sequence[str], part: Callable[[ClipKey], str]) -> Split:
+    """One fold, called by what it is tested on: some parts; it is trained on others."""
+
+    def divide(keys: Keys, labels: Labels) -> tuple[Fold, ...]:
+        there = {part(keys[i]) for i in labels}
+        sides = [[i for i in labels if part(keys[i]) in side] for side in (trained, tested)]
+        if there != {*trained, *tested} or not all(sides) or set(trained) & set(tested):
+            raise UsageError(
+                f"{title}: trained on {', '.join(trained)}, tested on {', '.join(tested) or 'nothing'}; the caches "
+                f"have labelled clips of {', '.join(sorted(there)) or 'nothing'}. Each must be on one side"
+            )
+        persons = [{(keys[i][0], keys[i][1].removeprefix(f"{part(keys[i])}-")) for i in side} for side in sides]
+        if both := sorted("/".join(person) for person in persons[0] & persons[1]):
+            raise UsageError(f"{title}: {', '.join(both[:5])} would be both trained and tested on")
+        return (Fold("+".join(tested), tuple(sides[0]), tuple(sides[1])),)
+
+    return Split(title, divide, part)
 
 
 def _fixed(_: str, protocol: Protocol, keys: Sequence[ClipKey]) -> Split:
@@ -171,13 +148,13 @@ def _fixed(_: str, protocol: Protocol, keys: Sequence[ClipKey]) -> Split:
         raise UsageError(f"protocol {protocol.name} has no fixed split; choose another --split")
     trained, *tested = protocol.split
     there = {part_of(key) for key in keys}
-    tested = [part for part in tested if part in there]
-    return Apart(f"the fixed split of {protocol.name}", (trained,), tuple(tested), part_of)
+    return _apart(f"the fixed split of {protocol.name}", [trained], [part for part in tested if part in there], part_of)
 
 
+LOSO, _LODO = _leave_one_out("subject", lambda key: f"{key[0]}__{key[1]}"), _leave_one_out("data set", dataset_of)
 SPLITS: Mapping[str, Callable[[str, Protocol, Sequence[ClipKey]], Split]] = {
     "loso": lambda *_: LOSO,
-    "lodo": lambda *_: LeaveOneOut("leave-one-data-set-out", "data sets", dataset_of),
+    "lodo": lambda *_: _LODO,
     "kfold": _kfold,
     "fixed": _fixed,
 }
@@ -187,10 +164,8 @@ SPLITS: Mapping[str, Callable[[str, Protocol, Sequence[ClipKey]], Split]] = {
 def choose_split(config: TrainConfig, protocol: Protocol, keys: Sequence[ClipKey]) -> Split:
     """The split that the settings name, or else the protocol's own; a UsageError if there is no such split."""
     if config.train_on is not None and config.test_on is not None:
-        trained, tested = (
-            tuple(name.strip() for name in names.split(",")) for names in (config.train_on, config.test_on)
-        )
-        return Apart(f"trained on {' and '.join(trained)}", trained, tested, dataset_of)
+        trained, tested = ([name.strip() for name in names.split(",")] for names in (config.train_on, config.test_on))
+        return _apart(f"trained on {' and '.join(trained)}", trained, tested, dataset_of)
     name, _, numbers = (config.split or ("fixed" if protocol.split else "loso")).partition(":")
     if name not in SPLITS or (numbers and name != "kfold"):
         raise UsageError(f"no split {config.split!r}; choose one of {', '.join(SPLITS)} (kfold:5)")

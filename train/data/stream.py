@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from math import inf
 from shutil import disk_usage
+from sys import maxsize
 from typing import Any
 
 import numpy as np
@@ -23,10 +24,10 @@ from data_cache.console.commandline import progress
 from data_cache.errors import MptError, UsageError
 from train.config import Execution
 from train.data.augment import Change, apply_change
-from train.data.clips import ClipPixels
+from train.data.task import ClipPixels
 from train.device import free_memory
 from train.model.mpt import Inputs
-from train.model.tokenizer import patchify
+from train.model.prompts import patchify
 
 log = logging.getLogger(__name__)
 _SHARED = "/dev/shm"
@@ -41,7 +42,13 @@ class Request:
 
 
 class Stream:
-    """Serves the inputs of steps; the base of both modes."""
+    """Serves the inputs of steps; the base of both modes.
+
+    Attributes:
+        room: the most clips that predictions may put in a pass; less once the memory of the device did not suffice.
+    """
+
+    room = maxsize
 
     def __init__(self, pixels: ClipPixels, device: torch.device) -> None:
         self.pixels, self.device = pixels, device
@@ -180,17 +187,11 @@ class FileStream(Stream):
 
 
 def open_stream(pixels: ClipPixels, used: Sequence[int], device: torch.device, execution: Execution) -> Stream:
-    """The stream that `execution.cache_mode` names; "auto" is device where the clips take less than half of its memory.
-
-    Raises:
-        UsageError: the chosen mode does not fit.
-    """
+    """The stream that `execution.cache_mode` names, for the clips `used`; a UsageError where it does not fit."""
     size, free = len(used) * pixels.bytes_per_clip, free_memory(device)
     if execution.cache_mode == "device" and size > free:
-        raise UsageError(
-            f"{size / 1e9:.1f} GB of pixels do not fit into the {free / 1e9:.1f} GB free on {device}; "
-            "use --cache-mode stream"
-        )
+        room = f"the {free / 1e9:.1f} GB free on {device}"
+        raise UsageError(f"{size / 1e9:.1f} GB of pixels do not fit into {room}; use --cache-mode stream")
     if on_device(size, free, execution):
         return DeviceStream(pixels, used, device)
     return FileStream(pixels, device, execution.workers)

@@ -14,13 +14,10 @@ Groups = Mapping[str, slice]
 
 
 class Adapter(Protocol):
-    """A module that changes the tokens after each block; `ADAPTERS` in train/model/build.py names the kinds.
-
-    Attributes:
-        token_wise: whether a token's change depends on that token alone.
-    """
+    """A module that changes the tokens after each block; `ADAPTERS` in train/model/build.py names the kinds."""
 
     token_wise: bool
+    """Whether a token's change depends on that token alone."""
 
     def __call__(self, x: Tensor, layer: int, groups: Groups) -> Tensor | None:
         """What to add to x (F, B, N, D) after block `layer`, or None to leave it alone."""

@@ -12,14 +12,8 @@ from data_cache.errors import UsageError
 class Backbone(nn.Module):
     """Any timm Vision Transformer of the plain kind, as embed → blocks → pool.
 
-    It stays in evaluation mode for good, and its weights are frozen unless `trainable`.
-
-    Args:
-        vit: the model from timm, with `num_classes=0`.
-        trainable: let its weights train (full fine-tuning).
-
-    Raises:
-        UsageError: the model is not built of plain blocks.
+    It stays in evaluation mode for good, and its weights are frozen unless `trainable`, for full fine-tuning. The
+    model of timm is to have `num_classes=0`; a UsageError where it is not built of plain blocks.
     """
 
     mean: Tensor
@@ -108,8 +102,5 @@ def _check_plain(vit: Any) -> None:
         raise UsageError(f"the backbone is a {name}; only plain Vision Transformers of timm take prompts (vit_…)")
     if vit.num_prefix_tokens > 1 and not getattr(vit, "num_reg_tokens", 0):
         raise UsageError("the backbone reads a distillation token as well; choose one without (deit3_… or vit_…)")
-    strange = {type(block).__name__ for block in vit.blocks if type(block) is not Block}
-    if strange:
-        raise UsageError(
-            f"the backbone has blocks of type {', '.join(sorted(strange))}; only plain blocks can be adapted"
-        )
+    if strange := {type(block).__name__ for block in vit.blocks if type(block) is not Block}:
+        raise UsageError(f"the backbone has blocks of type {', '.join(sorted(strange))}; only plain ones take adapters")

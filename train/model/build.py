@@ -7,10 +7,9 @@ from data_cache.errors import UsageError
 from train.config import TrainConfig
 from train.model.adapters import Adapter, GroupAdapter, NoAdapter, PrimitiveAdapter
 from train.model.backbone import Backbone
-from train.model.fold_linear import reset_folds
+from train.model.fold_linear import normalisation, reset_folds
 from train.model.mpt import MPT
-from train.model.prompts import LearnedPrompt, MotionPrompt, NoPrompt, Prompts
-from train.model.tokenizer import PATCH, GaussianTokenizer
+from train.model.prompts import PATCH, GaussianTokenizer, LearnedPrompt, MotionPrompt, NoPrompt, Prompts
 
 
 @dataclass(frozen=True)
@@ -32,17 +31,13 @@ def build_model(config: TrainConfig, backbone: Backbone, shape: Shape, fold_seed
 def assemble_model(config: TrainConfig, backbone: Backbone, shape: Shape, folds: int) -> MPT:
     """The model's parts put together, with weights of zero.
 
-    Raises:
-        UsageError: no such adapter, or images that motion prompts cannot cut into patches.
+    A UsageError where there is no such adapter, or motion prompts cannot cut the images into patches.
     """
     if config.adapter not in ADAPTERS:
         raise UsageError(f"no adapter {config.adapter!r}; choose one of {', '.join(ADAPTERS)}")
     prompts = PROMPTS[config.prompt](config, backbone, shape, folds)
-    groups = tuple(
-        name
-        for name, present in (("class", backbone.has_class_token), ("visual", True), ("motion", prompts.count > 0))
-        if present
-    )
+    present = {"class": backbone.has_class_token, "visual": True, "motion": prompts.count > 0}
+    groups = tuple(name for name, there in present.items() if there)
     adapter = ADAPTERS[config.adapter](config, backbone, groups, folds)
     return MPT(backbone, prompts, adapter, folds, shape.classes, config.adapter_position)
 
@@ -50,20 +45,8 @@ def assemble_model(config: TrainConfig, backbone: Backbone, shape: Shape, folds:
 def _motion(config: TrainConfig, backbone: Backbone, shape: Shape, folds: int) -> MotionPrompt:
     if shape.size % PATCH:
         raise UsageError(f"the cache has images of {shape.size} pixels; motion prompts need a multiple of {PATCH}")
-    return MotionPrompt(
-        GaussianTokenizer(
-            folds,
-            backbone.dim,
-            config.prompts,
-            shape.frames,
-            shape.size,
-            channels=config.token_channels,
-            grid=config.token_grid,
-            activation=config.token_activation,
-            mean=backbone.pixel_mean,
-            std=backbone.pixel_std,
-        )
-    )
+    normal = normalisation(backbone.pixel_mean, backbone.pixel_std)
+    return MotionPrompt(GaussianTokenizer(folds, backbone.dim, shape.frames, shape.size, config, normal))
 
 
 def _learned(layers: Callable[[Backbone], int]) -> Callable[..., LearnedPrompt]:

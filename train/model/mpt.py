@@ -88,7 +88,7 @@ class MPT(nn.Module):
 
     def groups(self, seen: int, total: int) -> Groups:
         """Where the class token, the image tokens (registers included) and the prompts lie."""
-        first = 1 if self.backbone.has_class_token else 0
+        first = int(self.backbone.has_class_token)
         places = {"class": slice(0, first), "visual": slice(first, seen), "motion": slice(seen, total)}
         return {name: place for name, place in places.items() if place.stop > place.start}
 
@@ -111,3 +111,8 @@ class MPT(nn.Module):
 def trained_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
     """The parameters that train, by name."""
     return {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+
+
+def trained_count(model: nn.Module) -> int:
+    """How many numbers train."""
+    return sum(parameter.numel() for parameter in trained_parameters(model).values())

@@ -14,7 +14,7 @@ from torch import nn
 from data_cache.errors import InvalidFile, UsageError
 from train.config import TrainConfig
 from train.model.backbone import Backbone
-from train.model.tokenizer import PATCH
+from train.model.prompts import PATCH
 
 log = logging.getLogger(__name__)
 _HUB, _PATIENCE = "huggingface.co/", 3.0  # seconds in which the hub has to answer
@@ -29,15 +29,14 @@ def build_backbone(config: TrainConfig, size: int) -> Backbone:
         UsageError: timm has no such model, the hub cannot be reached, or the file is missing.
         InvalidFile: the file is damaged or holds the weights of another model.
     """
+    name = config.backbone
     if config.random_weights:
-        log.info(
-            f"{config.backbone}: RANDOM weights (--random-weights); results say nothing about the pretrained model"
-        )
+        log.info(f"{name}: RANDOM weights (--random-weights); results say nothing about the pretrained model")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             vit = create_vit(config, size)
-    elif config.weights is not None:
-        vit = create_vit(config, size, lambda: _from_file(config.backbone, Path(config.weights or ""), size))
+    elif (file := config.weights) is not None:
+        vit = create_vit(config, size, lambda: _from_file(name, Path(file), size))
     else:
         vit = create_vit(config, size, lambda: _from_hub(config, size))
     return Backbone(vit, trainable=config.tuning == "full")
@@ -46,8 +45,7 @@ def build_backbone(config: TrainConfig, size: int) -> Backbone:
 def create_vit(config: TrainConfig, size: int, load: Callable[[], Any] | None = None) -> Any:
     """The timm model that `config` names, cut to its depth; with fresh weights unless `load` makes it.
 
-    Raises:
-        UsageError: timm has no such model, it has fewer blocks, or its patches do not divide the images.
+    A UsageError where timm has no such model, it has fewer blocks, or its patches do not divide the images.
     """
     import timm
 
@@ -57,7 +55,8 @@ def create_vit(config: TrainConfig, size: int, load: Callable[[], Any] | None = 
         hint = f"; did you mean {' or '.join(near)}?" if near else "; see timm.list_models('vit_*')"
         raise UsageError(f"timm has no model {config.backbone!r}{hint}")
     options = {} if config.width is None else {"embed_dim": config.width}
-    vit = _create(config.backbone, size, **options) if load is None else load()
+    drawn = torch.get_default_device().type != "meta"
+    vit = _create(config.backbone, size, drawn, **options) if load is None else load()
     if size % (patch := vit.patch_embed.patch_size[0]):
         step = lcm(patch, PATCH if config.needs_motion else 1)
         first = max(1, size // step)
@@ -82,9 +81,12 @@ def weights_digest(backbone: Backbone) -> str:
     return state.hexdigest()
 
 
-def _create(name: str, size: int, **options: Any) -> Any:
+def _create(name: str, size: int, drawn: bool, **options: Any) -> Any:
+    """A model of timm; where nobody needs its first weights, they are not `drawn`, which takes seconds."""
     import timm
 
+    if not drawn and timm.models.is_model_in_modules(name, ("vision_transformer", "deit")):
+        options["weight_init"] = "skip"
     try:
         return timm.create_model(name, num_classes=0, img_size=size, **options)
     except (TypeError, AssertionError) as error:
@@ -93,11 +95,10 @@ def _create(name: str, size: int, **options: Any) -> Any:
 
 def weights_place(config: TrainConfig) -> str:
     """Where the backbone's weights come from, for people."""
-    if config.random_weights:
-        return "random"
-    if config.weights is not None:
-        return config.weights
-    return "on disk" if downloaded(_hub_id(config.backbone)) else f"to be fetched from {_HUB}{_hub_id(config.backbone)}"
+    if config.random_weights or config.weights is not None:
+        return config.weights or "random"
+    place = _hub_id(config.backbone)
+    return "on disk" if downloaded(place) else f"to be fetched from {_HUB}{place}"
 
 
 def _hub_id(name: str) -> str:
@@ -142,7 +143,7 @@ def _from_hub(config: TrainConfig, size: int) -> Any:
         return _from_file(name, file, size)
     try:
         _require_hub(place)
-        return _create(name, size, pretrained=True)
+        return _create(name, size, drawn=False, pretrained=True)
     except UsageError:
         raise
     except Exception as error:  # the hub's client has no common base for 'offline', 'not found' and 'refused'
@@ -157,9 +158,9 @@ def _from_file(name: str, path: Path, size: int) -> Any:
     """A model with the weights of a file; strict, and without running anything that a pickle may hold."""
     if not path.is_file():
         raise UsageError(f"no weights at {path}; check --weights")
-    vit = _create(name, size)
+    vit = _create(name, size, drawn=path.suffix == ".npz")
     try:
-        if path.suffix == ".npz":  # as published by Google; timm knows the names
+        if path.suffix == ".npz":  # as published by Google; timm knows the names, and may leave some as they are
             vit.load_pretrained(str(path))
             return vit
         stored = _read_tensors(path)
@@ -191,14 +192,12 @@ def _load_strictly(vit: Any, stored: dict[str, torch.Tensor], name: str, path: P
     renamed = dict(checkpoint_filter_fn(stored, vit))
     weights = {key: tensor for key, tensor in renamed.items() if not key.startswith(("head.", "head_dist."))}
     expected = vit.state_dict()
-    missing, surplus = sorted(set(expected) - set(weights)), sorted(set(weights) - set(expected))
-    shapes = [
-        f"{key} is {tuple(weights[key].shape)}, expected {tuple(expected[key].shape)}"
-        for key in sorted(set(expected) & set(weights))
-        if weights[key].shape != expected[key].shape
-    ]
-    if missing or surplus or shapes:
-        lists = (("lacks", missing), ("also holds", surplus))
-        faults = [f"{words} {', '.join(names[:3])}" for words, names in lists if names] + shapes[:1]
+    lists = {"lacks": sorted({*expected} - {*weights}), "also holds": sorted({*weights} - {*expected})}
+    faults = [f"{words} {', '.join(names[:3])}" for words, names in lists.items() if names]
+    for key in sorted({*expected} & {*weights}):
+        if (found := tuple(weights[key].shape)) != (wanted := tuple(expected[key].shape)):
+            faults.append(f"holds {key} of shape {found}, expected {wanted}")
+            break
+    if faults:
         raise InvalidFile(f"{path} does not hold the weights of {name}: it {'; '.join(faults)}. Check --backbone")
     vit.load_state_dict(weights)

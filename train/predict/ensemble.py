@@ -11,9 +11,9 @@ from data_cache.errors import InvalidFile, MptError, UsageError
 from data_cache.protocols.protocol import ClipKey
 from data_cache.read.reader import CacheReader
 from train import final
-from train.data.clips import ClipPixels, ClipSet, open_clips
 from train.data.folds import subject_of
 from train.data.stream import Stream
+from train.data.task import ClipPixels, ClipSet, open_clips
 from train.loop import predict
 from train.results.checkpoint import Trained
 from train.results.forms import misfit, name
@@ -79,8 +79,8 @@ def trained_on(run: RunFolder, trained: Trained, clips: ClipSet) -> dict[ClipKey
         if len(tested) != sum(run.config["clips"].values()):  # a split that never tests some
             known |= set(keys)
     found = {}
-    for key, (number, row) in zip(clips.keys, clips.rows, strict=True):
-        same = key if key in known else pixels.get(clips.readers[number].clips.sha256[row])
+    for key, (reader, row) in zip(clips.keys, clips.rows, strict=True):
+        same = key if key in known else pixels.get(reader.clips.sha256[row])
         models = [name for name in trained.names if same in known and tested.get(same) != name]
         if models:
             found[key] = models

@@ -14,7 +14,7 @@ from train.report.figures import CYCLE, figure, paper_style, save
 from train.results.metrics import Prediction
 
 if TYPE_CHECKING:  # torch, which a report without pictures does not need
-    from train.data.clips import ClipSet
+    from train.data.task import ClipSet
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,7 @@ def pictures_of(
 
 
 def _with_eye(picture: ClipPictures, clips: ClipSet, clip: int) -> ClipPictures:
-    number, row = clips.rows[clip]
-    reader = clips.readers[number]
+    reader, row = clips.rows[clip]
     n_frames, fps = int(reader.clips.n_frames[row]), float(reader.clips.fps[row])
     found = recover(picture.motion, picture.onset, reader.attributes.recipe, n_frames, fps)
     middle = None if found.eye is None else found.eye[len(found.eye) // 2]

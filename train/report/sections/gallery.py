@@ -25,7 +25,7 @@ from train.results.run_folder import Run, RunFolder
 from train.results.tables import Row, Table
 
 if TYPE_CHECKING:  # torch, which a report without pictures does not need
-    from train.data.clips import ClipSet
+    from train.data.task import ClipSet
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def gallery_section(run: Run, folder: Path, caches: Sequence[Path], shown: Seque
 
     name = ""
     if caches:
-        from train.data.clips import open_clips
+        from train.data.task import open_clips
 
         clips = open_clips(caches)
         asked = {p.key: p for p in (*chosen, *run.predictions)}  # the chosen ones first
