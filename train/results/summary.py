@@ -13,6 +13,7 @@ from train.results import metrics
 from train.results.fold_record import FoldResult, read_record, write_record
 from train.results.metrics import METRICS
 from train.results.run_folder import RunFolder
+from train.results.tables import Row, Table
 
 ENOUGH_SUBJECTS = 20
 """From so many on, an interval over subjects holds what it says."""
@@ -104,11 +105,19 @@ def interval_name(subjects: int) -> str:
     return "95 % interval" if subjects >= ENOUGH_SUBJECTS else "approximate 95 % interval"
 
 
-def headline_rows(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Names and scores: of the final epoch, which is the headline; of a probe, then those of each image alone."""
+def score_rows(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], str]]:
+    """What every table of scores says, from top to bottom: name, scores, and the kind of `tables.Row`.
+
+    The headline is the final epoch; below it, of a probe, each image alone; the baseline; the leak.
+    """
     probe = summary.get("probe", {})
-    alone = [(title, probe[f"alone_{name}"]) for name, title in _IMAGES.items() if f"alone_{name}" in probe]
-    return [("ridge on all images" if alone else "final epoch", summary["final_epoch"]), *alone]
+    alone = [(title, probe[f"alone_{name}"], "") for name, title in _IMAGES.items() if f"alone_{name}" in probe]
+    return [
+        ("ridge on all images" if alone else "final epoch", summary["final_epoch"], "headline"),
+        *alone,
+        ("majority class", summary["majority_baseline"], ""),
+        *([("best epoch on test (leak)", summary["oracle_best_epoch"], "leak")] if summary.get("epochs") != 1 else []),
+    ]
 
 
 def permutation_lines(summary: Mapping[str, Any]) -> list[str]:
@@ -133,22 +142,21 @@ _IMAGES = {
     "dynamic": "dynamic image alone",
     "magnified": "a magnified frame alone",
 }
-PART_HEADINGS = ("", "clips", "subjects", "UF1", "UAR", "Acc", "95 % interval of UF1")
 
 
-def part_rows(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The table that papers on composites print: the whole, then each data set or tested part; empty for one part."""
-    parts = summary.get("by_dataset") or {}
-    whole = {**summary["final_epoch"], "clips": summary["clips"], "subjects": summary["subjects"]}
-    return [
-        (
-            *(name, str(each["clips"]), str(each["subjects"])),
-            *(f"{each[metric]:.1%}" for metric in ("macro_f1", "uar", "accuracy")),
-            "–".join(f"{100 * value:.1f}" for value in each["interval_95"]["macro_f1"])
-            + (each["subjects"] < ENOUGH_SUBJECTS) * ", approximate",
-        )
-        for name, each in ({"all": whole, **parts} if parts else {}).items()
-    ]
+def parts_table(summary: Mapping[str, Any]) -> list[Table]:
+    """The table that papers on composites print: the whole, then each data set or tested part; none for one part."""
+    parts = {"all": {**summary, **summary["final_epoch"]}, **(summary.get("by_dataset") or {})}
+    rows: list[Row] = []
+    for name, each in parts.items():
+        shares = (f"{each[metric]:.1%}" for metric in ("macro_f1", "uar", "accuracy"))
+        interval = "–".join(f"{100 * value:.1f}" for value in each["interval_95"]["macro_f1"])
+        approximate = ", approximate" if each["subjects"] < ENOUGH_SUBJECTS else ""
+        cells = (name, each["clips"], each["subjects"], *shares, interval + approximate)
+        rows.append(Row(cells, "" if rows else "headline"))
+    caption = "Each data set or part by itself, final epoch; means over the classes that it shows"
+    headings = ("", "clips", "subjects", "UF1", "UAR", "Acc", "95 % interval of UF1")
+    return [Table("by-dataset", caption, headings, tuple(rows))] if len(parts) > 1 else []
 
 
 def split_title(summary: Mapping[str, Any]) -> str:

@@ -12,19 +12,11 @@ from data_cache.explore.charts import Bar, bars, matrix, where
 from data_cache.explore.page import Chart, Section
 from data_cache.names import natural_key
 from train.data.folds import LOSO
-from train.report.compare import ONLY_THE_SEED, compare_runs
+from train.report.compare import compare_runs
 from train.report.figures import CYCLE, figure, narrow, save
-from train.results.metrics import METRICS, Prediction, confusion_matrix, of_part, p_text
+from train.results.metrics import METRICS, Prediction, confusion_matrix, of_part
 from train.results.run_folder import Run
-from train.results.summary import (
-    PART_HEADINGS,
-    fold_average,
-    headline_rows,
-    interval_name,
-    part_rows,
-    permutation_lines,
-    split_title,
-)
+from train.results.summary import fold_average, interval_name, parts_table, permutation_lines, score_rows, split_title
 from train.results.tables import Row, Share, Table
 
 _HEADINGS = ("", "Acc", "UF1", "UAR")
@@ -34,13 +26,13 @@ def scores_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
     """Pooled scores with intervals, baseline and the labelled leak; other runs beside it; scores per class."""
     interval = interval_name(run.summary["subjects"]).capitalize()
     texts = [". ".join([*permutation_lines(run.summary), f"{interval}: subjects drawn with replacement."])]
-    tables = [pooled_table(run), *parts_table(run), class_table(run)]
+    tables = [pooled_table(run), *parts_table(run.summary), class_table(run)]
     if others:
         tables.insert(1, runs_table([run, *others]))
     if len(others) == 1:
         try:
-            text, table = _comparison(run, others[0])
-            texts.append(text)
+            lines, table = _comparison(run, others[0])
+            texts += lines
             tables.insert(2, table)
         except UsageError as error:
             texts.append(f"The two runs cannot be compared clip by clip: {error}.")
@@ -54,16 +46,11 @@ def scores_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
 
 def pooled_table(run: Run) -> Table:
     """Accuracy, macro-F1 and UAR of a run and of its baselines."""
-    summary = run.summary
-    units = "subjects" if split_title(summary) == LOSO.title else "folds"
-    leak = Row(_cells("best epoch on the test clips: a leak, not a result", summary["oracle_best_epoch"]), "leak")
-    rows = (
-        *(Row(_cells(name, scores), "headline" * (n == 0)) for n, (name, scores) in enumerate(headline_rows(summary))),
-        Row(_cells("majority class", summary["majority_baseline"])),
-        Row(_cells(f"mean over {units}, over the classes that each shows", fold_average(run.folds, len(run.classes)))),
-        *([leak] if summary.get("epochs") != 1 else []),
-    )
-    return Table("scores", f"Pooled scores, {interval_name(summary['subjects'])}", _HEADINGS, rows)
+    units = "subjects" if split_title(run.summary) == LOSO.title else "folds"
+    average = fold_average(run.folds, len(run.classes)), ""
+    named = [*score_rows(run.summary), (f"mean over {units}, over the classes that each shows", *average)]
+    rows = tuple(Row(_cells(name, scores), kind) for name, scores, kind in named)
+    return Table("scores", f"Pooled scores, {interval_name(run.summary['subjects'])}", _HEADINGS, rows)
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
@@ -77,18 +64,9 @@ def runs_table(runs: Sequence[Run]) -> Table:
     return Table("runs", caption, (*_HEADINGS, f"settings, {runs[0].name} → this"), tuple(rows))
 
 
-def _comparison(a: Run, b: Run) -> tuple[str, Table]:
+def _comparison(a: Run, b: Run) -> tuple[list[str], Table]:
     found = compare_runs([a], [b])
-    low, high = found.interval_95["accuracy"]
     both = sum(p.correct for p in a.predictions) - found.only_a
-    text = (
-        f"Sign-flip test over {found.subjects} subjects: p {p_text(found.sign_flip_p)}. McNemar's exact test, as if "
-        f"clips were independent, on the {found.only_a + found.only_b} clips where one run alone is correct (the "
-        f"filter “Prediction” above lists them): p {p_text(found.p_value)}. "
-        f"Accuracy of {a.name} minus {b.name}: {100 * found.difference['accuracy']:+.1f} percentage points "
-        f"({interval_name(found.subjects)} over subjects {100 * low:+.1f} to {100 * high:+.1f})."
-        f"{f' {ONLY_THE_SEED}' * found.only_seed_differs}"
-    )
     counts = {
         f"only {a.name} correct": found.only_a,
         f"only {b.name} correct": found.only_b,
@@ -96,15 +74,8 @@ def _comparison(a: Run, b: Run) -> tuple[str, Table]:
         "both wrong": found.clips - both - found.only_a - found.only_b,
     }
     rows = tuple(Row((name, count)) for name, count in counts.items())
-    return text, Table("comparison", "Clip by clip", ("", "clips"), rows)
-
-
-def parts_table(run: Run) -> list[Table]:
-    """The scores of each data set of a composite, or of each tested part of a fixed split; none for a single one."""
-    whole, *parts = part_rows(run.summary) or [()]
-    rows = (Row(whole, "headline"), *map(Row, parts))
-    caption = "Each data set or part by itself, final epoch; means over the classes that it shows"
-    return [Table("by-dataset", caption, PART_HEADINGS, rows)] if parts else []
+    caption = "Clip by clip; the filter “Prediction” above lists where one run alone is correct"
+    return found.lines, Table("comparison", caption, ("", "clips"), rows)
 
 
 def class_table(run: Run) -> Table:
