@@ -207,11 +207,10 @@ def test_inner_errors_speak_of_what_was_given(ask: Command, drawn_set: Path, tmp
 
 @pytest.mark.usefixtures("preprocess_here")
 def test_a_video_gets_a_prediction_and_its_pictures(ask: Command, drawn_set: Path) -> None:
-    """Asked for by an old name: the new one, --gradcam, is asked for in `test_hostile_names`."""
     frames = sorted((drawn_set / "Cropped" / "sub01").iterdir())[0]
     images = [cv2.imread(str(path)) for path in sorted(frames.iterdir(), key=lambda p: int(p.stem[7:]))]
     write_video("clip.avi", images, rate=200)
-    said = ask("clip.avi", "--onset", 1, "--offset", len(images) - 2, "--heat", "--magnified", "-o", "seen")
+    said = ask("clip.avi", "--onset", 1, "--offset", len(images) - 2, "--gradcam", "--magnified", "-o", "seen")
     assert sum(said["clips"][0]["probabilities"].values()) == pytest.approx(1)
     heat = cv2.imread("seen/new__clip__heat.png")
     assert heat is not None and heat.std() > 5

@@ -21,7 +21,7 @@ from data_cache.explore.originals import recover
 from data_cache.read.reader import CacheReader
 from train.data.clips import open_clips
 from train.report.compare import compare_runs
-from train.report.pictures import pictures_of
+from train.report.figures import pictures_of
 from train.results.run_folder import RunFolder
 
 SECTIONS = ["clips", "scores", "confusion", "subjects", "gallery", "kernels", "features", "curves", "settings"]
@@ -112,7 +112,7 @@ def test_the_gallery_shows_clips_for_the_eye_where_it_can(
     with CacheReader(lab / "demo.h5") as reader:
         recipe = {"frames": reader.frames, "alpha": 20.0, "filter": "causal", "fs": "true", "low": 0.2, "high": 2.4}
     recipe |= {"order": 1, "motion_form": "additive", "gains": "uniform", "algorithm": 1, **change}
-    monkeypatch.setattr("train.report.pictures.recover", lambda a, b, _, *rest: recover(a, b, recipe, *rest))
+    monkeypatch.setattr("train.report.figures.recover", lambda a, b, _, *rest: recover(a, b, recipe, *rest))
     for picture in pictures_of(open_clips([lab / "demo.h5"]), run.predictions[:2], [{}, {}]):
         assert any(image is picture.eye for _, image, _ in picture.panels) == there
         assert picture.panels[0][0] == "onset" and np.array_equal(picture.panels[0][1], picture.motion[0])

@@ -55,7 +55,6 @@ def predict(
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; auto takes a GPU where there is one.")] = "auto",
     gradcam: Annotated[bool, typer.Option("--gradcam", help="Also draw Grad-CAM maps of the predicted class.")] = False,
-    heat: Annotated[bool, typer.Option("--heat", hidden=True, help="Old name of --gradcam.")] = False,
     magnified: Annotated[
         bool, typer.Option("--magnified", help="Also draw a contact sheet and a movie, original beside magnified.")
     ] = False,
@@ -91,13 +90,15 @@ def predict(
         predictions = predict_clips(trained, clips)
         if magnified:
             new.draw(folder)
-        if gradcam or heat:
-            from train.report.pictures import draw_prediction, pictures_of
+        if gradcam:
+            from train.report.figures import clips_figure, paper_style, pictures_of, save
             from train.trace import clip_maps
 
             pictures = pictures_of(clips, predictions, clip_maps(trained, clips, predictions))
-            for prediction, picture in zip(predictions, pictures, strict=True):
-                draw_prediction(prediction, picture, trained.card.classes, folder)
+            with paper_style():
+                for each, picture in zip(predictions, pictures, strict=True):
+                    drawn = clips_figure([each], [picture], trained.card.classes)
+                    save(drawn, folder, "__".join([*each.key[1:], "heat"]))
         seen = trained_on(trained_run, trained, clips)
     if seen:
         say(

@@ -18,8 +18,7 @@ from data_cache.explore.page import Chart, Section
 from data_cache.protocols.protocol import ClipKey
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import require_valid
-from train.report.figures import CYCLE, figure, paper_style, save
-from train.report.pictures import ClipPictures, draw_panels, draw_probabilities, pictures_of
+from train.report.figures import clips_figure, paper_style, pictures_of, save
 from train.results.metrics import Prediction
 from train.results.run_folder import Run, RunFolder
 from train.results.tables import Row, Table
@@ -118,7 +117,7 @@ def gallery_section(run: Run, folder: Path, caches: Sequence[Path], shown: Seque
         maps = grad_cam(run, clips, list(asked.values())[:MOST_MAPS])
         pictures = pictures_of(clips, chosen, [maps.get(p.key, {}) for p in chosen])
         with paper_style("page"):  # too wide for a column
-            name = save(gallery_figure(run, chosen, pictures), folder, "gallery")
+            name = save(clips_figure(chosen, pictures, run.classes), folder, "gallery")
         for key, each in maps.items():
             entry_of(asked[key])["heat"] = {part: _as_bytes(values) for part, values in each.items()}
         if pictures and pictures[0].eye is not None:
@@ -195,19 +194,3 @@ def predictions_table(run: Run) -> Table:
         for p in run.predictions
     )
     return Table("predictions", "Every clip", ("clip", "true", "predicted", "correct", *run.classes), rows)
-
-
-def gallery_figure(run: Run, chosen: Sequence[Prediction], pictures: Sequence[ClipPictures]) -> Any:
-    """A row per clip: onset, dynamic image, the middle frame for network and eye, Grad-CAM maps, probabilities."""
-    widths = [1.0] * len(pictures[0].panels) + [1.2]
-    made, axes = figure(
-        0.85 * len(chosen) + 0.4, columns=len(widths), rows=len(chosen), squeeze=False, width_ratios=widths
-    )
-    for number, (row, prediction, picture) in enumerate(zip(axes, chosen, pictures, strict=True)):
-        draw_panels(row[:-1], picture, titles=number == 0)
-        draw_probabilities(row[-1], prediction, run.classes, CYCLE[2] if prediction.correct else CYCLE[5])
-        row[-1].set_xticks([])
-        words = "\n".join([*prediction.key[1:], "correct" if prediction.correct else "wrong"])
-        row[0].text(-0.08, 0.5, words, transform=row[0].transAxes, ha="right", va="center")
-    axes[0, -1].set_title("probability")
-    return made
