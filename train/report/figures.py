@@ -180,7 +180,9 @@ def pictures_of(
 def clips_figure(predictions: Sequence[Prediction], pictures: Sequence[ClipPictures], classes: Sequence[str]) -> Any:
     """A row per clip: onset, dynamic image, the middle frame for network and eye, Grad-CAM maps, probabilities."""
     widths, rows = [1.0] * len(pictures[0].panels) + [1.2], len(predictions)
-    made, axes = figure(0.85 * rows + 0.5, len(widths), rows, squeeze=False, width_ratios=widths)
+    made, axes = figure(
+        max(0.85, 0.13 * len(classes)) * rows + 0.5, len(widths), rows, squeeze=False, width_ratios=widths
+    )
     for row, prediction, picture in zip(axes, predictions, pictures, strict=True):
         _draw_panels(row[:-1], picture)
         _draw_probabilities(row[-1], prediction, classes)

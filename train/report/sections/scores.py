@@ -24,24 +24,19 @@ _HEADINGS = ("", "Acc", "UF1", "UAR")
 
 def scores_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
     """Pooled scores with intervals, baseline and the labelled leak; other runs beside it; scores per class."""
-    interval = interval_name(run.summary["subjects"]).capitalize()
-    texts = [". ".join([*permutation_lines(run.summary), f"{interval}: subjects drawn with replacement."])]
+    texts = [". ".join([*permutation_lines(run.summary), "Intervals: subjects drawn with replacement."])]
     tables = [pooled_table(run), *parts_table(run.summary), class_table(run)]
     if others:
         tables.insert(1, runs_table([run, *others]))
+    blocks: list[str] = []
     if len(others) == 1:
         try:
             lines, table = _comparison(run, others[0])
-            texts += lines
+            blocks = ["\n".join(lines)]
             tables.insert(2, table)
         except UsageError as error:
             texts.append(f"The two runs cannot be compared clip by clip: {error}.")
-    name = save(class_figure([run, *others]), folder, "classes")
-    charts = [
-        Chart(_class_bars([run, *others], metric), f"{label} of each class, final epoch.", name)
-        for metric, label in (("recall", "Recall"), ("f1", "F1"))
-    ]
-    return Section("scores", "Scores", texts, charts, tables)
+    return Section("scores", "Scores", texts, class_charts([run, *others], folder), tables, blocks)
 
 
 def pooled_table(run: Run) -> Table:
@@ -88,40 +83,30 @@ def class_table(run: Run) -> Table:
     return Table("classes", "Each class, final epoch", ("class", "clips", "precision", "recall", "F1"), rows)
 
 
-def _class_values(run: Run, metric: str, classes: Sequence[str]) -> list[float]:
-    return [run.summary["final_epoch"][metric][run.classes.index(name)] for name in classes]
-
-
-def _class_bars(runs: Sequence[Run], metric: str) -> str:
-    values = np.array([_class_values(run, metric, runs[0].classes) for run in runs])  # (runs, classes)
-    rows = [
-        Bar(name, values[:, c].tolist(), [f"{value:.0%}" for value in values[:, c]], where(label=name))
-        for c, name in enumerate(runs[0].classes)
-    ]
-    return bars(rows, [run.name for run in runs])
-
-
-def class_figure(runs: Sequence[Run]) -> Any:
-    """Bars of recall and F1 per class, one colour per run."""
-    classes = runs[0].classes
+def class_charts(runs: Sequence[Run], folder: Path) -> list[Chart]:
+    """Bars of recall and F1 per class, one colour per run; the figure `classes` has both."""
+    classes, names, charts = runs[0].classes, [run.name for run in runs], []
     made, axes = figure(3.6, rows=2)
-    width = 0.8 / len(runs)
-    places = np.arange(len(classes))
-    for axis, (metric, label) in zip(axes, (("recall", "recall"), ("f1", "F1")), strict=True):
-        for number, run in enumerate(runs):
-            values = _class_values(run, metric, classes)
+    width, places = 0.8 / len(runs), np.arange(len(classes))
+    for axis, metric, label in zip(axes, ("recall", "f1"), ("Recall", "F1"), strict=True):
+        values = np.array([[run.summary["final_epoch"][metric][run.classes.index(c)] for run in runs] for c in classes])
+        texts = [[f"{value:.0%}" for value in row] for row in values]
+        rows = [Bar(c, row, text, where(label=c)) for c, row, text in zip(classes, values, texts, strict=True)]
+        charts.append(Chart(bars(rows, names), f"{label} of each class, final epoch.", "classes"))
+        for number, name in enumerate(names):
             left = places + (number - (len(runs) - 1) / 2) * width
-            drawn = axis.bar(left, values, width * 0.95, color=CYCLE[number % len(CYCLE)], label=run.name)
-            if len(runs) * len(classes) * (1 + narrow()) <= 16:  # more numbers would overlap
-                axis.bar_label(drawn, [f"{value:.0%}" for value in values], padding=1)
+            drawn = axis.bar(left, values[:, number], width * 0.95, color=CYCLE[number % len(CYCLE)], label=name)
+            if values.size * (1 + narrow()) <= 16:  # more numbers would overlap
+                axis.bar_label(drawn, [text[number] for text in texts], padding=1)
         axis.axhline(1 / len(classes), color="#666666", linewidth=0.8, linestyle=":")
         axis.set_xticks(places, classes, rotation=30 * (narrow() and len(classes) > 3))
         axis.set(ylabel=label, ylim=(0, 1.12))
-        axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axis.yaxis.set_major_formatter("{x:.0%}")
     if len(runs) > 1:
         made.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(runs))
     axes[1].set_xlabel("class; dotted: 1 / number of classes")
-    return made
+    save(made, folder, "classes")
+    return charts
 
 
 def _cells(name: str, values: Mapping[str, Any]) -> tuple[str | Share, ...]:
@@ -157,7 +142,7 @@ def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     axes.set_yticks(range(len(classes)), labels=classes)
     axes.tick_params(axis="x", rotation=30)
     axes.set(title=title, xlabel="predicted class", ylabel="true class")
-    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046, format=lambda v, _: f"{v:.0%}")
+    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046, format="{x:.0%}")
     return made
 
 
@@ -200,7 +185,7 @@ def subjects_figure(run: Run, subjects: Sequence[Sequence[Prediction]]) -> Any:
     names = [clips[0].key[1] for clips in ordered] if len(ordered) <= 70 else []  # more are not legible
     axes.set_xticks(centres[: len(names)], names, rotation=90 if len(names) * (1 + narrow()) > 10 else 0)
     axes.set(ylabel="accuracy", ylim=(0, 1.05), xlabel="tested subject")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter("{x:.0%}")
     axes.legend(loc="upper right")
     return made
 

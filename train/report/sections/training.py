@@ -139,7 +139,7 @@ def curves_figure(run: Run, loss: Line, accuracy: Sequence[Line]) -> Any:
     majority = run.summary["majority_baseline"]["accuracy"]
     other.axhline(majority, color="#666666", linestyle=":", linewidth=1, label="majority class")
     other.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
-    other.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    other.yaxis.set_major_formatter("{x:.0%}")
     for axis in (left, other):
         axis.legend()
         axis.xaxis.get_major_locator().set_params(integer=True)
