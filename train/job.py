@@ -201,7 +201,7 @@ def _keeper(job: _Job, names: Sequence[str], stop: Event) -> Keeper:
         "config": digest(job.folder.config),
         "version": __version__,  # another may order the weights in another way
     }
-    return Keeper(job.folder.unfinished(names[0]), about, job.execution.save_every, stop)
+    return Keeper(job.folder.place("unfinished", names[0], ".safetensors"), about, job.execution.save_every, stop)
 
 
 def _train_group(
