@@ -27,7 +27,7 @@ from preprocess import cli as preprocessing
 from train.data.clips import ClipPixels
 from train.data.stream import Request, Stream
 from train.predict.ensemble import choose_models, open_for, predict_clips
-from train.predict.new_clips import Faces, FrameRange, NewClips
+from train.predict.new_clips import Frames, NewClips
 from train.results.checkpoint import load_trained
 from train.results.metrics import Prediction
 from train.results.run_folder import RunFolder
@@ -242,9 +242,9 @@ def test_faces_are_cut_out_of_whole_scenes(ask: Command, lab: Path, drawn_set: P
 def test_a_run_on_boxes_asks_how_to_cut(tmp_path: Path) -> None:
     recipe = StoredRecipe({"faces": "csv"})
     with pytest.raises(UsageError, match="--face-boxes"):
-        NewClips(tmp_path, tmp_path, FrameRange(), Faces(), recipe)
+        NewClips(tmp_path, tmp_path, Frames(), recipe)
     (tmp_path / "1.png").touch()
-    assert NewClips(tmp_path, tmp_path, FrameRange(fps=200), Faces("auto"), recipe).cropping == ["--faces", "auto"]
+    assert NewClips(tmp_path, tmp_path, Frames(fps=200, faces="auto"), recipe).how[2:] == ["--faces", "auto"]
 
 
 def test_refusals_are_one_line(ask: Command, command: Command, lab: Path, drawn_set: Path) -> None:
