@@ -86,6 +86,13 @@ def test_an_unknown_or_absent_study_is_said(tmp_path: Path) -> None:
         study_table("adapters", tmp_path, None)
 
 
+def test_the_index_of_a_study_is_not_taken_for_one_whose_name_ends_alike(tmp_path: Path) -> None:
+    for study in ("prompts", "num-prompts"):
+        run_study(study, [], tmp_path, "demo", lambda *_: None)
+    table, missing = study_table("prompts", tmp_path, None)
+    assert table.name == "study-prompts" and len(missing) == len(STUDIES["prompts"].rows)
+
+
 def test_each_row_of_the_alpha_study_takes_its_cache(make_cache: MakeCache, tmp_path: Path) -> None:
     """The cache of the fixture has α = 20; the other rows say how to make theirs."""
     cache, ran = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2}), []
