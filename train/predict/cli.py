@@ -103,8 +103,7 @@ def predict(
 def unused_folder(chosen: Path | None, source: Path) -> Path:
     """The folder to write to: by default the first of predictions/NAME, NAME-2, … that has no predictions yet.
 
-    Raises:
-        UsageError: the folder that was `chosen` has some.
+    A UsageError if the folder that was `chosen` has some.
     """
     if chosen is None:
         first = Path("predictions") / source.resolve().stem

@@ -30,11 +30,9 @@ def build_report(
 ) -> Path:
     """Write a page to explore, figures and tables into a run's folder: `report`, or `report-vs-<others>`.
 
-    `caches` says where the run's are, if not where it was trained. What comes back is the path of the page.
-
-    Raises:
-        UsageError: one is no run folder, is not finished, or has other classes; one file would be too large.
-        InvalidFile: a file of a run is damaged.
+    `caches` says where the run's are, if not where it was trained. What comes back is the path of the page. A
+    UsageError if one is no run folder, is not finished or has other classes, or if a single file would be too large;
+    an InvalidFile if a file of a run is damaged.
     """
     run, compared = RunFolder(path).load(), [RunFolder(other).load() for other in others]
     for other in compared:

@@ -69,8 +69,7 @@ class Comparison:
 def compare_runs(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
     """Compare the final epochs of two sides, of a run or several seeds each.
 
-    Raises:
-        UsageError: they were tested on other clips or classes, or a side's runs differ in more than the seed.
+    A UsageError if they were tested on other clips or classes, or a side's runs differ in more than the seed.
     """
     from scipy.stats import binomtest
 
@@ -78,8 +77,9 @@ def compare_runs(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
     tested = [{p.key: p for p in each.predictions} for each in runs]
     for each, clips in zip(runs[1:], tested[1:], strict=True):
         if each.classes != runs[0].classes:
-            named = (f"{other.name} has the classes {', '.join(other.classes)}" for other in (runs[0], each))
-            raise UsageError(", ".join(named))
+            raise UsageError(
+                ", ".join(f"{run.name} has the classes {', '.join(run.classes)}" for run in (runs[0], each))
+            )
         if odd := set(tested[0]) ^ set(clips):
             raise UsageError(
                 f"{runs[0].name} and {each.name} were tested on different clips ({len(odd)} differ, such as "

@@ -83,8 +83,7 @@ def keep_copy(folder: RunFolder, result: FoldResult) -> None:
 def add_null(folder: RunFolder, folds: Sequence[Fold], copies: int) -> None:
     """Add `null` to the summary of a finished run, once `copies` copies of all `folds` are there.
 
-    Raises:
-        InvalidFile: a copy is damaged, or of a run with other settings.
+    An InvalidFile if one is damaged, or of a run with other settings.
     """
     summary, of_config = folder.summary, digest(folder.config)
     observed = np.array(summary["final_epoch"]["confusion"])

@@ -19,12 +19,19 @@ def kernels_section(run: Run, folder: Path) -> Section | None:
     if not all({"mu", "sigma"} <= set(fold.traces) for fold in run.folds):
         return None
     curves = _kernels(run, StoredRecipe(run.config["caches"][0]["recipe"]).frames)
-    name = save(kernels_figure(curves), folder, "kernels")
+    made, panels = panels_figure(list(curves), 2 if narrow() else 3, 1.7, 0.4)
+    for title, panel in panels.items():
+        draw_lines(panel, curves[title])
+        panel.set_ylim(0, None)
+    made.supxlabel("frame (onset 0, offset last)", fontsize="medium")
+    made.supylabel("weight", fontsize="medium")
+    made.legend(*panel.get_legend_handles_labels(), loc="outside upper center", ncols=3 if narrow() else 7)
     text = (
         "Each curve is one prompt's Gaussian over the frames (eq. 11): mean over the tested clips of a class, with the "
         "range from the 10th to the 90th percentile of clips. The kernels start evenly spread over the clip. They are "
         "made for each clip from its own motion; where the bands are narrow, they hardly differ between clips."
     )
+    name = save(made, folder, "kernels")
     charts = [Chart(lines(each, "frame", "weight"), f"{title}.", name) for title, each in curves.items()]
     return Section("kernels", "Motion prompts over time", [text], charts)
 
@@ -44,18 +51,6 @@ def _kernels(run: Run, frames: int) -> dict[str, list[Line]]:
                 Line(f"prompt {k + 1}", mean, low[k], high[k]) for k, mean in enumerate(chosen.mean(0))
             ]
     return found
-
-
-def kernels_figure(curves: dict[str, list[Line]]) -> Any:
-    """One panel per class, one colour per prompt."""
-    made, panels = panels_figure(list(curves), 2 if narrow() else 3, 1.7, 0.4)
-    for title, panel in panels.items():
-        draw_lines(panel, curves[title])
-        panel.set_ylim(0, None)
-    made.supxlabel("frame (onset 0, offset last)", fontsize="medium")
-    made.supylabel("weight", fontsize="medium")
-    made.legend(*panel.get_legend_handles_labels(), loc="outside upper center", ncols=3 if narrow() else 7)
-    return made
 
 
 def features_section(run: Run, folder: Path, keys: Sequence[str]) -> Section | None:
@@ -118,20 +113,6 @@ def curves_section(run: Run, folder: Path) -> Section | None:
         Line("training clips", np.array([fold.accuracy for fold in run.folds]).mean(0)),
         Line("test clips, pooled", correct / run.summary["clips"]),
     ]
-    name = save(curves_figure(run, loss, accuracy), folder, "curves")
-    charts = [
-        Chart(lines([loss], "epoch", "training loss", first=1), "Training loss: mean and range over folds.", name),
-        Chart(
-            lines(accuracy, "epoch", "accuracy", first=1, percent=True),
-            "Accuracy on training clips (mean over folds) and on test clips (pooled).",
-            name,
-        ),
-    ]
-    return Section("curves", "Training", [text], charts)
-
-
-def curves_figure(run: Run, loss: Line, accuracy: Sequence[Line]) -> Any:
-    """Loss with its range over folds; training and pooled test accuracy."""
     made, (left, other) = figure(4.2 if narrow() else 2.4, columns=2 - narrow(), rows=1 + narrow())
     draw_lines(left, [loss], 1)
     left.set(xlabel="epoch", ylabel="training loss (cross-entropy)", ylim=(0, None))
@@ -143,4 +124,13 @@ def curves_figure(run: Run, loss: Line, accuracy: Sequence[Line]) -> Any:
     for axis in (left, other):
         axis.legend()
         axis.xaxis.get_major_locator().set_params(integer=True)
-    return made
+    name = save(made, folder, "curves")
+    charts = [
+        Chart(lines([loss], "epoch", "training loss", first=1), "Training loss: mean and range over folds.", name),
+        Chart(
+            lines(accuracy, "epoch", "accuracy", first=1, percent=True),
+            "Accuracy on training clips (mean over folds) and on test clips (pooled).",
+            name,
+        ),
+    ]
+    return Section("curves", "Training", [text], charts)
