@@ -199,9 +199,7 @@ def caches_for(row: PaperRow, caches: Sequence[Path]) -> list[Path]:
         return list(caches)
     fitting = [cache for cache in caches if CacheReader(cache).attributes.stored_recipe.alpha == row.alpha]
     if not fitting:
-        raise UsageError(
-            f"no cache with alpha {row.alpha:g} was given; make it with mpt-preprocess … --alpha {row.alpha:g}"
-        )
+        raise UsageError(f"no cache given has alpha {row.alpha:g}; make one: mpt-preprocess … --alpha {row.alpha:g}")
     return fitting
 
 

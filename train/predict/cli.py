@@ -88,10 +88,10 @@ def predict(
                     save(drawn, folder, "__".join([*each.key[1:], "heat"]))
         seen = trained_on(trained_run, trained, clips)
     if seen:
+        some = f"{len(seen)} of {len(predictions)} clips, such as {'/'.join(next(iter(seen))[1:])}"
         say(
-            f"{len(seen)} of {len(predictions)} clips, such as {'/'.join(next(iter(seen))[1:])}, were in the training "
-            "data of a model that is asked here, so their predictions test nothing; --fold SUBJECT asks the model that "
-            "left SUBJECT out"
+            f"{some}, were training data of a model that is asked here, so their predictions test nothing; ask the "
+            "one that left them out: --fold SUBJECT"
         )
     result = as_json(trained_run, trained, predictions, path, seen)
     write_json(folder / "predictions.json", result)

@@ -77,14 +77,11 @@ def compare_runs(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
     tested = [{p.key: p for p in each.predictions} for each in runs]
     for each, clips in zip(runs[1:], tested[1:], strict=True):
         if each.classes != runs[0].classes:
-            raise UsageError(
-                ", ".join(f"{run.name} has the classes {', '.join(run.classes)}" for run in (runs[0], each))
-            )
+            named = (f"{run.name} has the classes {', '.join(run.classes)}" for run in (runs[0], each))
+            raise UsageError(f"{', '.join(named)}; compare runs of one protocol")
         if odd := set(tested[0]) ^ set(clips):
-            raise UsageError(
-                f"{runs[0].name} and {each.name} were tested on different clips ({len(odd)} differ, such as "
-                f"{'/'.join(min(odd))}); compare runs of one protocol"
-            )
+            such = f"{len(odd)} differ, such as {'/'.join(min(odd))}); compare runs of one protocol"
+            raise UsageError(f"{runs[0].name} and {each.name} were tested on different clips ({such}")
     for side in (a, b):
         if differing := [text for other in side[1:] for text in _differing(side[0], other)]:
             raise UsageError(f"the runs of {_title(side)} differ in more than the seed ({differing[0]})")

@@ -131,9 +131,7 @@ def read_fold(path: Path, classes: list[str], of_config: str, beside: Sequence[P
         )
         _check_fold(result, len(classes))
     except (OSError, ValueError, KeyError, TypeError, OverflowError, csv.Error, SafetensorError) as error:
-        raise InvalidFile(
-            f"{path} or a file beside it is missing or damaged ({type(error).__name__}: {error}); {_advice(path)}"
-        ) from error
+        raise InvalidFile(f"{path} or a file beside it is missing or damaged ({error!r}); {_advice(path)}") from error
     if not np.isfinite(result.logits).all():
         raise InvalidFile(f"{table} holds predictions that are not finite: its training diverged; use a lower --lr")
     return result

@@ -117,11 +117,9 @@ class RunFolder:
         if overwrite and os.path.lexists(self.path):
             self._delete()
         if (self.path / "config.json").exists():
-            differing = changes(_by_dataset(self.config), _by_dataset(config))
-            if differing:
+            if differing := _first_causes(changes(_by_dataset(self.config), _by_dataset(config))):
                 raise StaleFile(
-                    f"{self.path} holds a run with other settings ({_first_causes(differing)}); "
-                    "give this one another --name, or add --overwrite"
+                    f"{self.path} has other settings ({differing}); choose another --name, or add --overwrite"
                 )
         else:
             write_record(self.path / "config.json", config)
@@ -183,12 +181,8 @@ class RunFolder:
             raise InvalidFile(f"{self.path}: config.json and summary.json do not fit each other; it is no run")
         path = self.path / "overview.safetensors"
         folds = self.read_folds([path] if path.exists() else [])
-        lacking = sorted(set(config["subjects"]) - {fold.name for fold in folds})
-        if lacking:
-            raise InvalidFile(
-                f"{self.path} lacks the folds {', '.join(lacking)}; delete summary.json and run the same mpt-train "
-                "command again"
-            )
+        if lacking := ", ".join(sorted(set(config["subjects"]) - {fold.name for fold in folds})):
+            raise InvalidFile(f"{self.path} lacks the folds {lacking}; delete summary.json and run mpt-train as before")
         try:
             overview = dict(load_file(path)) if path.exists() else {}
             fold_record.check_together(folds, overview, classes)
@@ -201,9 +195,7 @@ class RunFolder:
         if self.path.is_symlink():
             raise UsageError(f"{self.path} is a link; --overwrite deletes runs only, so remove it yourself")
         if not {"settings", "protocol", "classes", "subjects", "caches"} <= set(self.config):
-            raise UsageError(
-                f"{self.path} is no run of mpt-train: its config.json is another program's; delete it yourself"
-            )
+            raise UsageError(f"{self.path} is no run: its config.json is another program's; delete it yourself")
         for name in _PARTS:
             part = self.path / name
             shutil.rmtree(part) if part.is_dir() and not part.is_symlink() else part.unlink(missing_ok=True)
@@ -214,10 +206,7 @@ class RunFolder:
         if not (self.path / "config.json").is_file():
             raise UsageError(f"{self.path} is no run folder (it has no config.json); runs of mpt-train lie in runs/")
         if finished and not self.is_finished:
-            raise UsageError(
-                f"{self.path} is not finished (no summary.json); run its mpt-train command again, "
-                "without --subjects and --folds"
-            )
+            raise UsageError(f"{self.path} is not finished; run its command again, without --subjects and --folds")
 
     def place(self, folder: str, name: str, suffix: str) -> Path:
         """Where a file of the fold called `name` lies."""

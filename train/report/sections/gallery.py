@@ -184,13 +184,8 @@ def choose_clips(run: Run) -> list[Prediction]:
 
 def predictions_table(run: Run) -> Table:
     """Every tested clip with its probabilities."""
-    rows = tuple(
-        Row(
-            (
-                *("/".join(p.key), run.classes[p.true or 0], run.classes[p.predicted], "yes" if p.correct else "no"),
-                *(round(float(value), 4) for value in p.probabilities),
-            )
-        )
-        for p in run.predictions
-    )
-    return Table("predictions", "Every clip", ("clip", "true", "predicted", "correct", *run.classes), rows)
+    rows = []
+    for p in run.predictions:
+        named = "/".join(p.key), run.classes[p.true or 0], run.classes[p.predicted], "yes" if p.correct else "no"
+        rows.append(Row((*named, *(round(float(value), 4) for value in p.probabilities))))
+    return Table("predictions", "Every clip", ("clip", "true", "predicted", "correct", *run.classes), tuple(rows))
