@@ -14,7 +14,7 @@ from data_cache.errors import InvalidFile, MptError, UsageError
 from data_cache.files.atomic import write_json
 from data_cache.read.reader import CacheReader
 from train.paper.presets import PRESETS, ROWS, PaperRow
-from train.results.metrics import METRICS, bootstrap_interval, mean_pooled
+from train.results.metrics import METRICS, mean_pooled, with_interval
 from train.results.run_folder import RunFolder
 from train.results.summary import ENOUGH_SUBJECTS, interval_name
 from train.results.tables import Row, Share, Table
@@ -206,9 +206,9 @@ def caches_for(row: PaperRow, caches: Sequence[Path]) -> list[Path]:
 def _own_cells(data: str, row: PaperRow, folders: Sequence[RunFolder]) -> tuple[str | int | Share, ...]:
     """Of finished runs that differ in the seed: the mean and its interval over subjects, and each."""
     matrices = np.stack([folder.load().subject_matrices for folder in folders], 1)  # (subjects, runs, classes, classes)
-    means, intervals = mean_pooled(matrices.sum(0)), bootstrap_interval(matrices, mean_pooled)
+    found = with_interval(matrices, mean_pooled)
     each = ", ".join(f"{100 * folder.summary['final_epoch']['accuracy']:.1f}" for folder in folders)
-    return (data, row.label, len(folders), *(Share(means[metric], intervals[metric]) for metric in METRICS), each)
+    return (data, row.label, len(folders), *(Share(found[m], found["interval_95"][m]) for m in METRICS), each)
 
 
 def _cells(row: PaperRow, folders: Sequence[RunFolder]) -> tuple[str, ...]:

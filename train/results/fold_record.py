@@ -18,6 +18,7 @@ from data_cache.files.atomic import write_bytes, write_json
 from data_cache.files.checksum import file_sha256
 from data_cache.protocols.protocol import ClipKey
 from train.results.forms import FOLD, Form, misfit, name
+from train.results.metrics import confusion_matrix
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class FoldResult:
     def predicted(self) -> np.ndarray:
         """Predicted classes after the final epoch."""
         return np.asarray(self.logits.argmax(1))
+
+    @property
+    def confusion(self) -> np.ndarray:
+        """The confusion matrix of that, (classes, classes)."""
+        return confusion_matrix(self.true, self.predicted, self.logits.shape[1])
 
 
 def write_record(path: Path, value: Mapping[str, Any]) -> None:

@@ -42,7 +42,7 @@ def scores_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
 def pooled_table(run: Run) -> Table:
     """Accuracy, macro-F1 and UAR of a run and of its baselines."""
     units = "subjects" if split_title(run.summary) == LOSO.title else "folds"
-    average = fold_average(run.folds, len(run.classes)), ""
+    average = fold_average(run.folds), ""
     named = [*score_rows(run.summary), (f"mean over {units}, over the classes that each shows", *average)]
     rows = tuple(Row(_cells(name, scores), kind) for name, scores, kind in named)
     return Table("scores", f"Pooled scores, {interval_name(run.summary['subjects'])}", _HEADINGS, rows)
