@@ -59,9 +59,7 @@ def clip_entries(
 ) -> list[dict[str, Any]]:
     """The tested clips as the page shows them (see `data_cache.explore.clips.entries`), with what the runs predict.
 
-    Args:
-        runs: the run, then others; probabilities and kernels are those of the first.
-        caches: of the run; without them only predictions are known.
+    Probabilities and kernels are those of the first run; without its caches only predictions are known.
     """
     run, found = runs[0], []
     if not caches:
@@ -100,15 +98,12 @@ def gallery_section(run: Run, folder: Path, caches: Sequence[Path], shown: Seque
 
     Grad-CAM maps are added to what is `shown` of these clips, and of others up to MOST_MAPS.
     """
-    section = Section("gallery", "Gallery")
-    chosen = choose_clips(run)
-    section.texts.append("For each class the most confident correct prediction, and the most confident wrong one.")
-    known = {entry["key"]: entry for entry in shown}
+    texts = ["For each class the most confident correct prediction, and the most confident wrong one."]
+    chosen, known, name = choose_clips(run), {entry["key"]: entry for entry in shown}, ""
 
     def entry_of(prediction: Prediction) -> dict[str, Any]:
         return known.get("/".join(prediction.key[1:])) or known["/".join(prediction.key)]
 
-    name = ""
     if caches:
         from train.data.clips import open_clips
 
@@ -121,27 +116,23 @@ def gallery_section(run: Run, folder: Path, caches: Sequence[Path], shown: Seque
         for key, each in maps.items():
             entry_of(asked[key])["heat"] = {part: _as_bytes(values) for part, values in each.items()}
         if pictures and pictures[0].eye is not None:
-            section.texts.append(
+            texts.append(
                 "The middle frame is drawn twice: as the network sees it, and magnified for the eye: in luminance and "
                 "middle scales, by the α written there, at which less than 1 % of the values clip."
             )
-        section.texts.append(
+        texts.append(
             "Grad-CAM (a layer over moving clips) on the image tokens shows where in the image the evidence for the "
             "prediction lies; on the motion patches, where in the magnified frames. Each is scaled to its own maximum."
         )
     else:
-        section.texts.append("The caches of this run are not at hand, or --no-images was given: no pictures of clips.")
-    rows = [
-        Bar(
-            entry_of(p)["key"],
-            [float(p.probabilities.max())],
-            [f"{p.probabilities.max():.0%} {run.classes[p.predicted]}, {'correct' if p.correct else 'wrong'}"],
-            open_clip(entry_of(p)["key"]),
-        )
-        for p in chosen
-    ]
-    section.charts.append(Chart(bars(rows), "Confidence of these predictions. A click shows the clip.", name))
-    return section
+        texts.append("The caches of this run are not at hand, or --no-images was given: no pictures of clips.")
+    rows = []
+    for p in chosen:
+        key, sure = entry_of(p)["key"], float(p.probabilities.max())
+        words = f"{sure:.0%} {run.classes[p.predicted]}, {'correct' if p.correct else 'wrong'}"
+        rows.append(Bar(key, [sure], [words], open_clip(key)))
+    chart = Chart(bars(rows), "Confidence of these predictions. A click shows the clip.", name)
+    return Section("gallery", "Gallery", texts, [chart])
 
 
 def _as_bytes(values: np.ndarray) -> tuple[int, int, str]:

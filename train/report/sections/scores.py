@@ -116,17 +116,15 @@ def _cells(name: str, values: Mapping[str, Any]) -> tuple[str | Share, ...]:
 
 def confusion_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
     """The pooled matrix of the run, and those of other runs."""
-    section = Section("confusion", "Confusion matrix")
-    for number, each in enumerate([run, *others]):
+    charts = []
+    for each in (run, *others):
         counts = np.array(each.summary["final_epoch"]["confusion"])
-        file = f"confusion-{each.name}" if number else "confusion"
-        name = save(confusion_figure(counts, each.classes, each.name), folder, file)
+        name = "confusion" if each is run else f"confusion-{each.name}"
+        save(confusion_figure(counts, each.classes, each.name), folder, name)
+        more = " A click on a cell lists its clips." if each is run else ""
         html = matrix(counts, each.classes, lambda true, predicted: where(label=true, predicted=predicted))
-        caption = f"{each.name}: rows are true classes; shares of the row, and counts."
-        if number == 0:
-            caption += " A click on a cell lists its clips."
-        section.charts.append(Chart(html, caption, name))
-    return section
+        charts.append(Chart(html, f"{each.name}: rows are true classes; shares of the row, and counts.{more}", name))
+    return Section("confusion", "Confusion matrix", [], charts)
 
 
 def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> Any:
@@ -147,48 +145,39 @@ def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> 
 
 
 def subjects_section(run: Run, folder: Path) -> Section:
-    """A bar per subject and a table."""
+    """A bar per subject and a table; in the figure bars are as wide as what they weigh in the pooled score."""
     subjects: dict[str, list[Prediction]] = {}  # in natural order
     for prediction in sorted(run.predictions, key=lambda p: (p.key[0], natural_key(p.key[1]))):
         subjects.setdefault("/".join(prediction.key[:2]), []).append(prediction)
     trained = {fold.name: fold.train_clips for fold in run.folds}
-    headings = ("subject", "clips", "correct", "Acc", "UF1", "UAR", "classes shown", "fold", "trained on")
-    rows = []
-    for name, clips in subjects.items():
+    rows, shown, found = [], [], []
+    for key, clips in subjects.items():
         each = of_part(confusion_matrix([p.true or 0 for p in clips], [p.predicted for p in clips], len(run.classes)))
         correct, shown_classes, fold = sum(p.correct for p in clips), len({p.true for p in clips}), clips[0].models[0]
         shares = (Share(each[metric]) for metric in METRICS)
-        rows.append(Row((name, len(clips), correct, *shares, shown_classes, fold, trained[fold])))
-    shown = [
-        Bar(clips[0].key[1], [_share(clips)], [f"{_share(clips):.0%} of {len(clips)}"], where(subject=clips[0].key[1]))
-        for clips in subjects.values()
-    ]
-    chart = Chart(
-        bars(shown),
-        "Accuracy of each tested subject. In the figure the width of a bar is the subject's number of clips.",
-        save(subjects_figure(run, list(subjects.values())), folder, "subjects"),
-    )
+        rows.append(Row((key, len(clips), correct, *shares, shown_classes, fold, trained[fold])))
+        name, accuracy = clips[0].key[1], each["accuracy"]
+        shown.append(Bar(name, [accuracy], [f"{accuracy:.0%} of {len(clips)}"], where(subject=name)))
+        found.append((accuracy, len(clips), name))
+    text = "Accuracy of each tested subject. In the figure the width of a bar is the subject's number of clips."
+    chart = Chart(bars(shown), text, save(subjects_figure(run, found), folder, "subjects"))
+    headings = ("subject", "clips", "correct", "Acc", "UF1", "UAR", "classes shown", "fold", "trained on")
     caption = "Each subject; UF1 and UAR over the classes that it shows"
     return Section("subjects", "Subjects", [], [chart], [Table("subjects", caption, headings, tuple(rows))])
 
 
-def subjects_figure(run: Run, subjects: Sequence[Sequence[Prediction]]) -> Any:
-    """Bars as wide as the subject's number of clips, so that area is what counts in the pooled score."""
-    ordered = sorted(subjects, key=_share, reverse=True)
-    widths = np.array([len(clips) for clips in ordered], float)
-    centres = np.cumsum(widths) - widths / 2
+def subjects_figure(run: Run, subjects: Sequence[tuple[float, int, str]]) -> Any:
+    """Bars of the accuracy of subjects, from the best to the worst, as wide as their number of clips."""
+    heights, clips, names = zip(*sorted(subjects, key=lambda each: -each[0]), strict=True)
     made, axes = figure(2.4)
-    heights = [_share(clips) for clips in ordered]
-    axes.bar(centres, heights, widths * 0.94, color=CYCLE[4], edgecolor="white")
+    centres = np.cumsum(clips) - np.array(clips) / 2
+    axes.bar(centres, heights, np.array(clips) * 0.94, color=CYCLE[4], edgecolor="white")
     axes.axhline(run.summary["final_epoch"]["accuracy"], color=CYCLE[5], label="pooled")
     axes.axhline(run.summary["majority_baseline"]["accuracy"], color="#666666", linestyle=":", label="majority class")
-    names = [clips[0].key[1] for clips in ordered] if len(ordered) <= 70 else []  # more are not legible
+    if len(names) > 70:  # more are not legible
+        names = ()
     axes.set_xticks(centres[: len(names)], names, rotation=90 if len(names) * (1 + narrow()) > 10 else 0)
     axes.set(ylabel="accuracy", ylim=(0, 1.05), xlabel="tested subject")
     axes.yaxis.set_major_formatter("{x:.0%}")
     axes.legend(loc="upper right")
     return made
-
-
-def _share(clips: Sequence[Prediction]) -> float:
-    return sum(p.correct for p in clips) / len(clips)
