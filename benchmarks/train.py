@@ -38,7 +38,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.noise import synthetic_cache
 from train import job
 from train.config import Execution, TrainConfig
-from train.cost.accounting import MadeUp, account, bytes_per_fold, folds_at_once, noise
+from train.cost.accounting import MadeUp, bytes_per_fold, folds_at_once, noise
 from train.data.stream import DeviceStream, FileStream, Request, Stream
 from train.data.task import ClipPixels, make_task, open_clips
 from train.device import arithmetic, free_memory

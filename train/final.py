@@ -10,8 +10,7 @@ import numpy as np
 
 from data_cache.console.commandline import progress
 from data_cache.console.interrupt import stop_request
-from data_cache.files.atomic import write_bytes
-from data_cache.files.checksum import file_sha256
+from data_cache.files.atomic import file_sha256, write_bytes
 from train.data.folds import Fold, used_clips
 from train.data.stream import open_stream
 from train.data.task import ClipPixels

@@ -133,7 +133,11 @@ class Keeper:
     """
 
     def __init__(self, job: Job, names: Sequence[str], stop: Event) -> None:
-        self.path, self.seconds, self.stop = job.folder.unfinished(names[0]), 60 * job.execution.save_every, stop
+        self.path, self.seconds, self.stop = (
+            job.folder.place("unfinished", names[0], ".safetensors"),
+            60 * job.execution.save_every,
+            stop,
+        )
         self.kept, self.due = "", time.monotonic() + self.seconds
         self.about: dict[str, Any] = {
             "folds": list(names),

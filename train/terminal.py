@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
     from train.results.tables import Table
 
+_STYLES = {"headline": "bold", "leak": "dim", "": ""}
+
 
 def _console() -> "Console":
     """What prints tables; a name with brackets in it is no markup."""
@@ -90,31 +92,15 @@ def print_pairs(pairs: list[tuple[str, str]]) -> None:
 def print_summary(summary: dict[str, Any], folder: Path) -> None:
     """The table at the end of a run."""
     from train.results.metrics import METRICS
-    from train.results.summary import (
-        PART_HEADINGS,
-        headline_rows,
-        interval_name,
-        part_rows,
-        permutation_lines,
-        split_title,
-    )
+    from train.results.summary import interval_name, parts_table, permutation_lines, score_rows, split_title
 
-    final, baseline = summary["final_epoch"], summary["majority_baseline"]
     title = f"{summary['clips']} clips, {summary['subjects']} subjects, {split_title(summary)}"
     table = _table(title, ("", "Acc", "macro-F1", "UAR"))
-    (headline, _), *alone = headline_rows(summary)
-    intervals = ("–".join(f"{100 * v:.1f}" for v in final["interval_95"][m]) for m in METRICS)
-    table.add_row(headline, *(f"{final[m]:.1%}" for m in METRICS), style="bold")
-    table.add_row(interval_name(summary["subjects"]), *intervals)
-    for name, values in alone:
-        table.add_row(name, *(f"{values[m]:.1%}" for m in METRICS))
-    table.add_row("majority class", *(f"{baseline[m]:.1%}" for m in METRICS))
-    if summary.get("epochs") != 1:
-        leak = (f"{summary['oracle_best_epoch'][m]:.1%}" for m in METRICS)
-        table.add_row("best epoch on test (leak)", *leak, style="dim")
-    console = _console()
-    console.print(table)
-    if rows := part_rows(summary):
-        console.print(_table("by data set", PART_HEADINGS, rows))
-    console.print(*permutation_lines(summary), sep="\n")
-    console.print(f"run: {folder}    report: mpt-report {folder}")
+    for name, scores, kind in score_rows(summary):
+        table.add_row(name, *(f"{scores[m]:.1%}" for m in METRICS), style=_STYLES[kind])
+        if kind == "headline":
+            intervals = ("–".join(f"{100 * v:.1f}" for v in scores["interval_95"][m]) for m in METRICS)
+            table.add_row(interval_name(summary["subjects"]), *intervals)
+    parts = (_table("by data set", each.headings, [row.cells for row in each.rows]) for each in parts_table(summary))
+    _console().print(table, *parts, *permutation_lines(summary), sep="\n")
+    typer.echo(f"run: {folder}    report: mpt-report {folder}")

@@ -20,9 +20,8 @@ from data_cache.read.open import ClipTable
 from data_cache.read.reader import CacheReader
 from preprocess.clip import Clip, ClipError, VideoSpan
 from preprocess.datasets.base import Discovery
-from preprocess.recipe import BuildOptions
 from preprocess.pipeline import plan_for
-from preprocess.recipe import Recipe
+from preprocess.recipe import BuildOptions, Recipe
 
 UP_TO_DATE = "up to date"
 ABSENT = "absent"

@@ -19,53 +19,50 @@ MOTION = (CLIPS, FRAMES, SIZE, SIZE, 3)
 Change = Callable[[h5py.File, Path], object]
 
 
-def replaced(path: str, **made: object) -> Change:
-    """Another data set in the place of `path`."""
-
-    def change(file: h5py.File, _: Path) -> None:
-        del file[path]
-        file.create_dataset(path, **made)
-
-    return change
-
-
-def linked(path: str, make: Callable[[Path], object]) -> Change:
-    """A link in the place of `path`."""
+def instead(path: str, make: Change) -> Change:
+    """Something else in the place of `path`."""
 
     def change(file: h5py.File, secret: Path) -> None:
         del file[path]
-        file[path] = make(secret)
+        make(file, secret)
 
     return change
+
+
+def replaced(path: str, **made: object) -> Change:
+    """Another data set."""
+    return instead(path, lambda file, _: file.create_dataset(path, **made))
+
+
+def linked(path: str, make: Callable[[Path], object]) -> Change:
+    return instead(path, lambda file, secret: file.__setitem__(path, make(secret)))
+
+
+def leading_out(path: str) -> Change:
+    """A link into the victim's file."""
+    return linked(path, lambda secret: h5py.ExternalLink(str(secret), "/data"))
 
 
 def external(path: str, kind: object, shape: tuple[int, ...], size: int = 2**40) -> Change:
     """A data set whose values lie in the victim's file."""
-
-    def change(file: h5py.File, secret: Path) -> None:
-        del file[path]
-        file.create_dataset(path, shape, kind, external=[(str(secret), 0, size)])
-
-    return change
+    return instead(path, lambda f, secret: f.create_dataset(path, shape, kind, external=[(str(secret), 0, size)]))
 
 
 def virtual(path: str, kind: object, shape: tuple[int, ...]) -> Change:
     """A data set that is a view of one in another file."""
 
-    def change(file: h5py.File, secret: Path) -> None:
+    def make(file: h5py.File, secret: Path) -> None:
         layout = h5py.VirtualLayout(shape, kind)
         layout[...] = h5py.VirtualSource(str(secret), "data", shape, kind)
-        del file[path]
         file.create_virtual_dataset(path, layout)
 
-    return change
+    return instead(path, make)
 
 
 def filtered(number: int) -> Change:
     """Pixels behind a filter that stock HDF5 lacks, marked as optional so that it can be written."""
 
-    def change(file: h5py.File, _: Path) -> None:
-        del file["motion"]
+    def make(file: h5py.File, _: Path) -> None:
         properties = h5p.create(h5p.DATASET_CREATE)
         properties.set_chunk((1, *MOTION[1:]))
         properties.set_filter(number, h5py.h5z.FLAG_OPTIONAL, (1,))
@@ -73,11 +70,10 @@ def filtered(number: int) -> Change:
         for row in range(CLIPS):
             made.write_direct_chunk((row, 0, 0, 0, 0), bytes(int(np.prod(MOTION[1:]))), 1)
 
-    return change
+    return instead("motion", make)
 
 
 def compact(file: h5py.File, _: Path) -> None:
-    del file["clips/fps"]
     properties = h5p.create(h5p.DATASET_CREATE)
     properties.set_layout(h5d.COMPACT)
     made = h5d.create(file.id, b"clips/fps", h5t.IEEE_F32LE, h5s.create_simple((CLIPS,)), properties)
@@ -121,16 +117,8 @@ def recipe(**changes: object) -> Change:
     return change
 
 
-def text(column: str, value: bytes) -> Change:
+def cell(column: str, value: bytes | float) -> Change:
     return lambda file, _: file[f"clips/{column}"].__setitem__(2, value)
-
-
-def number(column: str, value: float) -> Change:
-    return lambda file, _: file[f"clips/{column}"].__setitem__(2, value)
-
-
-def several(*changes: Change) -> Change:
-    return lambda file, secret: [change(file, secret) for change in changes]
 
 
 TEXT = h5py.string_dtype("utf-8", 64)
@@ -156,22 +144,19 @@ NAMES = {
 }
 
 CRAFTED: dict[str, Change] = {
-    **{f"subject {kind}": text("subject", name) for kind, name in NAMES.items()},
+    **{f"subject {kind}": cell("subject", name) for kind, name in NAMES.items()},
     **{
-        f"clip {kind}": text("clip", NAMES[kind])
+        f"clip {kind}": cell("clip", NAMES[kind])
         for kind in ("parent", "absolute", "escape", "newline", "empty", "nul")
     },
-    **{f"emotion {kind}": text("emotion", NAMES[kind]) for kind in ("escape", "newline", "formula", "no utf-8", "nul")},
-    **{
-        f"dataset {kind}": attribute("dataset", NAMES[kind].decode())
-        for kind in ("parent", "absolute", "escape", "empty")
-    },
+    **{f"emotion {kind}": cell("emotion", NAMES[kind]) for kind in ("escape", "newline", "formula", "no utf-8", "nul")},
+    **{f"dataset {x}": attribute("dataset", NAMES[x].decode()) for x in ("parent", "absolute", "escape", "empty")},
     "subject external": external("clips/subject", TEXT, (CLIPS,)),
     "emotion external": external("clips/emotion", TEXT, (CLIPS,)),
     "motion external": external("motion", "u1", MOTION),
     "onset external": external("clips/onset", "i4", (CLIPS,), 36),
-    "licence external link": linked("clips/emotion", lambda secret: h5py.ExternalLink(str(secret), "/data")),
-    "motion external link": linked("motion", lambda secret: h5py.ExternalLink(str(secret), "/data")),
+    "licence external link": leading_out("clips/emotion"),
+    "motion external link": leading_out("motion"),
     "group external link": linked("clips", lambda secret: h5py.ExternalLink(str(secret), "/clips")),
     "subject soft link": linked("clips/subject", lambda _: h5py.SoftLink("/clips/clip")),
     "group soft link": linked("clips", lambda _: h5py.SoftLink("/elsewhere")),
@@ -181,13 +166,13 @@ CRAFTED: dict[str, Change] = {
     "motion virtual": virtual("motion", "u1", MOTION),
     "foreign filter": filtered(32_000),
     "reserved filter": filtered(307),
-    "onset frame external link": linked("onset_frame", lambda secret: h5py.ExternalLink(str(secret), "/data")),
+    "onset frame external link": leading_out("onset_frame"),
     "onset frame soft link": linked("onset_frame", lambda _: h5py.SoftLink("/nowhere")),
-    "onset frames without hashes": lambda file, _: file.__delitem__("clips/onset_frame_sha256"),
-    "an onset frame's hash that is none": text("onset_frame_sha256", b"../../" + b"0" * 58),
+    "onset frames without hashes": instead("clips/onset_frame_sha256", lambda *_: None),
+    "an onset frame's hash that is none": cell("onset_frame_sha256", b"../../" + b"0" * 58),
     "lzf": replaced("motion", data=np.zeros(MOTION, "u1"), chunks=(1, *MOTION[1:]), compression="lzf"),
     "shuffle": replaced("motion", data=np.zeros(MOTION, "u1"), chunks=(1, *MOTION[1:]), shuffle=True),
-    "compact": compact,
+    "compact": instead("clips/fps", compact),
     "contiguous": replaced("motion", data=np.zeros(MOTION, "u1")),
     "two clips in a chunk": replaced("motion", data=np.zeros(MOTION, "u1"), chunks=(2, *MOTION[1:])),
     "no chunks at all": replaced("motion", shape=MOTION, dtype="u1", chunks=(1, *MOTION[1:])),
@@ -207,20 +192,16 @@ CRAFTED: dict[str, Change] = {
     "opaque": replaced("clips/subject", data=np.zeros(CLIPS, "V64")),
     "16-bit pixels": replaced("motion", data=np.zeros(MOTION, "u2"), chunks=(1, *MOTION[1:])),
     "big-endian": replaced("clips/onset", data=np.zeros(CLIPS, ">i4")),
-    "a group for a column": several(
-        lambda file, _: file.__delitem__("clips/fps"), lambda f, _: f.create_group("clips/fps")
-    ),
-    "a data set for a group": several(
-        lambda f, _: f.__delitem__("clips"), lambda f, _: f.create_dataset("clips", data=1)
-    ),
-    "no rate": number("fps", 0),
-    "a negative rate": number("fps", -1),
-    "a rate that is no number": number("fps", np.nan),
-    "an infinite rate": number("fps", np.inf),
-    "a share that is no number": number("clipped_fraction", np.nan),
-    "no frames": number("n_frames", 0),
-    "onset after offset": number("onset", 2**31 - 1),
-    "a hash that is none": text("sha256", b"../../" + b"0" * 58),
+    "a group for a column": instead("clips/fps", lambda file, _: file.create_group("clips/fps")),
+    "a data set for a group": replaced("clips", data=1),
+    "no rate": cell("fps", 0),
+    "a negative rate": cell("fps", -1),
+    "a rate that is no number": cell("fps", np.nan),
+    "an infinite rate": cell("fps", np.inf),
+    "a share that is no number": cell("clipped_fraction", np.nan),
+    "no frames": cell("n_frames", 0),
+    "onset after offset": cell("onset", 2**31 - 1),
+    "a hash that is none": cell("sha256", b"../../" + b"0" * 58),
     "complete as text": attribute("complete", "false"),
     "complete as a number": attribute("complete", 1),
     "complete as an array": attribute("complete", [True]),

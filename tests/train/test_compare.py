@@ -9,30 +9,13 @@ import numpy as np
 import pytest
 from commands import Command, MakeCache, MakeRun
 from scipy.stats import binom
+from tiny_runs import TINY, fold
 
 from data_cache.errors import UsageError
 from train.report.compare import compare_runs
 from train.results.fold_record import FoldResult
 from train.results.metrics import sign_flip_p
 from train.results.run_folder import Run
-
-
-def fold(subject: str, true: Sequence[int], predicted: Sequence[int], classes: int = 3) -> FoldResult:
-    """A fold whose logits name `predicted`."""
-    logits = np.eye(classes, dtype=np.float32)[list(predicted)]
-    return FoldResult(
-        name=f"set__{subject}",
-        keys=tuple(("set", subject, f"c{n}") for n in range(len(true))),
-        true=np.array(true),
-        logits=logits,
-        epoch_predictions=np.array([predicted]),
-        loss=(1.0,),
-        accuracy=(0.5,),
-        train_clips=9,
-        seed=0,
-        seconds=1.0,
-        traces={},
-    )
 
 
 def run_of(name: str, folds: list[FoldResult], classes: Sequence[str] = ("a", "b", "c")) -> Run:
@@ -45,7 +28,7 @@ def random_pair(seed: int, subjects: int = 6, clips: int = 9) -> tuple[Run, Run]
     a = np.where(rng.random(true.shape) < 0.7, true, rng.integers(3, size=true.shape))
     b = np.where(rng.random(true.shape) < 0.4, true, rng.integers(3, size=true.shape))
     runs = [
-        run_of(name, [fold(f"s{s}", true[s].tolist(), predicted[s].tolist()) for s in range(subjects)])
+        run_of(name, [fold(f"s{s}", true[s], [predicted[s]], classes=3) for s in range(subjects)])
         for name, predicted in (("A", a), ("B", b))
     ]
     return runs[0], runs[1]
@@ -76,8 +59,8 @@ def test_swapping_the_runs_changes_the_signs_only() -> None:
 
 def test_intervals_keep_subjects_whole() -> None:
     """All of the difference lies in one subject of eight: an interval over subjects must reach zero."""
-    folds_a = [fold(f"s{s}", [0] * 10, [0] * 10) for s in range(8)]
-    folds_b = [fold("s0", [0] * 10, [1] * 10), *folds_a[1:]]
+    folds_a = [fold(f"s{s}", [0] * 10, [[0] * 10], classes=3) for s in range(8)]
+    folds_b = [fold("s0", [0] * 10, [[1] * 10], classes=3), *folds_a[1:]]
     result = compare_runs([run_of("A", folds_a)], [run_of("B", folds_b)])
     assert result.p_value < 0.01, "clip by clip it looks certain"
     assert result.interval_95["accuracy"][0] == 0.0, "subject by subject it is not"
@@ -127,9 +110,11 @@ def test_other_clips_or_classes_are_refused() -> None:
 
 def test_the_command(command: Command, make_cache: MakeCache, make_run: MakeRun, tmp_path: Path) -> None:
     cache = make_cache(tmp_path / "demo.h5", {"sub01": 5, "sub02": 6})
-    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--token-channels", 8, "--epochs", 1)
     for name, more in (("one", ()), ("two", ("--prompt", "none", "--seeds", 2))):
-        assert command("mpt-train", "--cache", cache, *tiny, "--device", "cpu", "--name", name, *more).code == 0
+        assert (
+            command("mpt-train", "--cache", cache, *TINY, "--epochs", 1, "--device", "cpu", "--name", name, *more).code
+            == 0
+        )
     said = command("mpt-compare", "runs/one", "runs/two")
     assert said.code == 0 and "11 clips" in said.out and "p = " in said.out and "approximate" in said.out
     assert said.out == command("mpt-compare", "runs/one", "runs/two-seed0,runs/two-seed1").out

@@ -2,12 +2,12 @@
 
 import csv
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import Command, MakeCache
+from pages import Page
 from tiny_runs import QUICK, undrawn
 
 SUBJECTS = {"[red]x[_red]": 2, "<img src=x onerror=alert(1)>": 1, "$frac{a$_%&#{~^": 1, "[bold": 2}
@@ -24,26 +24,12 @@ def told(make_cache: MakeCache, make_run: Any, tmp_path_factory: pytest.TempPath
     return folder
 
 
-class Tags(HTMLParser):
-    """What a browser would take for elements."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: set[str] = set()
-        self.events: set[str] = set()
-        self.sources = ""
-
-    def handle_starttag(self, tag: str, attributes: Any) -> None:
-        self.found.add(tag)
-        self.events |= {name for name, _ in attributes if name.startswith("on")}
-        self.sources += "".join(str(value) for name, value in attributes if name == "src")
-
-
 def test_on_pages_in_tables_and_in_figures(told: Path) -> None:
-    report, page = told / "runs/run/report", Tags()
+    report = told / "runs/run/report"
     html = (report / "index.html").read_text()
-    page.feed(html)
-    assert not page.events and "alert" not in page.sources and "{{ 7*7 }}" in html
+    page = Page(html)
+    assert not any(name.startswith("on") for _, attributes in page.elements for name in attributes)
+    assert not any("alert" in value for value in page.values("src")) and "{{ 7*7 }}" in html
     assert "</script" not in (report / "data.js").read_text() and "<" not in (report / "data.js").read_text()
     with (report / "predictions.csv").open(newline="") as file:
         rows = list(csv.reader(file))

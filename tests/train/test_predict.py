@@ -18,6 +18,8 @@ import numpy as np
 import pytest
 import torch
 from commands import Command, MakeCache, MakeRun
+from safetensors.torch import save_file
+from timm import create_model
 from tiny_runs import TINY
 from videos import write_video
 
@@ -27,9 +29,8 @@ from preprocess import cli as preprocessing
 from train.data.stream import Request, Stream
 from train.data.task import ClipPixels
 from train.predict.ensemble import choose_models, open_for, predict_clips
-from train.predict.new_clips import Faces, FrameRange, NewClips
+from train.predict.new_clips import Frames, NewClips
 from train.results.checkpoint import load_trained
-from train.results.metrics import Prediction
 from train.results.run_folder import RunFolder
 from train.trace import clip_maps, heat_maps
 
@@ -97,9 +98,7 @@ def test_a_cache_may_be_a_url(ask: Command, lab: Path, monkeypatch: pytest.Monke
         Thread(target=server.serve_forever, daemon=True).start()
         said = ask(f"http://127.0.0.1:{server.server_port}/c.h5", "--fold", "sub03")
         server.shutdown()
-    assert [clip["logits"] for clip in said["clips"]] == [
-        clip["logits"] for clip in ask(lab / "c.h5", "--fold", "sub03")["clips"]
-    ]
+    assert said["clips"] == ask(lab / "c.h5", "--fold", "sub03")["clips"]
 
 
 def test_all_folds_together_average_their_probabilities(ask: Command, lab: Path) -> None:
@@ -197,9 +196,8 @@ def test_inner_errors_speak_of_what_was_given(ask: Command, drawn_set: Path, tmp
     image.write_bytes(b"no image")
     said = ask("damaged", "--fps", 200, code=3)
     assert image.name in said
-    assert not any(
-        word in said for word in ("line ", "--allow-missing", "manifest", "clips.csv", "clips.h5", "mpt-preprocess")
-    )
+    inner = ("line ", "--allow-missing", "manifest", "clips.csv", "clips.h5", "mpt-preprocess")
+    assert not any(word in said for word in inner)
     Path("list.csv").write_text("path,fps\nnowhere,200\n")
     said = ask("list.csv", code=3)
     assert "line 2" in said and "nowhere" in said and "--allow-missing" not in said
@@ -207,11 +205,10 @@ def test_inner_errors_speak_of_what_was_given(ask: Command, drawn_set: Path, tmp
 
 @pytest.mark.usefixtures("preprocess_here")
 def test_a_video_gets_a_prediction_and_its_pictures(ask: Command, drawn_set: Path) -> None:
-    """Asked for by an old name: the new one, --gradcam, is asked for in `test_hostile_names`."""
     frames = sorted((drawn_set / "Cropped" / "sub01").iterdir())[0]
     images = [cv2.imread(str(path)) for path in sorted(frames.iterdir(), key=lambda p: int(p.stem[7:]))]
     write_video("clip.avi", images, rate=200)
-    said = ask("clip.avi", "--onset", 1, "--offset", len(images) - 2, "--heat", "--magnified", "-o", "seen")
+    said = ask("clip.avi", "--onset", 1, "--offset", len(images) - 2, "--gradcam", "--magnified", "-o", "seen")
     assert sum(said["clips"][0]["probabilities"].values()) == pytest.approx(1)
     heat = cv2.imread("seen/new__clip__heat.png")
     assert heat is not None and heat.std() > 5
@@ -230,10 +227,10 @@ def test_faces_are_cut_out_of_whole_scenes(ask: Command, lab: Path, drawn_set: P
         scene[20 : 20 + len(face), 70 : 70 + len(face)] = face
         cv2.imwrite(f"scene/{path.stem}.png", scene)
     Path("boxes.csv").write_text(f"subject,clip,x,y,width,height\nnew,scene,70,20,{len(face)},{len(face)}\n")
-    whole = ask("scene", "--fold", "sub04", "--fps", 200)["clips"][0]["logits"]["casme2__sub04"]
-    cut = ask("scene", "--fold", "sub04", "--fps", 200, "--face-boxes", "boxes.csv")["clips"][0]["logits"][
-        "casme2__sub04"
-    ]
+    scene = ("scene", "--fold", "sub04", "--fps", 200)
+    whole, cut = (
+        ask(*scene, *more)["clips"][0]["logits"]["casme2__sub04"] for more in ((), ("--face-boxes", "boxes.csv"))
+    )
     np.testing.assert_allclose(cut, logits, atol=1e-4)
     assert np.abs(np.subtract(whole, logits)).max() > 1e-2
     assert "--faces" in ask(lab / "c.h5", "--faces", "auto", code=2)
@@ -243,9 +240,9 @@ def test_faces_are_cut_out_of_whole_scenes(ask: Command, lab: Path, drawn_set: P
 def test_a_run_on_boxes_asks_how_to_cut(tmp_path: Path) -> None:
     recipe = StoredRecipe({"faces": "csv"})
     with pytest.raises(UsageError, match="--face-boxes"):
-        NewClips(tmp_path, tmp_path, FrameRange(), Faces(), recipe)
+        NewClips(tmp_path, tmp_path, Frames(), recipe)
     (tmp_path / "1.png").touch()
-    assert NewClips(tmp_path, tmp_path, FrameRange(fps=200), Faces("auto"), recipe).cropping == ["--faces", "auto"]
+    assert NewClips(tmp_path, tmp_path, Frames(fps=200, faces="auto"), recipe).how[2:] == ["--faces", "auto"]
 
 
 def test_refusals_are_one_line(ask: Command, command: Command, lab: Path, drawn_set: Path) -> None:
@@ -261,20 +258,12 @@ def test_refusals_are_one_line(ask: Command, command: Command, lab: Path, drawn_
     assert done.code == 2 and "nothing" in done.err
 
 
-def test_another_recipe_or_backbone_is_refused(
-    ask: Command, make_cache: MakeCache, lab: Path, tmp_path: Path, command: Command
-) -> None:
+def test_another_recipe_or_backbone_is_refused(ask: Command, make_cache: MakeCache, lab: Path, tmp_path: Path) -> None:
     other = make_cache(tmp_path / "other.h5", {"s": 2}, frames=16)
     assert "levels 3 → None" in ask(other, code=2)
-    run = shutil.copytree(lab / "runs" / "r", tmp_path / "copy")
-    from timm import create_model
-
     weights = create_model("test_vit", num_classes=0, img_size=32, depth=2).state_dict()
-    from safetensors.torch import save_file
-
     save_file(weights, tmp_path / "w.safetensors")
-    done = command("mpt-predict", lab / "c.h5", "--run", run, "--weights", tmp_path / "w.safetensors")
-    assert done.code == 2, done.err
+    ask(lab / "c.h5", "--weights", tmp_path / "w.safetensors", code=2)
 
 
 def test_heat_maps_are_means_of_the_maps_of_the_models_that_predicted(lab: Path) -> None:
@@ -293,10 +282,3 @@ def test_heat_maps_are_means_of_the_maps_of_the_models_that_predicted(lab: Path)
                 theirs = values[[trained.names.index(model) for model in prediction.models], 0]
                 expected = (theirs / theirs.amax((1, 2), keepdim=True).clamp(min=1e-12)).mean(0)
                 np.testing.assert_allclose(made[name], expected, atol=1e-5)
-
-
-def test_probabilities_are_those_of_softmax() -> None:
-    rng = np.random.default_rng(0)
-    logits = rng.normal(size=(3, 5)).astype(np.float32) * 50
-    expected = torch.softmax(torch.from_numpy(logits).double(), 1).mean(0).numpy()
-    np.testing.assert_allclose(Prediction(("d", "s", "c"), logits).probabilities, expected, atol=1e-12)

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from commands import Command, MakeCache
+from tiny_runs import QUICK, TINY
 
 from data_cache.errors import UsageError
 from train.paper import studies
@@ -86,6 +87,13 @@ def test_an_unknown_or_absent_study_is_said(tmp_path: Path) -> None:
         study_table("adapters", tmp_path, None)
 
 
+def test_the_index_of_a_study_is_not_taken_for_one_whose_name_ends_alike(tmp_path: Path) -> None:
+    for study in ("prompts", "num-prompts"):
+        run_study(study, [], tmp_path, "demo", lambda *_: None)
+    table, missing = study_table("prompts", tmp_path, None)
+    assert table.name == "study-prompts" and len(missing) == len(STUDIES["prompts"].rows)
+
+
 def test_each_row_of_the_alpha_study_takes_its_cache(make_cache: MakeCache, tmp_path: Path) -> None:
     """The cache of the fixture has α = 20; the other rows say how to make theirs."""
     cache, ran = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2}), []
@@ -104,8 +112,7 @@ def test_studies_resume(
 ) -> None:
     monkeypatch.setitem(studies.STUDIES, "two", TWO_ROWS)
     cache = make_cache(tmp_path / "demo.h5", {"sub01": 5, "sub02": 6})
-    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--token-channels", 8, "--epochs", 1)
-    arguments = ("--cache", cache, *tiny, "--device", "cpu", "--study", "two")
+    arguments = ("--cache", cache, *TINY, "--epochs", 1, "--device", "cpu", "--study", "two")
     first = command("mpt-train", *arguments)
     assert first.code == 0 and "row two" in first.out, first.err
     done = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("*.csv")}
@@ -125,9 +132,9 @@ def test_a_study_of_ours_sets_caches_side_by_side(
     rows = {"still": STUDIES["recipes"].rows["still"], "probe": STUDIES["recipes"].rows["probe"]}
     monkeypatch.setitem(studies.STUDIES, "recipes", replace(STUDIES["recipes"], rows=rows))
     cache = make_cache(tmp_path / "demo.h5", {"sub01": 5, "sub02": 6})
-    tiny = ("--backbone", "test_vit", "--random-weights", "--depth", 1, "--epochs", 1, "--device", "cpu")
     for name in ("easy", "hard"):
-        done = command("mpt-train", "--cache", cache, *tiny, "--study", "recipes", "--seeds", 2, "--name", name)
+        studied = ("--study", "recipes", "--seeds", 2, "--name", name)
+        done = command("mpt-train", "--cache", cache, *QUICK, "--epochs", 1, *studied)
         assert done.code == 0 and "approximate" in done.out, done.err
     assert command("mpt-report", "--study", "recipes").code == 0
     with (tmp_path / "runs" / "study-recipes.csv").open() as file:
@@ -145,17 +152,9 @@ def test_a_study_of_ours_sets_caches_side_by_side(
 
 def test_the_papers_rows_and_figures_are_complete() -> None:
     """Counts of rows, and the full model's accuracy in every table, as the paper prints them."""
-    expected = {
-        "strategies": 6,
-        "prompts": 4,
-        "num-prompts": 5,
-        "adapters": 3,
-        "backbones": 4,
-        "alpha": 5,
-        "reduction": 3,
-    }
-    assert {name: len(STUDIES[name].rows) for name in expected} == expected
-    for name in expected:
+    names = ("strategies", "prompts", "num-prompts", "adapters", "backbones", "alpha", "reduction")
+    assert [len(STUDIES[name].rows) for name in names] == [6, 4, 5, 3, 4, 5, 3]
+    for name in names:
         assert 86.59 in [row.accuracy for row in STUDIES[name].rows.values()]
     assert all(row.accuracy is None for name in ("variants", "recipes") for row in STUDIES[name].rows.values())
 

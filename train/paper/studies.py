@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
@@ -14,7 +14,7 @@ from data_cache.errors import InvalidFile, MptError, UsageError
 from data_cache.files.atomic import write_json
 from data_cache.read.reader import CacheReader
 from train.paper.presets import PRESETS, ROWS, PaperRow
-from train.results.metrics import METRICS, bootstrap_interval, mean_pooled
+from train.results.metrics import METRICS, mean_pooled, with_interval
 from train.results.run_folder import RunFolder
 from train.results.summary import ENOUGH_SUBJECTS, interval_name
 from train.results.tables import Row, Share, Table
@@ -136,51 +136,52 @@ def study_table(name: str, runs: Path, prefix: str | None) -> tuple[Table, list[
     """The table of a study, and the rows that are not there with the reason.
 
     `prefix` starts the names of its runs; by default that of the only index there is, or of all for a study of ours.
-
-    Raises:
-        UsageError: there is no such study, or no index or several to choose from.
-        InvalidFile: the index is damaged.
+    A UsageError if there is no such study, or no index or several to choose from; an InvalidFile if one is damaged.
     """
-    study, rows, missing, protocols, seeds, subjects = find_study(name), [], [], set(), set(), {ENOUGH_SUBJECTS}
-    for data, row, entry, folders in _entries(name, runs, prefix):
-        if not folders or entry["missing"] is not None:
-            place = "" if study.is_papers else f"{data}, "
-            missing.append(f"{place}{row.label}: {entry['missing'] or 'its run is not finished'}")
-        protocols |= {f"{folder.config['protocol']}, {folder.summary['clips']} clips" for folder in folders}
-        if folders:
-            seeds.add(len(folders))
-        found = [folder.summary["final_epoch"] for folder in folders]
-        if study.is_papers:
-            rows.append(Row(_cells(row, [100 * f["accuracy"] for f in found], [100 * f["macro_f1"] for f in found])))
-        elif folders:
-            rows.append(Row(_own_cells(data, row, folders)))
-            subjects.add(folders[0].summary["subjects"])
-    counts = " to ".join(map(str, sorted({min(seeds), max(seeds)}))) if seeds else "0"
+    study, rows, missing, done = find_study(name), [], [], []
+    for data, entries in _indices(name, runs, prefix).items():
+        for part, row in study.rows.items():
+            entry = entries.get(part, {"missing": "never started", "runs": []})
+            folders = [folder for folder in (RunFolder(runs / run) for run in entry["runs"]) if folder.is_finished]
+            if not folders or entry["missing"] is not None:
+                place = "" if study.is_papers else f"{data}, "
+                missing.append(f"{place}{row.label}: {entry['missing'] or 'its run is not finished'}")
+            if folders:
+                done.append(folders)
+            if study.is_papers:
+                rows.append(Row(_cells(row, folders)))
+            elif folders:
+                rows.append(Row(_own_cells(data, row, folders)))
+    protocols = {f"{each.config['protocol']}, {each.summary['clips']} clips" for folders in done for each in folders}
+    seeds = sorted(map(len, done)) or [0]
+    counts = " to ".join(map(str, dict.fromkeys((seeds[0], seeds[-1]))))
     ours = f"{'; '.join(sorted(protocols)) or 'nothing yet'}, final epoch, pooled; runs per row: {counts}."
     if study.is_papers:
         headings: tuple[str, ...] = ("", "paper Acc", "our Acc", "difference", "paper F1", "our F1", "difference")
         ours = f"Paper: SMIC, 3 classes, epoch choice not stated. Ours: {ours}"
     else:
         headings = ("data", "", "runs", "Acc", "UF1", "UAR", "Acc of each, %")
-        ours += f" Mean over runs and its {interval_name(min(subjects))}."
+        fewest = min([ENOUGH_SUBJECTS, *(folders[0].summary["subjects"] for folders in done)])
+        ours += f" Mean over runs and its {interval_name(fewest)}."
     return Table(f"study-{name}", f"Table {study.table}, {study.about}. {ours}", headings, tuple(rows)), missing
 
 
-def _entries(
-    name: str, runs: Path, prefix: str | None
-) -> Iterator[tuple[str, PaperRow, Mapping[str, Any], list[RunFolder]]]:
-    """Of each index and row: name of the data, the row, its entry in the index, and its finished runs."""
-    for index in _indices(name, runs, prefix):
+def _indices(name: str, runs: Path, prefix: str | None) -> dict[str, dict[str, Any]]:
+    """Name of the data → what its index says of each row; all that there are, or that of `prefix`."""
+    found: dict[str, dict[str, Any]] = {}
+    for path in runs.glob(f"*-{name}.json"):
         try:
-            entries = {entry["row"]: entry for entry in json.loads(index.read_text(encoding="utf-8"))["rows"]}
+            index = json.loads(path.read_text(encoding="utf-8"))
+            if index["study"] == name:  # one of "num-prompts" is no index of "prompts"
+                found[path.name.removesuffix(f"-{name}.json")] = {entry["row"]: entry for entry in index["rows"]}
         except (ValueError, KeyError, TypeError) as error:
-            raise InvalidFile(
-                f"{index} is no index of a study ({error}); run mpt-train --study {name} again"
-            ) from error
-        for part, row in find_study(name).rows.items():
-            entry = entries.get(part, {"missing": "never started", "runs": []})
-            folders = [folder for folder in (RunFolder(runs / run) for run in entry["runs"]) if folder.is_finished]
-            yield index.name.removesuffix(f"-{name}.json"), row, entry, folders
+            raise InvalidFile(f"{path} is no index of a study ({error}); run mpt-train --study {name} again") from error
+    chosen = {data: found[data] for data in sorted(found) if prefix in (None, data)}
+    if not chosen or (len(chosen) > 1 and find_study(name).is_papers):
+        names = ", ".join(sorted(found)) or "none"
+        again = f"run mpt-train --study {name}, or choose one with --name"
+        raise UsageError(f"studies {name!r} in {runs}: {names}; {again}")
+    return chosen
 
 
 def find_study(name: str) -> Study:
@@ -198,39 +199,24 @@ def caches_for(row: PaperRow, caches: Sequence[Path]) -> list[Path]:
         return list(caches)
     fitting = [cache for cache in caches if CacheReader(cache).attributes.stored_recipe.alpha == row.alpha]
     if not fitting:
-        raise UsageError(
-            f"no cache with alpha {row.alpha:g} was given; make it with mpt-preprocess … --alpha {row.alpha:g}"
-        )
+        raise UsageError(f"no cache given has alpha {row.alpha:g}; make one: mpt-preprocess … --alpha {row.alpha:g}")
     return fitting
-
-
-def _indices(name: str, runs: Path, prefix: str | None) -> list[Path]:
-    if prefix is not None:
-        index = runs / f"{prefix}-{name}.json"
-        if not index.is_file():
-            raise UsageError(f"no {index}; run mpt-train --study {name} --name {prefix} first")
-        return [index]
-    found = sorted(runs.glob(f"*-{name}.json"), key=lambda path: path.name.removesuffix(f"-{name}.json"))
-    if not found or (len(found) > 1 and find_study(name).is_papers):
-        names = ", ".join(path.name.removesuffix(f"-{name}.json") for path in found) or "none"
-        raise UsageError(
-            f"studies {name!r} in {runs}: {names}; run mpt-train --study {name}, or choose one with --name"
-        )
-    return found
 
 
 def _own_cells(data: str, row: PaperRow, folders: Sequence[RunFolder]) -> tuple[str | int | Share, ...]:
     """Of finished runs that differ in the seed: the mean and its interval over subjects, and each."""
     matrices = np.stack([folder.load().subject_matrices for folder in folders], 1)  # (subjects, runs, classes, classes)
-    means, intervals = mean_pooled(matrices.sum(0)), bootstrap_interval(matrices, mean_pooled)
+    found = with_interval(matrices, mean_pooled)
     each = ", ".join(f"{100 * folder.summary['final_epoch']['accuracy']:.1f}" for folder in folders)
-    return (data, row.label, len(folders), *(Share(means[metric], intervals[metric]) for metric in METRICS), each)
+    return (data, row.label, len(folders), *(Share(found[m], found["interval_95"][m]) for m in METRICS), each)
 
 
-def _cells(row: PaperRow, accuracy: Sequence[float], f1: Sequence[float]) -> tuple[str, ...]:
-    def triple(printed: float | None, ours: Sequence[float]) -> tuple[str, str, str]:
-        difference = "–" if printed is None or not ours else f"{mean(ours) - printed:+.2f}"
+def _cells(row: PaperRow, folders: Sequence[RunFolder]) -> tuple[str, ...]:
+    """The paper's accuracy and F1 in per cent, the mean and deviation of ours, and the difference."""
+    cells = [row.label]
+    for printed, metric in ((row.accuracy, "accuracy"), (row.f1, "macro_f1")):
+        ours = [100 * folder.summary["final_epoch"][metric] for folder in folders]
         spread = f" ± {stdev(ours):.2f}" if len(ours) > 1 else ""
-        return ("–" if printed is None else f"{printed:.2f}", f"{mean(ours):.2f}{spread}" if ours else "–", difference)
-
-    return (row.label, *triple(row.accuracy, accuracy), *triple(row.f1, f1))
+        cells += ["–" if printed is None else f"{printed:.2f}", f"{mean(ours):.2f}{spread}" if ours else "–"]
+        cells.append("–" if printed is None or not ours else f"{mean(ours) - printed:+.2f}")
+    return tuple(cells)

@@ -3,13 +3,15 @@
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Annotated, Literal
+from typing import Annotated, Any
 
 import typer
 
 from data_cache.console.commandline import Version, example, make_app, print_json, run, say
 from data_cache.console.help import Also
-from data_cache.errors import PAGES, UsageError
+from data_cache.console.options import with_options
+from data_cache.errors import UsageError
+from train.predict.new_clips import Frames, NewClips
 
 app = make_app(
     "Predict new clips with a trained run.\n\n"
@@ -18,6 +20,7 @@ app = make_app(
 
 
 @app.command()
+@with_options(Frames)
 def predict(
     source: Annotated[
         str,
@@ -34,28 +37,11 @@ def predict(
             show_default="all folds, averaged",
         ),
     ] = None,
-    onset: Annotated[int | None, typer.Option(min=0, help="First frame.", show_default="the first there is")] = None,
-    offset: Annotated[int | None, typer.Option(min=0, help="Last frame.", show_default="the last there is")] = None,
-    fps: Annotated[
-        float | None, typer.Option(min=0, help="Frames per second; folders need it.", show_default="the video's")
-    ] = None,
-    faces: Annotated[
-        Literal["none", "csv", "auto"] | None,
-        typer.Option(
-            help="none: the frames show faces only; auto: a detector finds them; csv: by --face-boxes.",
-            show_default="as in the run's cache",
-        ),
-    ] = None,
-    face_boxes: Annotated[
-        Path | None,
-        typer.Option(help=f"CSV of boxes ({PAGES.format(page='how-to/faces')}); a clip outside a CSV is new/<name>."),
-    ] = None,
     weights: Annotated[
         str | None, typer.Option(help="File with the backbone's weights.", show_default="as in training")
     ] = None,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, …; auto takes a GPU where there is one.")] = "auto",
     gradcam: Annotated[bool, typer.Option("--gradcam", help="Also draw Grad-CAM maps of the predicted class.")] = False,
-    heat: Annotated[bool, typer.Option("--heat", hidden=True, help="Old name of --gradcam.")] = False,
     magnified: Annotated[
         bool, typer.Option("--magnified", help="Also draw a contact sheet and a movie, original beside magnified.")
     ] = False,
@@ -64,6 +50,8 @@ def predict(
     ] = None,
     json_output: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
     version: Version = None,
+    *,
+    given: dict[str, Any],
 ) -> None:
     """Print the probability of each class and write them, with logits, to predictions.json.
 
@@ -74,7 +62,6 @@ def predict(
     from data_cache.sharing.download import local_copy
     from train.device import choose_device
     from train.predict.ensemble import as_json, choose_models, open_for, predict_clips, trained_on
-    from train.predict.new_clips import Faces, FrameRange, NewClips
     from train.results.checkpoint import load_trained
     from train.results.run_folder import RunFolder
     from train.terminal import print_predictions
@@ -83,27 +70,28 @@ def predict(
     trained = load_trained(trained_run, choose_models(trained_run, fold), choose_device(device), weights)
     path = local_copy(source)
     folder = unused_folder(output, path)
-    frames, cropping = FrameRange(onset, offset, fps), Faces(faces, face_boxes)
     # Windows removes no open file, and the cache may still be read: what cannot be removed is left to the system.
     with TemporaryDirectory(prefix="mpt-", ignore_cleanup_errors=True) as made:
-        new = NewClips(Path(made), path, frames, cropping, trained.card.recipe)
+        new = NewClips(Path(made), path, Frames(**given), trained.card.recipe)
         clips = open_for(trained, new.cache())
         predictions = predict_clips(trained, clips)
         if magnified:
             new.draw(folder)
-        if gradcam or heat:
-            from train.report.pictures import draw_prediction, pictures_of
+        if gradcam:
+            from train.report.figures import clips_figure, paper_style, pictures_of, save
             from train.trace import clip_maps
 
             pictures = pictures_of(clips, predictions, clip_maps(trained, clips, predictions))
-            for prediction, picture in zip(predictions, pictures, strict=True):
-                draw_prediction(prediction, picture, trained.card.classes, folder)
+            with paper_style():
+                for each, picture in zip(predictions, pictures, strict=True):
+                    drawn = clips_figure([each], [picture], trained.card.classes)
+                    save(drawn, folder, "__".join([*each.key[1:], "heat"]))
         seen = trained_on(trained_run, trained, clips)
     if seen:
+        some = f"{len(seen)} of {len(predictions)} clips, such as {'/'.join(next(iter(seen))[1:])}"
         say(
-            f"{len(seen)} of {len(predictions)} clips, such as {'/'.join(next(iter(seen))[1:])}, were in the training "
-            "data of a model that is asked here, so their predictions test nothing; --fold SUBJECT asks the model that "
-            "left SUBJECT out"
+            f"{some}, were training data of a model that is asked here, so their predictions test nothing; ask the "
+            "one that left them out: --fold SUBJECT"
         )
     result = as_json(trained_run, trained, predictions, path, seen)
     write_json(folder / "predictions.json", result)
@@ -115,8 +103,7 @@ def predict(
 def unused_folder(chosen: Path | None, source: Path) -> Path:
     """The folder to write to: by default the first of predictions/NAME, NAME-2, … that has no predictions yet.
 
-    Raises:
-        UsageError: the folder that was `chosen` has some.
+    A UsageError if the folder that was `chosen` has some.
     """
     if chosen is None:
         first = Path("predictions") / source.resolve().stem

@@ -3,6 +3,8 @@
 The two stages meet in files only, so it runs as a process of its own, not as an import.
 """
 
+from __future__ import annotations
+
 import csv
 import json
 import mimetypes
@@ -11,71 +13,69 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 from data_cache.console.commandline import say
-from data_cache.errors import MptError, UsageError
-from data_cache.schema import StoredRecipe
+from data_cache.console.options import option
+from data_cache.errors import PAGES, MptError, UsageError
+
+if TYPE_CHECKING:  # NumPy, which `--help` does without
+    from data_cache.schema import StoredRecipe
 
 CACHE_SUFFIXES = (".h5", ".hdf5")
 NO_SUBJECT, NO_EMOTION = "new", "unlabelled"
+_BOXES = f"CSV of boxes ({PAGES.format(page='how-to/faces')}); a clip outside a CSV is new/<name>."
+_FACES = "none: the frames show faces only; auto: a detector finds them; csv: by --face-boxes."
 
 
 @dataclass(frozen=True)
-class FrameRange:
-    """Which frames of a folder or video are the clip, and how fast they were taken; None: all, as the file says."""
+class Frames:
+    """What of a folder or video is the clip, how fast it was taken, and how faces are cropped from it."""
 
-    onset: int | None = None
-    offset: int | None = None
-    fps: float | None = None
+    onset: int | None = option(None, "First frame.", minimum=0, shown="the first there is")
+    offset: int | None = option(None, "Last frame.", minimum=0, shown="the last there is")
+    fps: float | None = option(None, "Frames per second; folders need it.", minimum=0, shown="the video's")
+    faces: Literal["none", "csv", "auto"] | None = option(None, _FACES, shown="as in the run's cache")
+    face_boxes: Path | None = option(None, _BOXES)
 
+    @property
+    def numbers(self) -> dict[str, float | None]:
+        """What a list of clips says for each of them."""
+        return {"onset": self.onset, "offset": self.offset, "fps": self.fps}
 
-@dataclass(frozen=True)
-class Faces:
-    """How faces are cropped from new frames.
-
-    Attributes:
-        how: none, csv or auto, as in `mpt-preprocess`; None: csv where boxes are given, else as in the run's cache.
-        boxes: CSV with a box for each face.
-    """
-
-    how: str | None = None
-    boxes: Path | None = None
-
-    def options(self, recipe: StoredRecipe) -> list[str]:
-        """The options of `mpt-preprocess` for this, where the run's caches were made with `recipe`."""
-        how = self.how or ("csv" if self.boxes else recipe.faces)
-        if how == "csv" and self.boxes is None:
+    def cropping(self, recipe: StoredRecipe) -> list[str]:
+        """The options of `mpt-preprocess` for faces, where the run's caches were made with `recipe`."""
+        how = self.faces or ("csv" if self.face_boxes else recipe.faces)
+        if how == "csv" and self.face_boxes is None:
             raise UsageError(
                 "the faces of the run's cache were cropped by boxes from a file; say how to crop these: --face-boxes "
                 "FILE, --faces auto (a detector), or --faces none (they are cropped already)"
             )
-        return ["--faces", how, *(["--face-boxes", str(self.boxes)] if self.boxes else [])]
+        return ["--faces", how, *(["--face-boxes", str(self.face_boxes)] if self.face_boxes else [])]
 
 
 class NewClips:
     """New clips and the files that `mpt-preprocess` reads them by, in a folder of their own.
 
+    A UsageError if the source holds no clip, an option does not fit it, or the rate or a way to crop faces is missing.
+
     Args:
         source: a folder of frames, a folder of such folders and videos, a video, a CSV of clips, or a cache.
         recipe: of the caches that the model was trained on.
-
-    Raises:
-        UsageError: the source holds no clip, an option does not fit it, or the rate or a way to crop faces is missing.
     """
 
-    def __init__(self, folder: Path, source: Path, frames: FrameRange, faces: Faces, recipe: StoredRecipe) -> None:
+    def __init__(self, folder: Path, source: Path, frames: Frames, recipe: StoredRecipe) -> None:
         self.folder, self.source = folder, source
         if not source.exists():
             raise UsageError(f"no {source}; give a folder of frames, a video, a CSV of clips, or a cache")
         self.lists_clips, self.is_cache = source.suffix.lower() == ".csv", source.suffix.lower() in CACHE_SUFFIXES
-        if (self.lists_clips or self.is_cache) and frames != FrameRange():
+        if (self.lists_clips or self.is_cache) and any(value is not None for value in frames.numbers.values()):
             raise UsageError(f"--onset, --offset and --fps are for one clip; {source} names them for each clip")
-        if self.is_cache and faces != Faces():
+        if self.is_cache and frames != Frames():
             raise UsageError(f"--faces and --face-boxes are for frames; those of {source} are cropped already")
-        self.cropping = [] if self.is_cache else faces.options(recipe)
-        self.recipe_file = folder / "recipe.json"
-        self.recipe_file.write_text(json.dumps(dict(recipe.values)), encoding="utf-8")
-        self.manifest = folder / "clips.csv"
+        self.manifest, recipe_file = folder / "clips.csv", folder / "recipe.json"
+        self.how = ["--recipe", str(recipe_file), *([] if self.is_cache else frames.cropping(recipe))]
+        recipe_file.write_text(json.dumps(dict(recipe.values)), encoding="utf-8")
         if not self.is_cache:
             rows = _listed_rows(source) if self.lists_clips else _found_rows(source, frames)
             with self.manifest.open("w", newline="", encoding="utf-8") as file:
@@ -100,7 +100,7 @@ class NewClips:
         self._preprocess("preview", *names, "--output", folder)
 
     def _preprocess(self, action: str, *arguments: object) -> None:
-        command = [action, str(self.manifest), *map(str, arguments), "--recipe", str(self.recipe_file), *self.cropping]
+        command = [action, str(self.manifest), *map(str, arguments), *self.how]
         program = [sys.executable, "-P", "-m", "preprocess.cli", *command]
         with subprocess.Popen(program, stderr=subprocess.PIPE, encoding="utf-8", errors="replace") as child:
             said = []
@@ -119,7 +119,7 @@ class NewClips:
             raise error
 
 
-def _found_rows(source: Path, frames: FrameRange) -> list[dict[str, str]]:
+def _found_rows(source: Path, frames: Frames) -> list[dict[str, str]]:
     """Lines of the manifest for a video, for a folder of frames, or for each of those below a folder.
 
     Below a folder, the folder that holds a clip names its subject.
@@ -134,7 +134,7 @@ def _found_rows(source: Path, frames: FrameRange) -> list[dict[str, str]]:
         raise UsageError(f"--onset and --offset are for one clip; {source} holds {len(clips)}: list them in a CSV")
     if frames.fps is None and any(clip.is_dir() for clip in clips):
         raise UsageError(f"the images in {source} do not say how fast they were taken; pass --fps, such as --fps 200")
-    numbers = {field: "" if value is None else f"{value:g}" for field, value in vars(frames).items()}
+    numbers = {field: "" if value is None else f"{value:g}" for field, value in frames.numbers.items()}
     return [
         {
             "subject": NO_SUBJECT if clip == source or clip.parent == source else clip.parent.name,

@@ -16,8 +16,6 @@ from train.report.sections.training import curves_section, features_section, ker
 from train.results.run_folder import Run, RunFolder
 from train.results.summary import split_title
 
-RANDOM_NOTICE = "Trained on a backbone with RANDOM weights: these scores say nothing about a pretrained model."
-
 
 def build_report(
     path: Path,
@@ -30,19 +28,15 @@ def build_report(
 ) -> Path:
     """Write a page to explore, figures and tables into a run's folder: `report`, or `report-vs-<others>`.
 
-    `caches` says where the run's are, if not where it was trained. What comes back is the path of the page.
-
-    Raises:
-        UsageError: one is no run folder, is not finished, or has other classes; one file would be too large.
-        InvalidFile: a file of a run is damaged.
+    `caches` says where the run's are, if not where it was trained. What comes back is the path of the page. A
+    UsageError if one is no run folder, is not finished or has other classes, or if a single file would be too large;
+    an InvalidFile if a file of a run is damaged.
     """
     run, compared = RunFolder(path).load(), [RunFolder(other).load() for other in others]
     for other in compared:
         if set(other.classes) != set(run.classes):
-            raise UsageError(
-                f"{other.path} has the classes {', '.join(other.classes)}, {path} has {', '.join(run.classes)}; "
-                "compare runs of one protocol"
-            )
+            named = (f"{each.path} has the classes {', '.join(each.classes)}" for each in (other, run))
+            raise UsageError(f"{', '.join(named)}; compare runs of one protocol")
     folder = path / "-vs-".join(["report", *(other.name for other in compared)])
     found = find_caches(run, caches)
     clips = clip_entries([run, *compared], found, folder, images=images, single_file=single_file)
@@ -64,7 +58,11 @@ def build_report(
     if not images:  # of an earlier report
         for old in folder.glob("gallery.*"):
             old.unlink()
-    final, licences = run.summary["final_epoch"], sorted({cache["licence_notice"] for cache in run.config["caches"]})
+    final, notices = run.summary["final_epoch"], sorted({cache["licence_notice"] for cache in run.config["caches"]})
+    if run.config["settings"]["random_weights"]:
+        notices.insert(
+            0, "Trained on a backbone with RANDOM weights: these scores say nothing about a pretrained model."
+        )
     page = Page(
         title=f"{run.name}: {split_title(run.summary)} report",
         lead=(
@@ -72,7 +70,7 @@ def build_report(
             f"subjects, {len(run.classes)} classes, protocol {run.config['protocol']}. Always predicting the most "
             f"frequent class gives {run.summary['majority_baseline']['accuracy']:.1%}."
         ),
-        notices=[*([RANDOM_NOTICE] if run.config["settings"]["random_weights"] else []), *licences],
+        notices=notices,
         clips=clips,
         strips=strips(run.config["caches"][0]["recipe"]),
         sections=[section for section in sections if section is not None],

@@ -23,11 +23,6 @@ app = make_app(
     + example("mpt-compare runs/casme2-mpt runs/casme2-head")
 )
 
-ONLY_THE_SEED = (
-    "Only the seed differs between the two sides: the difference says how much a seed moves the scores, and nothing "
-    "about a method."
-)
-
 
 @dataclass(frozen=True)
 class Comparison:
@@ -54,12 +49,27 @@ class Comparison:
     interval_95: dict[str, tuple[float, float]]
     only_seed_differs: bool
 
+    @property
+    def lines(self) -> list[str]:
+        """The result in words."""
+        a, b = self.runs
+        often = " more often" if "seeds)" in a + b else ""
+        lines = [
+            f"{self.clips} clips; only {a} is correct{often} on {self.only_a}, only {b} on {self.only_b}",
+            f"sign-flip test over {self.subjects} subjects: p {p_text(self.sign_flip_p)}",
+            f"McNemar's exact test, as if clips were independent: p {p_text(self.p_value)}",
+        ]
+        for metric, (low, high) in self.interval_95.items():
+            interval = f"({interval_name(self.subjects)} over subjects {100 * low:+.1f} to {100 * high:+.1f})"
+            lines.append(f"{metric:<9} {a} − {b}: {100 * self.difference[metric]:+.1f} points {interval}")
+        seed = "Only the seed differs between the two sides: the difference says how much a seed moves the scores, and "
+        return [*lines, *([f"{seed}nothing about a method."] if self.only_seed_differs else [])]
+
 
 def compare_runs(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
     """Compare the final epochs of two sides, of a run or several seeds each.
 
-    Raises:
-        UsageError: they were tested on other clips or classes, or a side's runs differ in more than the seed.
+    A UsageError if they were tested on other clips or classes, or a side's runs differ in more than the seed.
     """
     from scipy.stats import binomtest
 
@@ -67,13 +77,11 @@ def compare_runs(a: Sequence[Run], b: Sequence[Run]) -> Comparison:
     tested = [{p.key: p for p in each.predictions} for each in runs]
     for each, clips in zip(runs[1:], tested[1:], strict=True):
         if each.classes != runs[0].classes:
-            named = (f"{other.name} has the classes {', '.join(other.classes)}" for other in (runs[0], each))
-            raise UsageError(", ".join(named))
+            named = (f"{run.name} has the classes {', '.join(run.classes)}" for run in (runs[0], each))
+            raise UsageError(f"{', '.join(named)}; compare runs of one protocol")
         if odd := set(tested[0]) ^ set(clips):
-            raise UsageError(
-                f"{runs[0].name} and {each.name} were tested on different clips ({len(odd)} differ, such as "
-                f"{'/'.join(min(odd))}); compare runs of one protocol"
-            )
+            such = f"{len(odd)} differ, such as {'/'.join(min(odd))}); compare runs of one protocol"
+            raise UsageError(f"{runs[0].name} and {each.name} were tested on different clips ({such}")
     for side in (a, b):
         if differing := [text for other in side[1:] for text in _differing(side[0], other)]:
             raise UsageError(f"the runs of {_title(side)} differ in more than the seed ({differing[0]})")
@@ -134,20 +142,7 @@ def compare(
 ) -> None:
     """Test whether RUN_A and RUN_B differ by more than chance."""
     result = compare_runs(_load_side(run_a), _load_side(run_b))
-    if json_output:
-        print_json(vars(result))
-        return
-    a, b = result.runs
-    often = " more often" * ("seeds)" in a + b)
-    typer.echo(f"{result.clips} clips; only {a} is correct{often} on {result.only_a}, only {b} on {result.only_b}")
-    typer.echo(f"sign-flip test over {result.subjects} subjects: p {p_text(result.sign_flip_p)}")
-    typer.echo(f"McNemar's exact test, as if clips were independent: p {p_text(result.p_value)}")
-    for metric in METRICS:
-        low, high = result.interval_95[metric]
-        interval = f"({interval_name(result.subjects)} over subjects {100 * low:+.1f} to {100 * high:+.1f})"
-        typer.echo(f"{metric:<9} {a} − {b}: {100 * result.difference[metric]:+.1f} points {interval}")
-    if result.only_seed_differs:
-        typer.echo(ONLY_THE_SEED)
+    print_json(vars(result)) if json_output else typer.echo("\n".join(result.lines))
 
 
 def _load_side(text: str) -> list[Run]:

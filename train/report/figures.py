@@ -1,15 +1,27 @@
-"""The figures of a report, for papers: exact widths, one size of text, embedded fonts, PDF and PNG."""
+"""The figures of a report, for papers: exact widths, one size of text, embedded fonts, PDF and PNG.
 
-from collections.abc import Iterator, Sequence
+Of single clips: what the model saw, where the evidence lay (Grad-CAM), and the probabilities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from data_cache.explore.charts import Line
+from data_cache.filters import recover
 from data_cache.names import figure_fonts
+from train.results.metrics import Prediction
 from train.results.tables import Share, Table
+
+if TYPE_CHECKING:  # torch, which a report without pictures does not need
+    from train.data.task import ClipSet
 
 CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442")
 """Okabe and Ito's palette: told apart with any colour vision."""
@@ -81,6 +93,15 @@ def panels_figure(titles: Sequence[str], most: int, height: float, more: float) 
     return made, panels
 
 
+def draw_lines(axes: Any, lines: Sequence[Line], first: int = 0) -> None:
+    """Draw curves over `first`, `first` + 1, …, each with its range if it has one."""
+    for number, line in enumerate(lines):
+        places, colour = np.arange(first, first + len(line.values)), CYCLE[number % len(CYCLE)]
+        if line.low is not None:
+            axes.fill_between(places, line.low, line.high, color=colour, alpha=0.15, linewidth=0)
+        axes.plot(places, line.values, color=colour, label=line.name)
+
+
 def study_figure(table: Table) -> Any:
     """A panel for each data, a row for each model: seeds as dots, their mean as a bar, its interval as a line.
 
@@ -103,3 +124,95 @@ def study_figure(table: Table) -> Any:
     text = "accuracy, %", "dots: seeds; bar: their mean; line: its interval over subjects"
     made.supxlabel(("\n" if narrow() else "; ").join(text), fontsize="medium")
     return made
+
+
+@dataclass(frozen=True)
+class ClipPictures:
+    """The pixels of a clip and where the evidence lay in them.
+
+    Attributes:
+        dynamic_image: (S, S, 3) uint8.
+        motion: (T, S, S, 3) uint8.
+        maps: Grad-CAM maps, each (rows, columns): `image` over the dynamic image, `motion` over the magnified
+            frames; whichever could be made.
+        onset: the onset frame, (S, S, 3) uint8; None where the cache has none.
+        eye: the middle frame made to be looked at (see `recover`), (S, S) uint8, with α `eye_alpha`; None where
+            there is none.
+    """
+
+    dynamic_image: np.ndarray
+    motion: np.ndarray
+    maps: Mapping[str, np.ndarray]
+    onset: np.ndarray | None
+    eye: np.ndarray | None
+    eye_alpha: float
+
+    @property
+    def panels(self) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
+        """Title, picture and the map over it or None, from left to right."""
+        middle = self.motion[len(self.motion) // 2]
+        under = {"image": self.dynamic_image, "motion": middle}
+        return [
+            *([] if self.onset is None else [("onset", self.onset, None)]),
+            ("dynamic image", self.dynamic_image, None),
+            ("for the network", middle, None),
+            *([] if self.eye is None else [("for the eye", self.eye, None)]),
+            *((f"Grad-CAM: {name}", under[name], self.maps[name]) for name in under if name in self.maps),
+        ]
+
+
+def pictures_of(
+    clips: ClipSet, predictions: Sequence[Prediction], maps: Sequence[Mapping[str, np.ndarray]]
+) -> list[ClipPictures]:
+    """Pixels of the predicted clips, each with its Grad-CAM `maps`; all have the same panels."""
+    made = []
+    for prediction, heat in zip(predictions, maps, strict=True):
+        clip = clips.keys.index(prediction.key)
+        reader, row = clips.rows[clip]
+        motion, onset = clips.read("motion", clip), clips.onset_frame(clip)
+        n_frames, fps = int(reader.clips.n_frames[row]), float(reader.clips.fps[row])
+        found = recover(motion, onset, reader.attributes.recipe, n_frames, fps)
+        eye = None if found.eye is None else found.eye[len(found.eye) // 2]
+        made.append(ClipPictures(clips.read("dynamic_image", clip), motion, heat, onset, eye, found.eye_alpha))
+    return [replace(each, eye=None) for each in made] if any(each.eye is None for each in made) else made
+
+
+def clips_figure(predictions: Sequence[Prediction], pictures: Sequence[ClipPictures], classes: Sequence[str]) -> Any:
+    """A row per clip: onset, dynamic image, the middle frame for network and eye, Grad-CAM maps, probabilities."""
+    widths, rows = [1.0] * len(pictures[0].panels) + [1.2], len(predictions)
+    made, axes = figure(
+        max(0.85, 0.13 * len(classes)) * rows + 0.5, len(widths), rows, squeeze=False, width_ratios=widths
+    )
+    for row, prediction, picture in zip(axes, predictions, pictures, strict=True):
+        _draw_panels(row[:-1], picture)
+        _draw_probabilities(row[-1], prediction, classes)
+        verdict = [] if prediction.true is None else ["correct" if prediction.correct else "wrong"]
+        words = "\n".join([*prediction.key[1:], *verdict])
+        row[0].text(-0.08, 0.5, words, transform=row[0].transAxes, ha="right", va="center")
+    for axis, title in zip(axes[0], [*(title for title, *_ in pictures[0].panels), "probability"], strict=True):
+        axis.set_title(title.replace(": ", "\n").replace(" ", "\n"), fontweight="normal")
+    axes[-1, -1].set_xticks([0, 1])
+    return made
+
+
+def _draw_panels(row: Sequence[Any], picture: ClipPictures) -> None:
+    for axis, (_, image, heat) in zip(row, picture.panels, strict=True):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
+        if image is picture.eye:
+            axis.text(0.5, -0.02, f"α = {picture.eye_alpha:g}", transform=axis.transAxes, ha="center", va="top")
+        if heat is not None:
+            size = image.shape[0]
+            scaled = heat / max(float(heat.max()), 1e-12)
+            axis.imshow(scaled, cmap="inferno", alpha=0.55, extent=(0, size, size, 0), interpolation="bilinear")
+            axis.set(xlim=(0, size), ylim=(size, 0))
+        axis.axis("off")
+
+
+def _draw_probabilities(axis: Any, prediction: Prediction, classes: Sequence[str]) -> None:
+    """A bar per class; the predicted one is green if it is correct, red if not, and the true one is marked."""
+    colours = ["#BBBBBB"] * len(classes)
+    colours[prediction.predicted] = CYCLE[0 if prediction.true is None else 2 if prediction.correct else 5]
+    labels = [f"{name} (true)" if number == prediction.true else name for number, name in enumerate(classes)]
+    axis.barh(labels, prediction.probabilities, color=colours)
+    axis.set(xlim=(0, 1), xticks=[])
+    axis.invert_yaxis()

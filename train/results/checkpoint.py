@@ -76,11 +76,13 @@ class Trained:
 
 def save_fold(path: Path, model: MPT, fold: int, card: CheckpointCard) -> None:
     """Write the trained weights of one fold; the frozen backbone is not among them."""
-    tensors = {
-        name: (parameter if name.startswith("backbone.") else parameter[fold]).detach().cpu().contiguous()
-        for name, parameter in trained_parameters(model).items()
-    }
+    tensors = {name: each.detach().cpu().contiguous() for name, each in _of_fold(model, fold).items()}
     write_bytes(path, save(tensors, {"card": card.as_json}))
+
+
+def _of_fold(model: MPT, fold: int) -> dict[str, torch.Tensor]:
+    parameters = trained_parameters(model)
+    return {name: each if name.startswith("backbone.") else each[fold] for name, each in parameters.items()}
 
 
 def read_card(path: Path) -> CheckpointCard:
@@ -97,9 +99,7 @@ def read_card(path: Path) -> CheckpointCard:
 def load_fold(path: Path, model: MPT, fold: int, backbone_digest: str) -> None:
     """Put a checkpoint into one fold of `model`.
 
-    Raises:
-        UsageError: it belongs to another backbone.
-        InvalidFile: it is damaged or does not fit the model.
+    A UsageError if it belongs to another backbone, an InvalidFile if it is damaged or does not fit the model.
     """
     card = read_card(path)
     if card.backbone_digest != backbone_digest:
@@ -107,12 +107,11 @@ def load_fold(path: Path, model: MPT, fold: int, backbone_digest: str) -> None:
             f"{path} was trained on {card.settings['backbone']} with weights {card.backbone_digest[:12]}, not "
             f"{backbone_digest[:12]}; pass the same weights as in training"
         )
-    parameters = trained_parameters(model)
     try:
         stored = load_file(path)
     except SafetensorError as error:
         raise InvalidFile(f"{path} is damaged ({error})") from error
-    places = {name: each if name.startswith("backbone.") else each[fold] for name, each in parameters.items()}
+    places = _of_fold(model, fold)
     for name in sorted({*stored, *places}):
         tensor, place = stored.get(name), places.get(name)
         if tensor is None or place is None or (tensor.shape, tensor.dtype) != (place.shape, place.dtype):

@@ -17,6 +17,7 @@ from data_cache.errors import InvalidFile
 from data_cache.files.atomic import file_sha256, write_bytes, write_json
 from data_cache.protocols.protocol import ClipKey
 from train.results.forms import FOLD, Form, misfit, name
+from train.results.metrics import confusion_matrix
 
 
 @dataclass(frozen=True)
@@ -51,30 +52,33 @@ class FoldResult:
         """Predicted classes after the final epoch."""
         return np.asarray(self.logits.argmax(1))
 
+    @property
+    def confusion(self) -> np.ndarray:
+        """The confusion matrix of that, (classes, classes)."""
+        return confusion_matrix(self.true, self.predicted, self.logits.shape[1])
+
 
 def write_record(path: Path, value: Mapping[str, Any]) -> None:
     """Store a JSON object together with its own digest."""
     write_json(path, {**value, "digest": digest(value)})
 
 
-def read_record(path: Path, form: Form | None = None) -> dict[str, Any]:
+def read_record(path: Path, form: dict[Any, Form] | None = None) -> dict[str, Any]:
     """A stored JSON object; those of earlier versions carry no digest and are taken as they are.
 
-    Raises:
-        InvalidFile: it is missing, damaged, no JSON object, or not of the form.
+    An InvalidFile if it is missing, damaged, no JSON object, or not of the form.
     """
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(value, dict):
-            raise InvalidFile(f"{path} does not hold a JSON object")
-        damaged = (noted := value.pop("digest", None)) is not None and digest(value) != noted
+        noted = value.pop("digest", None) if isinstance(value, dict) else None
+        damaged = noted is not None and digest(value) != noted
     except (OSError, ValueError, RecursionError) as error:
         raise InvalidFile(f"{path} is missing or damaged ({error})") from error
     if damaged:
         raise InvalidFile(f"{path} is damaged (its digest differs); {_advice(path)}")
-    if form is not None and (where := misfit(value, form)) is not None:
+    if (where := misfit(value, form or {})) is not None:
         raise InvalidFile(f"{path}: {where[:100]} is missing, or not what mpt-train writes there; {_advice(path)}")
-    return value
+    return dict(value)
 
 
 def write_fold(
@@ -104,22 +108,22 @@ def write_fold(
     write_record(path, record)
 
 
-def read_fold(path: Path, classes: list[str], of_config: str) -> FoldResult:
+def read_fold(path: Path, classes: list[str], of_config: str, beside: Sequence[Path] = ()) -> FoldResult:
     """The fold whose JSON is at `path`; `of_config` is the digest of its run's configuration.
 
-    Raises:
-        InvalidFile: a file of it is missing, damaged or from a run with other settings, or its numbers are not finite.
+    An InvalidFile if a file of it, or `beside` it, is missing, damaged or from a run with other settings, or holds
+    numbers that are not finite.
     """
     record, table, traces = read_record(path, FOLD), path.with_suffix(".csv"), path.with_suffix(".safetensors")
     if record.get("config", of_config) != of_config:
         raise InvalidFile(f"{path} belongs to a run with other settings than its config.json; {_advice(path)}")
-    check_files(path, record, [table, traces])
+    check_files(path, record, [table, traces, *beside])
     try:
         with table.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            rows = [{**record, **row} for row in csv.DictReader(file)]  # earlier versions said a fold's subject once
         result = FoldResult(
             name=path.stem,
-            keys=tuple(({**record, **row}["dataset"], {**record, **row}["subject"], row["clip"]) for row in rows),
+            keys=tuple((row["dataset"], row["subject"], row["clip"]) for row in rows),
             true=np.array([classes.index(row["true"]) for row in rows]),
             logits=np.array([[float(row[f"logit_{name}"]) for name in classes] for row in rows], np.float32),
             epoch_predictions=np.array(record["epoch_predictions"]),
@@ -132,9 +136,7 @@ def read_fold(path: Path, classes: list[str], of_config: str) -> FoldResult:
         )
         _check_fold(result, len(classes))
     except (OSError, ValueError, KeyError, TypeError, OverflowError, csv.Error, SafetensorError) as error:
-        raise InvalidFile(
-            f"{path} or a file beside it is missing or damaged ({type(error).__name__}: {error}); {_advice(path)}"
-        ) from error
+        raise InvalidFile(f"{path} or a file beside it is missing or damaged ({error!r}); {_advice(path)}") from error
     if not np.isfinite(result.logits).all():
         raise InvalidFile(f"{table} holds predictions that are not finite: its training diverged; use a lower --lr")
     return result

@@ -70,8 +70,8 @@ def optional(form: Form) -> Form:
 
 _SCORES: dict[Any, Form] = {**dict.fromkeys(METRICS, number), "interval_95": optional({...: pair})}
 _EACH: dict[Any, Form] = {"precision": [number], "recall": [number], "f1": [number], "support": [count]}
-RECIPE: Form = {"frames": size, "size": size, "alpha": optional(number)}
-CONFIG: Form = {
+RECIPE: dict[Any, Form] = {"frames": size, "size": size, "alpha": optional(number)}
+CONFIG: dict[Any, Form] = {
     "settings": {"random_weights": lambda value: isinstance(value, bool), ...: scalar},
     "protocol": text,
     "classes": [name],
@@ -79,7 +79,7 @@ CONFIG: Form = {
     "caches": [{"dataset": name, "content_digest": text, "recipe": RECIPE, "licence_notice": text}],
     "backbone_digest": text,
 }
-SUMMARY: Form = {
+SUMMARY: dict[Any, Form] = {
     "clips": lambda value: count(value) and value > 0,
     "subjects": count,
     "split": optional(text),
@@ -94,9 +94,9 @@ SUMMARY: Form = {
     "by_dataset": optional({...: {**_SCORES, "clips": count, "subjects": count, "interval_95": {"macro_f1": pair}}}),
     **dict.fromkeys(("majority_baseline", "fold_average", "oracle_best_epoch"), _SCORES),
 }
-ENVIRONMENT: Form = {"caches": optional([text])}
+ENVIRONMENT: dict[Any, Form] = {"caches": optional([text])}
 HASHES: Form = optional({...: text})
-FOLD: Form = {
+FOLD: dict[Any, Form] = {
     "loss": [number],
     "train_accuracy": [number],
     "epoch_predictions": [[count]],

@@ -4,15 +4,18 @@ Predictions of all folds are pooled first and scored once, over a fixed list of 
 is never predicted, or that no clip has, counts as 0 in the means.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 METRICS = ("accuracy", "macro_f1", "uar")
 """The scores that every table gives, by their names in summary.json."""
+Measure = Callable[[np.ndarray], Mapping[str, float]]
+"""Values by name, of a confusion matrix or several."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,9 @@ class Prediction:
         return self.predicted == self.true
 
 
-def confusion_matrix(true: Sequence[int], predicted: Sequence[int], classes: int) -> np.ndarray:
+def confusion_matrix(true: ArrayLike, predicted: ArrayLike, classes: int) -> np.ndarray:
     """Counts (classes, classes): rows are true classes, columns predicted ones."""
-    matrix = np.zeros((classes, classes), np.int64)
-    np.add.at(matrix, (np.asarray(true, np.intp), np.asarray(predicted, np.intp)), 1)
-    return matrix
+    return np.asarray(subject_matrices(true, predicted, np.zeros(np.shape(true)), classes).sum(0))
 
 
 def scores(matrix: np.ndarray) -> dict[str, Any]:
@@ -81,9 +82,7 @@ def pooled(matrix: np.ndarray) -> dict[str, float]:
     return {metric: found[metric] for metric in METRICS}
 
 
-def mean_pooled(
-    matrices: np.ndarray, measure: Callable[[np.ndarray], Mapping[str, float]] = pooled
-) -> dict[str, float]:
+def mean_pooled(matrices: np.ndarray, measure: Measure = pooled) -> dict[str, float]:
     """Means of the `METRICS`, as `measure` finds them, of several confusion matrices, (runs, classes, classes)."""
     each = [measure(matrix) for matrix in matrices]
     return {metric: float(np.mean([values[metric] for values in each])) for metric in METRICS}
@@ -96,15 +95,13 @@ def of_part(matrix: np.ndarray) -> dict[str, float]:
     return {"accuracy": each["accuracy"], "macro_f1": f1, "uar": uar}
 
 
-def majority_baseline(true: Sequence[int], classes: int) -> dict[str, Any]:
+def majority_baseline(true: ArrayLike, classes: int) -> dict[str, Any]:
     """Scores of always predicting the most frequent class."""
     counts = np.bincount(np.asarray(true, np.intp), minlength=classes)
-    return scores(confusion_matrix(true, [int(counts.argmax())] * len(true), classes))
+    return scores(confusion_matrix(true, np.full(np.shape(true), counts.argmax()), classes))
 
 
-def subject_matrices(
-    true: Sequence[int], predicted: Sequence[int], subjects: Sequence[str], classes: int
-) -> np.ndarray:
+def subject_matrices(true: ArrayLike, predicted: ArrayLike, subjects: ArrayLike, classes: int) -> np.ndarray:
     """A confusion matrix for each subject, by name: (subjects, classes, classes)."""
     names, index = np.unique(np.asarray(subjects), return_inverse=True)
     matrices = np.zeros((len(names), classes, classes), np.int64)
@@ -112,9 +109,7 @@ def subject_matrices(
     return matrices
 
 
-def bootstrap_interval(
-    matrices: np.ndarray, measure: Callable[[np.ndarray], Mapping[str, float]] = pooled
-) -> dict[str, tuple[float, float]]:
+def bootstrap_interval(matrices: np.ndarray, measure: Measure = pooled) -> dict[str, tuple[float, float]]:
     """95 % intervals of what `measure` finds in the sum over subjects, by drawing subjects with replacement.
 
     Clips of one subject resemble each other, so subjects are drawn, not clips.
@@ -127,9 +122,12 @@ def bootstrap_interval(
     return {name: (float(low), float(high)) for name, (low, high) in bounds.items()}
 
 
-def permutation_p(
-    true: Sequence[int], predicted: Sequence[int], subjects: Sequence[str], draws: int = 9999
-) -> tuple[float, float]:
+def with_interval(matrices: np.ndarray, measure: Measure = pooled) -> dict[str, Any]:
+    """What `measure` finds in the sum of `matrices`, and `interval_95`, the `bootstrap_interval` of each."""
+    return {**measure(matrices.sum(0)), "interval_95": bootstrap_interval(matrices, measure)}
+
+
+def permutation_p(true: ArrayLike, predicted: ArrayLike, subjects: ArrayLike, draws: int = 9999) -> tuple[float, float]:
     """Permutation test of the accuracy, given the predictions: are they independent of the class within a subject?
 
     True labels are shuffled within each subject, which keeps every subject's classes; the predictions stay. The models

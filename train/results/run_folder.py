@@ -34,12 +34,11 @@ from train.results.metrics import Prediction, subject_matrices
 
 RUNS = Path("runs")
 """Where runs go, below the folder that a command is started in."""
-_IN_ANY_CONFIG = ("settings", "protocol", "classes", "subjects", "caches")
 _PARTS = (
     *("summary.json", "env.json", "overview.safetensors", "MODEL_CARD.md"),
     *("folds", "null", "checkpoints", "unfinished", "report", "tensorboard"),
+    "config.json",  # last, so that it stays a run till then
 )
-_CAUSES = ("settings.", "protocol", "caches.")  # what differs besides follows from these
 _SHOWN, _LONGEST = 3, 100
 
 
@@ -114,18 +113,13 @@ class RunFolder:
             raise Locked(f"{self.path} is being trained by {holder}; wait for it, or choose another --name") from error
 
     def start(self, config: Mapping[str, Any], environment: Mapping[str, Any], overwrite: bool) -> bool:
-        """Begin a run or resume one; whether it is already finished.
-
-        A StaleFile if the folder holds a run with other settings, and `overwrite` is off.
-        """
+        """Begin or resume a run; whether it is finished. A StaleFile if it has other settings, unless `overwrite`."""
         if overwrite and os.path.lexists(self.path):
             self._delete()
         if (self.path / "config.json").exists():
-            differing = changes(_by_dataset(self.config), _by_dataset(config))
-            if differing:
+            if differing := _first_causes(changes(_by_dataset(self.config), _by_dataset(config))):
                 raise StaleFile(
-                    f"{self.path} holds a run with other settings ({first_causes(differing)}); "
-                    "give this one another --name, or add --overwrite"
+                    f"{self.path} has other settings ({differing}); choose another --name, or add --overwrite"
                 )
         else:
             write_record(self.path / "config.json", config)
@@ -146,10 +140,6 @@ class RunFolder:
     def checkpoint(self, name: str) -> Path:
         """Where a fold's trained weights are."""
         return self.place("checkpoints", name, ".safetensors")
-
-    def unfinished(self, name: str) -> Path:
-        """Where the state of a group is while it trains; its name is that of the first fold."""
-        return self.place("unfinished", name, ".safetensors")
 
     def check_checkpoint(self, name: str) -> None:
         """Compare a checkpoint with the hash that was noted when it was written; an InvalidFile if they differ."""
@@ -172,18 +162,16 @@ class RunFolder:
         shutil.rmtree(self.path / "unfinished", ignore_errors=True)
         write_record(self.path / "summary.json", summary)
 
-    def read_folds(self) -> list[FoldResult]:
-        """All finished folds, by name; an InvalidFile if a file of one is missing or cannot be read."""
+    def read_folds(self, beside: Sequence[Path] = ()) -> list[FoldResult]:
+        """All finished folds, by name; an InvalidFile if a file of one, or `beside` them, is missing or damaged."""
         config, paths = self.config, sorted((self.path / "folds").glob("*.json"))
         of_config = digest(config)
-        return [fold_record.read_fold(path, config["classes"], of_config) for path in paths]
+        return [fold_record.read_fold(path, config["classes"], of_config, beside) for path in paths]
 
     def load(self) -> Run:
         """The finished run with all that a report or a comparison needs.
 
-        Raises:
-            UsageError: this is no run folder, or the run is not finished.
-            InvalidFile: a file of it is missing or damaged.
+        A UsageError if this is no run folder or not finished, an InvalidFile if a file of it is missing or damaged.
         """
         self._require_run(finished=True)
         forms = {"config": CONFIG, "summary": SUMMARY, "env": ENVIRONMENT}
@@ -191,17 +179,11 @@ class RunFolder:
         classes, final = len(config["classes"]), summary["final_epoch"]
         if not classes or not config["caches"] or np.shape(final["confusion"]) != (classes, classes):
             raise InvalidFile(f"{self.path}: config.json and summary.json do not fit each other; it is no run")
-        folds = self.read_folds()
-        lacking = sorted(set(config["subjects"]) - {fold.name for fold in folds})
-        if lacking:
-            raise InvalidFile(
-                f"{self.path} lacks the folds {', '.join(lacking)}; delete summary.json and run the same mpt-train "
-                "command again"
-            )
         path = self.path / "overview.safetensors"
+        folds = self.read_folds([path] if path.exists() else [])
+        if lacking := ", ".join(sorted(set(config["subjects"]) - {fold.name for fold in folds})):
+            raise InvalidFile(f"{self.path} lacks the folds {lacking}; delete summary.json and run mpt-train as before")
         try:
-            for record in (self.path / "folds").glob("*.json") if path.exists() else ():
-                fold_record.check_files(record, read_record(record, {"sha256": HASHES}), [path])
             overview = dict(load_file(path)) if path.exists() else {}
             fold_record.check_together(folds, overview, classes)
         except (SafetensorError, OSError, ValueError, KeyError) as error:
@@ -209,14 +191,12 @@ class RunFolder:
         return Run(self.path, config, environment, summary, folds, overview)
 
     def _delete(self) -> None:
-        """Delete the run and nothing else in its folder; config.json last, so that it stays a run till then."""
+        """Delete the run and nothing else in its folder."""
         if self.path.is_symlink():
             raise UsageError(f"{self.path} is a link; --overwrite deletes runs only, so remove it yourself")
-        if not set(_IN_ANY_CONFIG) <= set(self.config):
-            raise UsageError(
-                f"{self.path} is no run of mpt-train: its config.json is another program's; delete it yourself"
-            )
-        for name in (*_PARTS, "config.json"):
+        if not {"settings", "protocol", "classes", "subjects", "caches"} <= set(self.config):
+            raise UsageError(f"{self.path} is no run: its config.json is another program's; delete it yourself")
+        for name in _PARTS:
             part = self.path / name
             shutil.rmtree(part) if part.is_dir() and not part.is_symlink() else part.unlink(missing_ok=True)
         if not any(self.path.iterdir()):
@@ -226,10 +206,7 @@ class RunFolder:
         if not (self.path / "config.json").is_file():
             raise UsageError(f"{self.path} is no run folder (it has no config.json); runs of mpt-train lie in runs/")
         if finished and not self.is_finished:
-            raise UsageError(
-                f"{self.path} is not finished (no summary.json); run its mpt-train command again, "
-                "without --subjects and --folds"
-            )
+            raise UsageError(f"{self.path} is not finished; run its command again, without --subjects and --folds")
 
     def place(self, folder: str, name: str, suffix: str) -> Path:
         """Where a file of the fold called `name` lies."""
@@ -241,12 +218,12 @@ class RunFolder:
         return self.path / folder / f"{name}{suffix}"
 
 
-def first_causes(differing: Sequence[str]) -> str:
-    """The first differences between two runs that cause others, each cut to a length that can be read."""
-    rank = {text: next((n for n, cause in enumerate(_CAUSES) if text.startswith(cause)), 9) for text in differing}
-    causes = sorted((text for text in differing if rank[text] < 9), key=rank.__getitem__) or list(differing)
-    shown = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in causes[:_SHOWN]]
-    return "; ".join([*shown, *([f"and {len(differing) - len(shown)} more"] if len(differing) > len(shown) else [])])
+def _first_causes(differing: Sequence[str]) -> str:
+    """The first differences between two runs, what others follow from first, each cut to a length that can be read."""
+    causes = [text for cause in ("settings.", "protocol", "caches.") for text in differing if text.startswith(cause)]
+    shown = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in (causes or differing)[:_SHOWN]]
+    more = [f"and {len(differing) - len(shown)} more"] if len(differing) > len(shown) else []
+    return "; ".join([*shown, *more])
 
 
 def _by_dataset(config: Mapping[str, Any]) -> dict[str, Any]:

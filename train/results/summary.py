@@ -13,6 +13,7 @@ from train.results import metrics
 from train.results.fold_record import FoldResult, read_record, write_record
 from train.results.metrics import METRICS
 from train.results.run_folder import RunFolder
+from train.results.tables import Row, Table
 
 ENOUGH_SUBJECTS = 20
 """From so many on, an interval over subjects holds what it says."""
@@ -26,15 +27,25 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split)
     `oracle_best_epoch` takes for each fold the epoch that was best on its test subject. Much published
     code reports that; it looks at test labels, so it is a leak and no result.
     """
-    true = np.concatenate([fold.true for fold in folds]).tolist()
-    predicted = np.concatenate([fold.predicted for fold in folds]).tolist()
-    keys = [key for fold in folds for key in fold.keys]
-    subjects = ["/".join(key[:2]) for key in keys]
+    true, predicted = (np.concatenate([getattr(fold, name) for fold in folds]) for name in ("true", "predicted"))
+    keys, number = [key for fold in folds for key in fold.keys], len(classes)
+    subjects, parts = np.array(["/".join(key[:2]) for key in keys]), np.array([split.part(key) for key in keys])
     p_value, chance = metrics.permutation_p(true, predicted, subjects)
     best = [(fold.epoch_predictions == fold.true).sum(1).argmax() for fold in folds]
-    oracle = np.concatenate([fold.epoch_predictions[n] for fold, n in zip(folds, best, strict=True)]).tolist()
-    matrices = metrics.subject_matrices(true, predicted, subjects, len(classes))
-    matrix = matrices.sum(0)
+    oracle = np.concatenate([fold.epoch_predictions[n] for fold, n in zip(folds, best, strict=True)])
+    matrices = metrics.subject_matrices(true, predicted, subjects, number)
+    by_part = {}
+    for part in dict.fromkeys(parts.tolist()) if len(set(parts)) > 1 else ():  # a single one is the whole
+        chosen = parts == part
+        theirs = metrics.subject_matrices(true[chosen], predicted[chosen], subjects[chosen], number)
+        counts = {"clips": int(chosen.sum()), "subjects": len(theirs)}
+        by_part[part] = {**counts, **metrics.with_interval(theirs, metrics.of_part)}
+    probe: dict[str, Any] = {}  # the scores of each image alone, and how many folds chose each recipe
+    for name in (name for name in folds[0].traces if name.startswith("alone_")):
+        alone = np.concatenate([fold.traces[name] for fold in folds])
+        probe[name] = metrics.with_interval(metrics.subject_matrices(true, alone, subjects, number))
+    if probe:
+        probe["folds_by_recipe"] = np.bincount([fold.traces["recipe"][0] for fold in folds]).tolist()
     return {
         "classes": list(classes),
         "clips": len(true),
@@ -42,31 +53,30 @@ def summarise(folds: Sequence[FoldResult], classes: Sequence[str], split: Split)
         "split": split.title,
         "epochs": len(folds[0].epoch_predictions),
         "final_epoch": {
-            **metrics.scores(matrix),
+            **metrics.scores(matrices.sum(0)),
             "interval_95": metrics.bootstrap_interval(matrices),
             "permutation_p": p_value,
             "permutation_accuracy": chance,
-            "confusion": matrix.tolist(),
+            "confusion": matrices.sum(0).tolist(),
         },
-        "by_dataset": _by_part([split.part(key) for key in keys], true, predicted, subjects, len(classes)),
-        **_alone(folds, true, subjects, len(classes)),
-        "majority_baseline": metrics.majority_baseline(true, len(classes)),
-        "fold_average": fold_average(folds, len(classes)),
+        "by_dataset": by_part,
+        **({"probe": probe} if probe else {}),
+        "majority_baseline": metrics.majority_baseline(true, number),
+        "fold_average": fold_average(folds),
         "oracle_best_epoch": {
-            **metrics.scores(metrics.confusion_matrix(true, oracle, len(classes))),
+            **metrics.scores(metrics.confusion_matrix(true, oracle, number)),
             "warning": "leak: the epoch of each fold was chosen with its test labels",
         },
         "seconds": round(sum(fold.seconds for fold in folds), 1),
     }
 
 
-def fold_average(folds: Sequence[FoldResult], classes: int) -> dict[str, float]:
+def fold_average(folds: Sequence[FoldResult]) -> dict[str, float]:
     """Means of the scores of single folds, each over the classes that it shows: unstable for subjects with few clips.
 
     A fold is a subject in leave-one-subject-out. Summaries of earlier versions counted absent classes as 0.
     """
-    matrices = [metrics.confusion_matrix(fold.true.tolist(), fold.predicted.tolist(), classes) for fold in folds]
-    return metrics.mean_pooled(np.array(matrices), metrics.of_part)
+    return metrics.mean_pooled(np.array([fold.confusion for fold in folds]), metrics.of_part)
 
 
 def keep_copy(folder: RunFolder, result: FoldResult) -> None:
@@ -74,16 +84,14 @@ def keep_copy(folder: RunFolder, result: FoldResult) -> None:
 
     All that is kept is its confusion matrix, `null/<fold>.json` in the folder of the run.
     """
-    confusion = metrics.confusion_matrix(result.true.tolist(), result.predicted.tolist(), result.logits.shape[1])
-    values = {"config": digest(folder.config), "confusion": confusion.tolist()}
+    values = {"config": digest(folder.config), "confusion": result.confusion.tolist()}
     write_record(folder.place("null", result.name, ".json"), values)
 
 
 def add_null(folder: RunFolder, folds: Sequence[Fold], copies: int) -> None:
     """Add `null` to the summary of a finished run, once `copies` copies of all `folds` are there.
 
-    Raises:
-        InvalidFile: a copy is damaged, or of a run with other settings.
+    An InvalidFile if one is damaged, or of a run with other settings.
     """
     summary, of_config = folder.summary, digest(folder.config)
     observed = np.array(summary["final_epoch"]["confusion"])
@@ -104,11 +112,19 @@ def interval_name(subjects: int) -> str:
     return "95 % interval" if subjects >= ENOUGH_SUBJECTS else "approximate 95 % interval"
 
 
-def headline_rows(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
-    """Names and scores: of the final epoch, which is the headline; of a probe, then those of each image alone."""
+def score_rows(summary: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], str]]:
+    """What every table of scores says, from top to bottom: name, scores, and the kind of `tables.Row`.
+
+    The headline is the final epoch; below it, of a probe, each image alone; the baseline; the leak.
+    """
     probe = summary.get("probe", {})
-    alone = [(title, probe[f"alone_{name}"]) for name, title in _IMAGES.items() if f"alone_{name}" in probe]
-    return [("ridge on all images" if alone else "final epoch", summary["final_epoch"]), *alone]
+    alone = [(title, probe[f"alone_{name}"], "") for name, title in _IMAGES.items() if f"alone_{name}" in probe]
+    return [
+        ("ridge on all images" if alone else "final epoch", summary["final_epoch"], "headline"),
+        *alone,
+        ("majority class", summary["majority_baseline"], ""),
+        *([("best epoch on test (leak)", summary["oracle_best_epoch"], "leak")] if summary.get("epochs") != 1 else []),
+    ]
 
 
 def permutation_lines(summary: Mapping[str, Any]) -> list[str]:
@@ -133,22 +149,21 @@ _IMAGES = {
     "dynamic": "dynamic image alone",
     "magnified": "a magnified frame alone",
 }
-PART_HEADINGS = ("", "clips", "subjects", "UF1", "UAR", "Acc", "95 % interval of UF1")
 
 
-def part_rows(summary: Mapping[str, Any]) -> list[tuple[str, ...]]:
-    """The table that papers on composites print: the whole, then each data set or tested part; empty for one part."""
-    parts = summary.get("by_dataset") or {}
-    whole = {**summary["final_epoch"], "clips": summary["clips"], "subjects": summary["subjects"]}
-    return [
-        (
-            *(name, str(each["clips"]), str(each["subjects"])),
-            *(f"{each[metric]:.1%}" for metric in ("macro_f1", "uar", "accuracy")),
-            "–".join(f"{100 * value:.1f}" for value in each["interval_95"]["macro_f1"])
-            + (each["subjects"] < ENOUGH_SUBJECTS) * ", approximate",
-        )
-        for name, each in ({"all": whole, **parts} if parts else {}).items()
-    ]
+def parts_table(summary: Mapping[str, Any]) -> list[Table]:
+    """The table that papers on composites print: the whole, then each data set or tested part; none for one part."""
+    parts = {"all": {**summary, **summary["final_epoch"]}, **(summary.get("by_dataset") or {})}
+    rows: list[Row] = []
+    for name, each in parts.items():
+        shares = (f"{each[metric]:.1%}" for metric in ("macro_f1", "uar", "accuracy"))
+        interval = "–".join(f"{100 * value:.1f}" for value in each["interval_95"]["macro_f1"])
+        approximate = ", approximate" if each["subjects"] < ENOUGH_SUBJECTS else ""
+        cells = (name, each["clips"], each["subjects"], *shares, interval + approximate)
+        rows.append(Row(cells, "" if rows else "headline"))
+    caption = "Each data set or part by itself, final epoch; means over the classes that it shows"
+    headings = ("", "clips", "subjects", "UF1", "UAR", "Acc", "95 % interval of UF1")
+    return [Table("by-dataset", caption, headings, tuple(rows))] if len(parts) > 1 else []
 
 
 def split_title(summary: Mapping[str, Any]) -> str:
@@ -165,31 +180,3 @@ def combine_seeds(summaries: Sequence[dict[str, Any]], names: Sequence[str]) -> 
         "subjects": summaries[0]["subjects"],
         **{metric: {"mean": mean(found), "sd": stdev(found), "each": found} for metric, found in values.items()},
     }
-
-
-def _by_part(
-    parts: Sequence[str], true: Sequence[int], predicted: Sequence[int], subjects: Sequence[str], classes: int
-) -> dict[str, dict[str, Any]]:
-    """Part → its clips, its subjects, its scores with their interval; empty for a single part, which is the whole."""
-    found: dict[str, dict[str, Any]] = {}
-    for part in dict.fromkeys(parts) if len(set(parts)) > 1 else ():
-        chosen = [i for i, name in enumerate(parts) if name == part]
-        shown, named = ([each[i] for i in chosen] for each in (true, predicted))
-        matrices = metrics.subject_matrices(shown, named, [subjects[i] for i in chosen], classes)
-        counts = {"clips": len(chosen), "subjects": len(matrices)}
-        interval = metrics.bootstrap_interval(matrices, metrics.of_part)
-        found[part] = {**counts, **metrics.of_part(matrices.sum(0)), "interval_95": interval}
-    return found
-
-
-def _alone(
-    folds: Sequence[FoldResult], true: Sequence[int], subjects: Sequence[str], classes: int
-) -> dict[str, dict[str, Any]]:
-    """Of a probe: the scores of each image alone, and how many folds chose each recipe; nothing of other runs."""
-    found = {}
-    for name in (name for name in folds[0].traces if name.startswith("alone_")):
-        predicted = np.concatenate([fold.traces[name] for fold in folds]).tolist()
-        matrices = metrics.subject_matrices(true, predicted, subjects, classes)
-        found[name] = {**metrics.pooled(matrices.sum(0)), "interval_95": metrics.bootstrap_interval(matrices)}
-    chosen = np.bincount([fold.traces["recipe"][0] for fold in folds]).tolist() if found else []
-    return {"probe": {**found, "folds_by_recipe": chosen}} if found else {}

@@ -50,18 +50,16 @@ class Table:
 
     def as_csv(self) -> str:
         """The table as CSV: numbers unrounded and bare; a column with intervals becomes three."""
-        columns = list(zip(*(row.cells for row in self.rows), strict=True)) or [()] * len(self.headings)
-        wide = [any(isinstance(cell, Share) and cell.interval for cell in column) for column in columns]
+        columns: list[list[object]] = []
+        for place, name in enumerate(self.headings):
+            cells = [row.cells[place] for row in self.rows]
+            columns.append([name, *(cell.value if isinstance(cell, Share) else cell for cell in cells)])
+            intervals = [getattr(cell, "interval", None) for cell in cells]
+            if any(intervals):
+                ends = [each or ("", "") for each in intervals]
+                columns += [[f"{name} low", *(low for low, _ in ends)], [f"{name} high", *(high for _, high in ends)]]
         text = io.StringIO()
-        writer = csv.writer(text)
-        headings = (
-            [name, f"{name} low", f"{name} high"][: 1 + 2 * w] for name, w in zip(self.headings, wide, strict=True)
-        )
-        writer.writerow([name for names in headings for name in names])
-        for row in self.rows:
-            writer.writerow(
-                [part for cell, w in zip(row.cells, wide, strict=True) for part in _numbers(cell)[: 1 + 2 * w]]
-            )
+        csv.writer(text).writerows(zip(*columns, strict=True))
         return text.getvalue()
 
     def as_latex(self) -> str:
@@ -70,10 +68,6 @@ class Table:
         lines += [rf"\begin{{tabular}}{{l{'r' * (len(self.headings) - 1)}}}", r"\toprule", _latex_row(self.headings)]
         lines += [r"\midrule", *(_latex_row(row.cells) for row in self.rows), r"\bottomrule", r"\end{tabular}"]
         return "\n".join([*lines, r"\end{table}", ""])
-
-
-def _numbers(cell: str | int | float | Share) -> list[str | int | float]:
-    return [cell.value, *(cell.interval or ("", ""))] if isinstance(cell, Share) else [cell, "", ""]
 
 
 def _latex_row(cells: Sequence[str | int | float | Share]) -> str:

@@ -18,8 +18,7 @@ from data_cache.explore.page import Chart, Section
 from data_cache.protocols.protocol import ClipKey
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import require_valid
-from train.report.figures import CYCLE, figure, paper_style, save
-from train.report.pictures import ClipPictures, draw_panels, draw_probabilities, pictures_of
+from train.report.figures import clips_figure, paper_style, pictures_of, save
 from train.results.metrics import Prediction
 from train.results.run_folder import Run, RunFolder
 from train.results.tables import Row, Table
@@ -60,9 +59,7 @@ def clip_entries(
 ) -> list[dict[str, Any]]:
     """The tested clips as the page shows them (see `data_cache.explore.clips.entries`), with what the runs predict.
 
-    Args:
-        runs: the run, then others; probabilities and kernels are those of the first.
-        caches: of the run; without them only predictions are known.
+    Probabilities and kernels are those of the first run; without its caches only predictions are known.
     """
     run, found = runs[0], []
     if not caches:
@@ -101,15 +98,12 @@ def gallery_section(run: Run, folder: Path, caches: Sequence[Path], shown: Seque
 
     Grad-CAM maps are added to what is `shown` of these clips, and of others up to MOST_MAPS.
     """
-    section = Section("gallery", "Gallery")
-    chosen = choose_clips(run)
-    section.texts.append("For each class the most confident correct prediction, and the most confident wrong one.")
-    known = {entry["key"]: entry for entry in shown}
+    texts = ["For each class the most confident correct prediction, and the most confident wrong one."]
+    chosen, known, name = choose_clips(run), {entry["key"]: entry for entry in shown}, ""
 
     def entry_of(prediction: Prediction) -> dict[str, Any]:
         return known.get("/".join(prediction.key[1:])) or known["/".join(prediction.key)]
 
-    name = ""
     if caches:
         from train.data.task import open_clips
 
@@ -118,31 +112,27 @@ def gallery_section(run: Run, folder: Path, caches: Sequence[Path], shown: Seque
         maps = grad_cam(run, clips, list(asked.values())[:MOST_MAPS])
         pictures = pictures_of(clips, chosen, [maps.get(p.key, {}) for p in chosen])
         with paper_style("page"):  # too wide for a column
-            name = save(gallery_figure(run, chosen, pictures), folder, "gallery")
+            name = save(clips_figure(chosen, pictures, run.classes), folder, "gallery")
         for key, each in maps.items():
             entry_of(asked[key])["heat"] = {part: _as_bytes(values) for part, values in each.items()}
         if pictures and pictures[0].eye is not None:
-            section.texts.append(
+            texts.append(
                 "The middle frame is drawn twice: as the network sees it, and magnified for the eye: in luminance and "
                 "middle scales, by the α written there, at which less than 1 % of the values clip."
             )
-        section.texts.append(
+        texts.append(
             "Grad-CAM (a layer over moving clips) on the image tokens shows where in the image the evidence for the "
             "prediction lies; on the motion patches, where in the magnified frames. Each is scaled to its own maximum."
         )
     else:
-        section.texts.append("The caches of this run are not at hand, or --no-images was given: no pictures of clips.")
-    rows = [
-        Bar(
-            entry_of(p)["key"],
-            [float(p.probabilities.max())],
-            [f"{p.probabilities.max():.0%} {run.classes[p.predicted]}, {'correct' if p.correct else 'wrong'}"],
-            open_clip(entry_of(p)["key"]),
-        )
-        for p in chosen
-    ]
-    section.charts.append(Chart(bars(rows), "Confidence of these predictions. A click shows the clip.", name))
-    return section
+        texts.append("The caches of this run are not at hand, or --no-images was given: no pictures of clips.")
+    rows = []
+    for p in chosen:
+        key, sure = entry_of(p)["key"], float(p.probabilities.max())
+        words = f"{sure:.0%} {run.classes[p.predicted]}, {'correct' if p.correct else 'wrong'}"
+        rows.append(Bar(key, [sure], [words], open_clip(key)))
+    chart = Chart(bars(rows), "Confidence of these predictions. A click shows the clip.", name)
+    return Section("gallery", "Gallery", texts, [chart])
 
 
 def _as_bytes(values: np.ndarray) -> tuple[int, int, str]:
@@ -185,29 +175,8 @@ def choose_clips(run: Run) -> list[Prediction]:
 
 def predictions_table(run: Run) -> Table:
     """Every tested clip with its probabilities."""
-    rows = tuple(
-        Row(
-            (
-                *("/".join(p.key), run.classes[p.true or 0], run.classes[p.predicted], "yes" if p.correct else "no"),
-                *(round(float(value), 4) for value in p.probabilities),
-            )
-        )
-        for p in run.predictions
-    )
-    return Table("predictions", "Every clip", ("clip", "true", "predicted", "correct", *run.classes), rows)
-
-
-def gallery_figure(run: Run, chosen: Sequence[Prediction], pictures: Sequence[ClipPictures]) -> Any:
-    """A row per clip: onset, dynamic image, the middle frame for network and eye, Grad-CAM maps, probabilities."""
-    widths = [1.0] * len(pictures[0].panels) + [1.2]
-    made, axes = figure(
-        0.85 * len(chosen) + 0.4, columns=len(widths), rows=len(chosen), squeeze=False, width_ratios=widths
-    )
-    for number, (row, prediction, picture) in enumerate(zip(axes, chosen, pictures, strict=True)):
-        draw_panels(row[:-1], picture, titles=number == 0)
-        draw_probabilities(row[-1], prediction, run.classes, CYCLE[2] if prediction.correct else CYCLE[5])
-        row[-1].set_xticks([])
-        words = "\n".join([*prediction.key[1:], "correct" if prediction.correct else "wrong"])
-        row[0].text(-0.08, 0.5, words, transform=row[0].transAxes, ha="right", va="center")
-    axes[0, -1].set_title("probability")
-    return made
+    rows = []
+    for p in run.predictions:
+        named = "/".join(p.key), run.classes[p.true or 0], run.classes[p.predicted], "yes" if p.correct else "no"
+        rows.append(Row((*named, *(round(float(value), 4) for value in p.probabilities))))
+    return Table("predictions", "Every clip", ("clip", "true", "predicted", "correct", *run.classes), tuple(rows))

@@ -12,19 +12,11 @@ from data_cache.explore.charts import Bar, bars, matrix, where
 from data_cache.explore.page import Chart, Section
 from data_cache.names import natural_key
 from train.data.folds import LOSO
-from train.report.compare import ONLY_THE_SEED, compare_runs
+from train.report.compare import compare_runs
 from train.report.figures import CYCLE, figure, narrow, save
-from train.results.metrics import METRICS, Prediction, confusion_matrix, of_part, p_text
+from train.results.metrics import METRICS, Prediction, confusion_matrix, of_part
 from train.results.run_folder import Run
-from train.results.summary import (
-    PART_HEADINGS,
-    fold_average,
-    headline_rows,
-    interval_name,
-    part_rows,
-    permutation_lines,
-    split_title,
-)
+from train.results.summary import fold_average, interval_name, parts_table, permutation_lines, score_rows, split_title
 from train.results.tables import Row, Share, Table
 
 _HEADINGS = ("", "Acc", "UF1", "UAR")
@@ -32,38 +24,28 @@ _HEADINGS = ("", "Acc", "UF1", "UAR")
 
 def scores_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
     """Pooled scores with intervals, baseline and the labelled leak; other runs beside it; scores per class."""
-    interval = interval_name(run.summary["subjects"]).capitalize()
-    texts = [". ".join([*permutation_lines(run.summary), f"{interval}: subjects drawn with replacement."])]
-    tables = [pooled_table(run), *parts_table(run), class_table(run)]
+    texts = [". ".join([*permutation_lines(run.summary), "Intervals: subjects drawn with replacement."])]
+    tables = [pooled_table(run), *parts_table(run.summary), class_table(run)]
     if others:
         tables.insert(1, runs_table([run, *others]))
+    blocks: list[str] = []
     if len(others) == 1:
         try:
-            text, table = _comparison(run, others[0])
-            texts.append(text)
+            lines, table = _comparison(run, others[0])
+            blocks = ["\n".join(lines)]
             tables.insert(2, table)
         except UsageError as error:
             texts.append(f"The two runs cannot be compared clip by clip: {error}.")
-    name = save(class_figure([run, *others]), folder, "classes")
-    charts = [
-        Chart(_class_bars([run, *others], metric), f"{label} of each class, final epoch.", name)
-        for metric, label in (("recall", "Recall"), ("f1", "F1"))
-    ]
-    return Section("scores", "Scores", texts, charts, tables)
+    return Section("scores", "Scores", texts, class_charts([run, *others], folder), tables, blocks)
 
 
 def pooled_table(run: Run) -> Table:
     """Accuracy, macro-F1 and UAR of a run and of its baselines."""
-    summary = run.summary
-    units = "subjects" if split_title(summary) == LOSO.title else "folds"
-    leak = Row(_cells("best epoch on the test clips: a leak, not a result", summary["oracle_best_epoch"]), "leak")
-    rows = (
-        *(Row(_cells(name, scores), "headline" * (n == 0)) for n, (name, scores) in enumerate(headline_rows(summary))),
-        Row(_cells("majority class", summary["majority_baseline"])),
-        Row(_cells(f"mean over {units}, over the classes that each shows", fold_average(run.folds, len(run.classes)))),
-        *([leak] if summary.get("epochs") != 1 else []),
-    )
-    return Table("scores", f"Pooled scores, {interval_name(summary['subjects'])}", _HEADINGS, rows)
+    units = "subjects" if split_title(run.summary) == LOSO.title else "folds"
+    average = fold_average(run.folds), ""
+    named = [*score_rows(run.summary), (f"mean over {units}, over the classes that each shows", *average)]
+    rows = tuple(Row(_cells(name, scores), kind) for name, scores, kind in named)
+    return Table("scores", f"Pooled scores, {interval_name(run.summary['subjects'])}", _HEADINGS, rows)
 
 
 def runs_table(runs: Sequence[Run]) -> Table:
@@ -77,18 +59,9 @@ def runs_table(runs: Sequence[Run]) -> Table:
     return Table("runs", caption, (*_HEADINGS, f"settings, {runs[0].name} → this"), tuple(rows))
 
 
-def _comparison(a: Run, b: Run) -> tuple[str, Table]:
+def _comparison(a: Run, b: Run) -> tuple[list[str], Table]:
     found = compare_runs([a], [b])
-    low, high = found.interval_95["accuracy"]
     both = sum(p.correct for p in a.predictions) - found.only_a
-    text = (
-        f"Sign-flip test over {found.subjects} subjects: p {p_text(found.sign_flip_p)}. McNemar's exact test, as if "
-        f"clips were independent, on the {found.only_a + found.only_b} clips where one run alone is correct (the "
-        f"filter “Prediction” above lists them): p {p_text(found.p_value)}. "
-        f"Accuracy of {a.name} minus {b.name}: {100 * found.difference['accuracy']:+.1f} percentage points "
-        f"({interval_name(found.subjects)} over subjects {100 * low:+.1f} to {100 * high:+.1f})."
-        f"{f' {ONLY_THE_SEED}' * found.only_seed_differs}"
-    )
     counts = {
         f"only {a.name} correct": found.only_a,
         f"only {b.name} correct": found.only_b,
@@ -96,15 +69,8 @@ def _comparison(a: Run, b: Run) -> tuple[str, Table]:
         "both wrong": found.clips - both - found.only_a - found.only_b,
     }
     rows = tuple(Row((name, count)) for name, count in counts.items())
-    return text, Table("comparison", "Clip by clip", ("", "clips"), rows)
-
-
-def parts_table(run: Run) -> list[Table]:
-    """The scores of each data set of a composite, or of each tested part of a fixed split; none for a single one."""
-    whole, *parts = part_rows(run.summary) or [()]
-    rows = (Row(whole, "headline"), *map(Row, parts))
-    caption = "Each data set or part by itself, final epoch; means over the classes that it shows"
-    return [Table("by-dataset", caption, PART_HEADINGS, rows)] if parts else []
+    caption = "Clip by clip; the filter “Prediction” above lists where one run alone is correct"
+    return found.lines, Table("comparison", caption, ("", "clips"), rows)
 
 
 def class_table(run: Run) -> Table:
@@ -117,40 +83,30 @@ def class_table(run: Run) -> Table:
     return Table("classes", "Each class, final epoch", ("class", "clips", "precision", "recall", "F1"), rows)
 
 
-def _class_values(run: Run, metric: str, classes: Sequence[str]) -> list[float]:
-    return [run.summary["final_epoch"][metric][run.classes.index(name)] for name in classes]
-
-
-def _class_bars(runs: Sequence[Run], metric: str) -> str:
-    values = np.array([_class_values(run, metric, runs[0].classes) for run in runs])  # (runs, classes)
-    rows = [
-        Bar(name, values[:, c].tolist(), [f"{value:.0%}" for value in values[:, c]], where(label=name))
-        for c, name in enumerate(runs[0].classes)
-    ]
-    return bars(rows, [run.name for run in runs])
-
-
-def class_figure(runs: Sequence[Run]) -> Any:
-    """Bars of recall and F1 per class, one colour per run."""
-    classes = runs[0].classes
+def class_charts(runs: Sequence[Run], folder: Path) -> list[Chart]:
+    """Bars of recall and F1 per class, one colour per run; the figure `classes` has both."""
+    classes, names, charts = runs[0].classes, [run.name for run in runs], []
     made, axes = figure(3.6, rows=2)
-    width = 0.8 / len(runs)
-    places = np.arange(len(classes))
-    for axis, (metric, label) in zip(axes, (("recall", "recall"), ("f1", "F1")), strict=True):
-        for number, run in enumerate(runs):
-            values = _class_values(run, metric, classes)
+    width, places = 0.8 / len(runs), np.arange(len(classes))
+    for axis, metric, label in zip(axes, ("recall", "f1"), ("Recall", "F1"), strict=True):
+        values = np.array([[run.summary["final_epoch"][metric][run.classes.index(c)] for run in runs] for c in classes])
+        texts = [[f"{value:.0%}" for value in row] for row in values]
+        rows = [Bar(c, row, text, where(label=c)) for c, row, text in zip(classes, values, texts, strict=True)]
+        charts.append(Chart(bars(rows, names), f"{label} of each class, final epoch.", "classes"))
+        for number, name in enumerate(names):
             left = places + (number - (len(runs) - 1) / 2) * width
-            drawn = axis.bar(left, values, width * 0.95, color=CYCLE[number % len(CYCLE)], label=run.name)
-            if len(runs) * len(classes) * (1 + narrow()) <= 16:  # more numbers would overlap
-                axis.bar_label(drawn, [f"{value:.0%}" for value in values], padding=1)
+            drawn = axis.bar(left, values[:, number], width * 0.95, color=CYCLE[number % len(CYCLE)], label=name)
+            if values.size * (1 + narrow()) <= 16:  # more numbers would overlap
+                axis.bar_label(drawn, [text[number] for text in texts], padding=1)
         axis.axhline(1 / len(classes), color="#666666", linewidth=0.8, linestyle=":")
         axis.set_xticks(places, classes, rotation=30 * (narrow() and len(classes) > 3))
         axis.set(ylabel=label, ylim=(0, 1.12))
-        axis.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+        axis.yaxis.set_major_formatter("{x:.0%}")
     if len(runs) > 1:
         made.legend(*axes[0].get_legend_handles_labels(), loc="outside upper right", ncols=len(runs))
     axes[1].set_xlabel("class; dotted: 1 / number of classes")
-    return made
+    save(made, folder, "classes")
+    return charts
 
 
 def _cells(name: str, values: Mapping[str, Any]) -> tuple[str | Share, ...]:
@@ -160,17 +116,15 @@ def _cells(name: str, values: Mapping[str, Any]) -> tuple[str | Share, ...]:
 
 def confusion_section(run: Run, others: Sequence[Run], folder: Path) -> Section:
     """The pooled matrix of the run, and those of other runs."""
-    section = Section("confusion", "Confusion matrix")
-    for number, each in enumerate([run, *others]):
+    charts = []
+    for each in (run, *others):
         counts = np.array(each.summary["final_epoch"]["confusion"])
-        file = f"confusion-{each.name}" if number else "confusion"
-        name = save(confusion_figure(counts, each.classes, each.name), folder, file)
+        name = "confusion" if each is run else f"confusion-{each.name}"
+        save(confusion_figure(counts, each.classes, each.name), folder, name)
+        more = " A click on a cell lists its clips." if each is run else ""
         html = matrix(counts, each.classes, lambda true, predicted: where(label=true, predicted=predicted))
-        caption = f"{each.name}: rows are true classes; shares of the row, and counts."
-        if number == 0:
-            caption += " A click on a cell lists its clips."
-        section.charts.append(Chart(html, caption, name))
-    return section
+        charts.append(Chart(html, f"{each.name}: rows are true classes; shares of the row, and counts.{more}", name))
+    return Section("confusion", "Confusion matrix", [], charts)
 
 
 def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> Any:
@@ -186,53 +140,44 @@ def confusion_figure(counts: np.ndarray, classes: Sequence[str], title: str) -> 
     axes.set_yticks(range(len(classes)), labels=classes)
     axes.tick_params(axis="x", rotation=30)
     axes.set(title=title, xlabel="predicted class", ylabel="true class")
-    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046, format=lambda v, _: f"{v:.0%}")
+    made.colorbar(picture, ax=axes, label="share of the true class", fraction=0.046, format="{x:.0%}")
     return made
 
 
 def subjects_section(run: Run, folder: Path) -> Section:
-    """A bar per subject and a table."""
+    """A bar per subject and a table; in the figure bars are as wide as what they weigh in the pooled score."""
     subjects: dict[str, list[Prediction]] = {}  # in natural order
     for prediction in sorted(run.predictions, key=lambda p: (p.key[0], natural_key(p.key[1]))):
         subjects.setdefault("/".join(prediction.key[:2]), []).append(prediction)
     trained = {fold.name: fold.train_clips for fold in run.folds}
-    headings = ("subject", "clips", "correct", "Acc", "UF1", "UAR", "classes shown", "fold", "trained on")
-    rows = []
-    for name, clips in subjects.items():
+    rows, shown, found = [], [], []
+    for key, clips in subjects.items():
         each = of_part(confusion_matrix([p.true or 0 for p in clips], [p.predicted for p in clips], len(run.classes)))
         correct, shown_classes, fold = sum(p.correct for p in clips), len({p.true for p in clips}), clips[0].models[0]
         shares = (Share(each[metric]) for metric in METRICS)
-        rows.append(Row((name, len(clips), correct, *shares, shown_classes, fold, trained[fold])))
-    shown = [
-        Bar(clips[0].key[1], [_share(clips)], [f"{_share(clips):.0%} of {len(clips)}"], where(subject=clips[0].key[1]))
-        for clips in subjects.values()
-    ]
-    chart = Chart(
-        bars(shown),
-        "Accuracy of each tested subject. In the figure the width of a bar is the subject's number of clips.",
-        save(subjects_figure(run, list(subjects.values())), folder, "subjects"),
-    )
+        rows.append(Row((key, len(clips), correct, *shares, shown_classes, fold, trained[fold])))
+        name, accuracy = clips[0].key[1], each["accuracy"]
+        shown.append(Bar(name, [accuracy], [f"{accuracy:.0%} of {len(clips)}"], where(subject=name)))
+        found.append((accuracy, len(clips), name))
+    text = "Accuracy of each tested subject. In the figure the width of a bar is the subject's number of clips."
+    chart = Chart(bars(shown), text, save(subjects_figure(run, found), folder, "subjects"))
+    headings = ("subject", "clips", "correct", "Acc", "UF1", "UAR", "classes shown", "fold", "trained on")
     caption = "Each subject; UF1 and UAR over the classes that it shows"
     return Section("subjects", "Subjects", [], [chart], [Table("subjects", caption, headings, tuple(rows))])
 
 
-def subjects_figure(run: Run, subjects: Sequence[Sequence[Prediction]]) -> Any:
-    """Bars as wide as the subject's number of clips, so that area is what counts in the pooled score."""
-    ordered = sorted(subjects, key=_share, reverse=True)
-    widths = np.array([len(clips) for clips in ordered], float)
-    centres = np.cumsum(widths) - widths / 2
+def subjects_figure(run: Run, subjects: Sequence[tuple[float, int, str]]) -> Any:
+    """Bars of the accuracy of subjects, from the best to the worst, as wide as their number of clips."""
+    heights, clips, names = zip(*sorted(subjects, key=lambda each: -each[0]), strict=True)
     made, axes = figure(2.4)
-    heights = [_share(clips) for clips in ordered]
-    axes.bar(centres, heights, widths * 0.94, color=CYCLE[4], edgecolor="white")
+    centres = np.cumsum(clips) - np.array(clips) / 2
+    axes.bar(centres, heights, np.array(clips) * 0.94, color=CYCLE[4], edgecolor="white")
     axes.axhline(run.summary["final_epoch"]["accuracy"], color=CYCLE[5], label="pooled")
     axes.axhline(run.summary["majority_baseline"]["accuracy"], color="#666666", linestyle=":", label="majority class")
-    names = [clips[0].key[1] for clips in ordered] if len(ordered) <= 70 else []  # more are not legible
+    if len(names) > 70:  # more are not legible
+        names = ()
     axes.set_xticks(centres[: len(names)], names, rotation=90 if len(names) * (1 + narrow()) > 10 else 0)
     axes.set(ylabel="accuracy", ylim=(0, 1.05), xlabel="tested subject")
-    axes.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
+    axes.yaxis.set_major_formatter("{x:.0%}")
     axes.legend(loc="upper right")
     return made
-
-
-def _share(clips: Sequence[Prediction]) -> float:
-    return sum(p.correct for p in clips) / len(clips)

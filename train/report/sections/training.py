@@ -10,7 +10,7 @@ from data_cache.explore.charts import Line, Point, lines, open_clip, scatter
 from data_cache.explore.page import Chart, Section
 from data_cache.schema import StoredRecipe
 from train.data.folds import subject_of
-from train.report.figures import CYCLE, MARKERS, figure, narrow, panels_figure, save
+from train.report.figures import CYCLE, MARKERS, draw_lines, figure, narrow, panels_figure, save
 from train.results.run_folder import Run
 
 
@@ -19,12 +19,19 @@ def kernels_section(run: Run, folder: Path) -> Section | None:
     if not all({"mu", "sigma"} <= set(fold.traces) for fold in run.folds):
         return None
     curves = _kernels(run, StoredRecipe(run.config["caches"][0]["recipe"]).frames)
-    name = save(kernels_figure(curves), folder, "kernels")
+    made, panels = panels_figure(list(curves), 2 if narrow() else 3, 1.7, 0.4)
+    for title, panel in panels.items():
+        draw_lines(panel, curves[title])
+        panel.set_ylim(0, None)
+    made.supxlabel("frame (onset 0, offset last)", fontsize="medium")
+    made.supylabel("weight", fontsize="medium")
+    made.legend(*panel.get_legend_handles_labels(), loc="outside upper center", ncols=3 if narrow() else 7)
     text = (
         "Each curve is one prompt's Gaussian over the frames (eq. 11): mean over the tested clips of a class, with the "
         "range from the 10th to the 90th percentile of clips. The kernels start evenly spread over the clip. They are "
         "made for each clip from its own motion; where the bands are narrow, they hardly differ between clips."
     )
+    name = save(made, folder, "kernels")
     charts = [Chart(lines(each, "frame", "weight"), f"{title}.", name) for title, each in curves.items()]
     return Section("kernels", "Motion prompts over time", [text], charts)
 
@@ -44,21 +51,6 @@ def _kernels(run: Run, frames: int) -> dict[str, list[Line]]:
                 Line(f"prompt {k + 1}", mean, low[k], high[k]) for k, mean in enumerate(chosen.mean(0))
             ]
     return found
-
-
-def kernels_figure(curves: dict[str, list[Line]]) -> Any:
-    """One panel per class, one colour per prompt."""
-    made, panels = panels_figure(list(curves), 2 if narrow() else 3, 1.7, 0.4)
-    for title, panel in panels.items():
-        for k, line in enumerate(curves[title]):
-            frames = np.arange(len(line.values))
-            panel.fill_between(frames, line.low, line.high, color=CYCLE[k % len(CYCLE)], alpha=0.15, linewidth=0)
-            panel.plot(frames, line.values, color=CYCLE[k % len(CYCLE)], label=line.name)
-        panel.set_ylim(0, None)
-    made.supxlabel("frame (onset 0, offset last)", fontsize="medium")
-    made.supylabel("weight", fontsize="medium")
-    made.legend(*panel.get_legend_handles_labels(), loc="outside upper center", ncols=3 if narrow() else 7)
-    return made
 
 
 def features_section(run: Run, folder: Path, keys: Sequence[str]) -> Section | None:
@@ -116,12 +108,23 @@ def curves_section(run: Run, folder: Path) -> Section | None:
     )
     losses = np.array([fold.loss for fold in run.folds])  # (folds, epochs)
     correct = np.asarray(sum((fold.epoch_predictions == fold.true).sum(1) for fold in run.folds))
-    loss = Line("mean", losses.mean(0), losses.min(0), losses.max(0))
+    loss = Line("mean and range over folds", losses.mean(0), losses.min(0), losses.max(0))
     accuracy = [
         Line("training clips", np.array([fold.accuracy for fold in run.folds]).mean(0)),
         Line("test clips, pooled", correct / run.summary["clips"]),
     ]
-    name = save(curves_figure(run, loss, accuracy), folder, "curves")
+    made, (left, other) = figure(4.2 if narrow() else 2.4, columns=2 - narrow(), rows=1 + narrow())
+    draw_lines(left, [loss], 1)
+    left.set(xlabel="epoch", ylabel="training loss (cross-entropy)", ylim=(0, None))
+    draw_lines(other, accuracy, 1)
+    majority = run.summary["majority_baseline"]["accuracy"]
+    other.axhline(majority, color="#666666", linestyle=":", linewidth=1, label="majority class")
+    other.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
+    other.yaxis.set_major_formatter("{x:.0%}")
+    for axis in (left, other):
+        axis.legend()
+        axis.xaxis.get_major_locator().set_params(integer=True)
+    name = save(made, folder, "curves")
     charts = [
         Chart(lines([loss], "epoch", "training loss", first=1), "Training loss: mean and range over folds.", name),
         Chart(
@@ -131,23 +134,3 @@ def curves_section(run: Run, folder: Path) -> Section | None:
         ),
     ]
     return Section("curves", "Training", [text], charts)
-
-
-def curves_figure(run: Run, loss: Line, accuracy: Sequence[Line]) -> Any:
-    """Loss with its range over folds; training and pooled test accuracy."""
-    epochs = np.arange(1, len(loss.values) + 1)
-    made, axes = figure(4.2 if narrow() else 2.4, columns=2 - narrow(), rows=1 + narrow())
-    left, other = axes
-    left.fill_between(epochs, loss.low, loss.high, color=CYCLE[0], alpha=0.2, linewidth=0, label="range over folds")
-    left.plot(epochs, loss.values, color=CYCLE[0], label="mean")
-    left.set(xlabel="epoch", ylabel="training loss (cross-entropy)", ylim=(0, None))
-    for line, colour in zip(accuracy, (CYCLE[0], CYCLE[5]), strict=True):
-        other.plot(epochs, line.values, color=colour, label=line.name)
-    majority = run.summary["majority_baseline"]["accuracy"]
-    other.axhline(majority, color="#666666", linestyle=":", linewidth=1, label="majority class")
-    other.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
-    other.yaxis.set_major_formatter(lambda value, _: f"{value:.0%}")
-    for axis in (left, other):
-        axis.legend()
-        axis.xaxis.get_major_locator().set_params(integer=True)
-    return made
