@@ -90,7 +90,7 @@ def test_the_readme_ends_with_a_report(command: Command, monkeypatch: pytest.Mon
         if line.startswith("mpt"):
             assert type_in(command, line) == (3 if " check " in line else 0), line
         else:
-            assert line.startswith(("#", "    ", "pip install .", "make test")) or not line, line
+            assert line.split()[:1] in ([], ["#"], ["pip"], ["make"]), line  # it is installed, and these are the tests
     for name in ("demo", "casme2-mpt"):
         assert (tmp_path / "runs" / name / "report/index.html").exists()
     assert (tmp_path / "runs/casme2-mpt/MODEL_CARD.md").exists()
