@@ -22,9 +22,8 @@ GROUPS = {
     ("train.config", "Execution"): "How a run is executed; the result is the same to float tolerance.",
 }
 API = {
-    "data_cache": "read.reader schema read.validate write.shards protocols.protocol "
-    "protocols.published sharing.download sharing.fingerprint filters "
-    "explore.charts explore.page console.options errors",
+    "data_cache": "read.reader schema read.validate write.shards protocols.protocol protocols.published "
+    "sharing.download sharing.fingerprint filters explore.charts explore.page console.options errors",
     "preprocess": "recipe clip job.options datasets.base datasets.find datasets.collect datasets.manifest "
     "datasets.sheet_set frames.read motion.temporal motion.pyramid motion.magnify pipeline job.build check.anomalies",
     "train": "config job loop final data.task data.folds data.stream model.mpt model.backbone model.tokenizer "
