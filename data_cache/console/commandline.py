@@ -118,26 +118,18 @@ def progress(title: str, total: int, unit: str) -> Iterator[Callable[[int, str],
 @contextmanager
 def _bar(title: str, total: int, unit: str) -> Iterator[Callable[[int, str], None]]:
     from rich import progress as rich
-    from rich.console import Console, RenderableType
+    from rich.console import Console, Group
+    from rich.live import Live
     from rich.text import Text
 
-    class Bar(rich.Progress):
-        """One line of numbers and, below it, the note: side by side they are too wide for 80 columns."""
-
-        note = ""
-
-        def get_renderables(self) -> Iterator[RenderableType]:
-            yield self.make_tasks_table(self.tasks)
-            if self.note:
-                yield Text(self.note, no_wrap=True, overflow="ellipsis")
-
     count = ("{task.description}", rich.BarColumn(None), rich.MofNCompleteColumn(), unit)
-    clock = (rich.TimeElapsedColumn(), "left", rich.TimeRemainingColumn())
-    with Bar(*count, *clock, console=Console(stderr=True), expand=True) as bar:
-        task = bar.add_task(title, total=total)
+    bar = rich.Progress(*count, rich.TimeElapsedColumn(), "left", rich.TimeRemainingColumn(), expand=True)
+    task, below = bar.add_task(title, total=total), Text(no_wrap=True, overflow="ellipsis")
 
-        def advance(steps: int, note: str) -> None:
-            bar.note = note
-            bar.update(task, advance=steps)
+    def advance(steps: int, note: str) -> None:
+        below.plain = note
+        bar.update(task, advance=steps)
 
+    # One line of numbers and, below it, the note: side by side they are too wide for 80 columns.
+    with Live(console=Console(stderr=True), get_renderable=lambda: Group(bar, below) if below else bar):
         yield advance

@@ -1,4 +1,4 @@
-"""The protocols that papers use, with the class counts of each set as published (docs/explanation/protocols.md)."""
+"""The protocols that papers use, with the published class counts (docs/explanation/protocols.md); the choice of one."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence

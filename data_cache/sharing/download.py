@@ -61,19 +61,18 @@ def local_copy(cache: str | os.PathLike[str]) -> Path:
             raise
         log.info(f"{error}. Using the copy from {known.get('date', 'earlier')}")
         return target
-    seen: tuple[int, float] | None = None  # bytes that another process had copied, and since when it had
+    copied, since = -1, 0.0  # bytes that another process had copied, and since when it had; −1 before the first look
     while _note(target).get("state") != state:
         try:
             with writer_lock(target):
                 _download(remote, state, target)
         except Locked as error:
-            copied, now = _copied_so_far(target), time.monotonic()
-            if seen is None:
+            if copied < 0:
                 holder = read_holder(lock_path(target)) or "another process"
                 log.info(f"waiting for {holder}, which copies {remote.shown}")
-            if seen is None or copied != seen[0]:
-                seen = copied, now
-            elif now - seen[1] > STALLED_SECONDS:
+            if (now := _copied_so_far(target)) != copied:
+                copied, since = now, time.monotonic()
+            elif time.monotonic() - since > STALLED_SECONDS:
                 raise Locked(f"{error}; it has copied nothing for {STALLED_SECONDS:.0f} s") from error
             time.sleep(_WAIT_SECONDS)
     return target

@@ -71,19 +71,18 @@ def test_two_hundred_flips_in_a_cache_of_full_size(
 
 
 def test_a_flip_in_a_compressed_cache_names_the_clip(sound: Path, tmp_path: Path, rng: np.random.Generator) -> None:
-    gzipped_copy(sound, tmp_path / "z.h5")
-    original, copy = tmp_path / "z.h5", Path(shutil.copy(tmp_path / "z.h5", tmp_path / "copy.h5"))
+    original = gzipped_copy(sound, tmp_path / "z.h5")
+    copy = Path(shutil.copy(original, tmp_path / "copy.h5"))
     check_flips(original, copy, rng.integers(0, original.stat().st_size * 8, 15))
 
 
 def test_the_checksum_file_finds_even_flips_in_unused_bytes(
-    command: Command, sound: Path, tmp_path: Path, rng: np.random.Generator
+    command: Command, sound: Path, copy: Path, rng: np.random.Generator
 ) -> None:
-    path = Path(shutil.copy(sound, tmp_path / "sound.h5"))
-    shutil.copy(f"{sound}.sha256", tmp_path)
-    assert command("mpt-cache", "verify", path).code == 0
+    shutil.copy(f"{sound}.sha256", f"{copy}.sha256")
+    assert command("mpt-cache", "verify", copy).code == 0
     for bit in rng.integers(0, sound.stat().st_size * 8, 10).tolist():
-        flip(path, bit)
-        done = command("mpt-cache", "verify", path)
+        flip(copy, bit)
+        done = command("mpt-cache", "verify", copy)
         assert done.code == 4 and "Traceback" not in done.err
-        flip(path, bit)
+        flip(copy, bit)

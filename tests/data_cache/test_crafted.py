@@ -44,12 +44,9 @@ def test_it_reaches_nothing(command: Command, copy: Path, secret: Path, kind: st
     assert tree(copy.parent) == before
 
 
-def test_chinese_and_mathematical_names_are_text_in_a_figure(
-    command: Command, make_cache: MakeCache, tmp_path: Path
-) -> None:
-    make_cache(
-        tmp_path / "c.h5", {"被试一": 1, "$a$b^{$": 1}, dataset="微表情", emotions=("厌恶",) * 5, size=16, frames=2
-    )
+def test_chinese_and_mathematical_names_are_text_in_a_figure(command: Command, make_cache: MakeCache) -> None:
+    subjects, emotions = {"被试一": 1, "$a$b^{$": 1}, ("厌恶",) * 5
+    make_cache(Path("c.h5"), subjects, dataset="微表情", emotions=emotions, size=16, frames=2)
     done = command("mpt-cache", "preview", "c.h5")
     assert done.code == 0 and "Traceback" not in done.err, done.err
     refused = command("mpt-cache", "preview", "c.h5")

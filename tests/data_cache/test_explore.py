@@ -2,13 +2,12 @@
 
 import json
 import re
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import MakeCache
+from commands import Command, MakeCache
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -138,7 +137,7 @@ def explored(make_cache: MakeCache, tmp_path_factory: pytest.TempPathFactory) ->
     return make_cache(folder / "small.h5", SUBJECTS, **FULL)
 
 
-def test_the_command_writes_a_page_with_every_clip(explored: Path, command: Callable[..., object]) -> None:
+def test_the_command_writes_a_page_with_every_clip(explored: Path, command: Command) -> None:
     done = command("mpt-cache", "explore", explored)
     folder = explored.with_name("small.h5.explore")
     assert done.code == 0 and (folder / "index.html").resolve().as_uri() in done.out
@@ -167,7 +166,7 @@ def test_the_onset_frame_stands_in_for_an_original_that_is_lost(
     assert all(str(value) in clip["why"] for value in change.values()) and set(clip["strips"]) == set(kinds)
 
 
-def test_without_images_no_image_byte_is_left(explored: Path, command: Callable[..., object]) -> None:
+def test_without_images_no_image_byte_is_left(explored: Path, command: Command) -> None:
     folder = explored.with_name("twice")
     assert command("mpt-cache", "explore", explored, "-o", folder).code == 0
     assert list(folder.glob("clips/*"))
@@ -180,7 +179,7 @@ def test_without_images_no_image_byte_is_left(explored: Path, command: Callable[
 
 
 def test_a_single_file_needs_no_other_and_has_a_limit(
-    explored: Path, command: Callable[..., object], monkeypatch: pytest.MonkeyPatch
+    explored: Path, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = explored.with_name("single")
     assert command("mpt-cache", "explore", explored, "-o", folder, "--single-file").code == 0
@@ -192,9 +191,7 @@ def test_a_single_file_needs_no_other_and_has_a_limit(
     assert not (folder / "other" / "index.html").exists()
 
 
-def test_a_folder_of_somebody_else_is_left_alone(
-    explored: Path, tmp_path: Path, command: Callable[..., object]
-) -> None:
+def test_a_folder_of_somebody_else_is_left_alone(explored: Path, tmp_path: Path, command: Command) -> None:
     (tmp_path / "thesis.tex").write_text("mine")
     assert command("mpt-cache", "explore", explored, "-o", tmp_path).code == 2
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
