@@ -38,6 +38,9 @@ def entries(
     Args:
         single_file: embed the strips, at half the size.
         first: number of the first clip, for pages that show several caches.
+
+    Raises:
+        InvalidFile: a clip is corrupt.
     """
     table = reader.clips
     made = [

@@ -71,7 +71,10 @@ class Page:
     runs: list[str] = field(default_factory=list)
 
     def write(self, folder: Path, *, single_file: bool = False) -> Path:
-        """Write `index.html` into `folder`, and `data.js` unless all goes into one file; the path of the page."""
+        """Write `index.html` into `folder`, and `data.js` unless all goes into one file; the path of the page.
+
+        A single file above 25 MB is refused with a UsageError.
+        """
         values = {"clips": self.clips, "strips": self.strips, "classes": self.classes, "runs": self.runs}
         # Plain ASCII without "<": no name in it can end the script, whatever it holds.
         data = "window.MPT = " + json.dumps(values, separators=(",", ":")).replace("<", "\\u003c") + ";\n"

@@ -98,7 +98,10 @@ def choose_clips(keys: Sequence[str], patterns: Sequence[str], most: int) -> lis
 
 @figure_fonts()
 def contact_sheet(reader: CacheReader, rows: Sequence[int], frames: int, output: Path) -> None:
-    """Write a PNG with one line per clip: its onset frame, where there is one, its dynamic image, and motion frames."""
+    """Write a PNG with a line per clip: its onset frame, if there is one, its dynamic image, and motion frames.
+
+    A UsageError where `output` is not named .png.
+    """
     from matplotlib.figure import Figure
 
     if output.suffix.lower() != ".png":

@@ -63,6 +63,7 @@ def new_hdf5(path: Path, *, durable: bool = True) -> Iterator[tuple[h5py.File, S
     """Yield a new HDF5 file; it takes the place of `path` when the block succeeds, as `replacing` does it.
 
     The sink tells where it lies for now, and of failures as they happen, so that a long block can stop early.
+    Errors are those of `replacing`.
     """
     with replacing(path, durable=durable) as temporary, Sink(temporary, "x+") as sink:
         with h5py.File(sink, "w", libver=LIBVER) as file:
