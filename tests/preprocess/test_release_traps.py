@@ -107,11 +107,10 @@ def wrong_dimension_tag(root: Path) -> list[Expression]:
 
 
 def with_files_of_other_programs(root: Path) -> list[Expression]:
-    """A hidden copy of a frame, previews, and the lock file of a sheet that is open."""
+    """A hidden copy of a frame, and previews."""
     expected = casme2_tree(root)
-    for name in ("Cropped/sub01/EP02_01f/._reg_img99.jpg", "Cropped/sub01/EP02_01f/Thumbs.db"):
-        (root / name).write_bytes(b"Mac OS X        2")
-    (root / "~$CASME2-coding-20190701.xlsx").write_bytes(b"lock")
+    for name in ("._reg_img99.jpg", "Thumbs.db"):
+        (root / "Cropped/sub01/EP02_01f" / name).write_bytes(b"Mac OS X        2")
     return expected
 
 
