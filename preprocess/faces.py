@@ -86,10 +86,9 @@ class FaceCrop:
 
 
 def square_around(box: FaceBox, margin: float) -> FaceCrop:
-    """The square about the middle of a box; a `ClipError` where that is no face: too small, or not a number.
+    """The square about a box's middle, with `margin`, a share of its longer side, all around.
 
-    Args:
-        margin: share of the box's longer side that is added on every side.
+    A `ClipError` where the box is no face: too small, or not a number.
     """
     side = max(box.width, box.height) * (1 + 2 * margin)
     x, y = box.x + box.width / 2, box.y + box.height / 2

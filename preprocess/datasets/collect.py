@@ -173,7 +173,6 @@ class SheetSet:
 
     Attributes:
         title: its name as its authors write it.
-        facts: its frame rate and the like.
         frame_folders: where the subjects' folders may be, below the root, the preferred place first.
         clip_folders: pattern of the clips' folders below that.
         sheets: patterns of the sheet's name without its suffix, the preferred version first.
@@ -192,12 +191,7 @@ class SheetSet:
     def find(
         self, dataset: str, root: Path, corrected: bool, sheet: Path | None = None, supplement: Sequence[Listed] = ()
     ) -> Discovery:
-        """Find the clips of `dataset` below `root`, as an `Adapter` does.
-
-        Args:
-            sheet: the sheet to read; by default the newest that is found.
-            supplement: rows to add where the sheet lacks them.
-        """
+        """Find the clips below `root`, as an `Adapter` does; `supplement` is added where the sheet lacks it."""
         found = Discovery(dataset, find_root(root, dataset))
         layout = locate(found, self.title, {self.clip_folders: self.frame_folders}, self.expected)
         path = find_sheet(found, self.sheets, sheet)

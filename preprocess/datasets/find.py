@@ -46,8 +46,7 @@ def find(name: str, root: Path | None = None, *, corrected: bool = True, **choic
         choices: what only some data sets offer (`sheet`, `camera`, `part`, `supplement`; `fps` of a manifest); None
             for the usual.
 
-    Raises:
-        UsageError: no such data set, it does not offer a choice, or it is not where it was looked for.
+    A `UsageError` where there is no such data set, it does not offer a choice, or is not where it was looked for.
     """
     if Path(name).suffix.lower() in (".csv", ".tsv", ".txt"):
         from preprocess.datasets.manifest import manifest  # with OpenCV, for videos
