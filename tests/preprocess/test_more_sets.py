@@ -90,7 +90,7 @@ def test_a_clip_without_any_of_its_frames_fails_even_here(tmp_path: Path) -> Non
     assert "9 of 9" in casme3(tmp_path).failures["spNO.1/a_1"]
 
 
-def test_the_newest_sheet_is_read_and_the_others_are_named(tmp_path: Path) -> None:
+def test_the_newest_sheet_is_read_the_others_are_named_and_so_are_other_spellings_of_labels(tmp_path: Path) -> None:
     more.casme3_tree(tmp_path, more.CASME3[:1])
     newer = "cas(me)3_part_A_ME_label_JpgIndex_v2_20250903.xlsx"
     more.casme3_tree(tmp_path, sheet=newer)
@@ -100,11 +100,7 @@ def test_the_newest_sheet_is_read_and_the_others_are_named(tmp_path: Path) -> No
     assert len(found.clips) == len(more.CASME3)
     assert found.notes[1].startswith(f"annotation from {newer}") and more.CASME3_SHEET in found.notes[1]
     assert len(casme3(tmp_path, sheet=tmp_path / more.CASME3_SHEET).clips) == 1
-
-
-def test_spellings_of_labels_are_said(tmp_path: Path) -> None:
-    more.casme3_tree(tmp_path)
-    notes = " ".join(casme3(tmp_path).notes)
+    notes = " ".join(found.notes)
     assert "'sad' is read as 'sadness' in 1 rows" in notes and "'happy'" in notes
 
 
