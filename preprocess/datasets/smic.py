@@ -51,19 +51,15 @@ def smic(root: Path, *, corrected: bool = True, camera: str = "hs", sheet: Path 
         f"SMIC_all_cropped/{name}/s1/micro/negative/s1_ne_01/… (or SMIC_all_raw/{name}/…, {name}_long/SMIC-{name}-E/"
         "s01/…, or another --camera)",
     )
-    _check_camera(root, layout, camera)
-    short = layout.pattern == _SHORT_CLIPS
-    listed = _from_folders(found, layout) if short else _from_sheet(found, layout, name, sheet)
-    collect(found, listed, Facts(FPS[camera]), corrected)
-    return found
-
-
-def _check_camera(root: Path, layout: Layout, camera: str) -> None:
-    """Refuse a folder whose name says another camera: its frame rate and its data set would be wrong."""
+    # In a folder whose name says another camera, frame rate and data set would be wrong.
     names = "/".join([root.absolute().name, *layout.folder.relative_to(root).parts]).lower()
     named = set(re.findall(r"(?<![a-z])(hs|vis|nir)(?![a-z])", names))
     if named and camera not in named:
         raise UsageError(f"{layout.folder} is {'/'.join(sorted(named))} by its name; pass --camera {min(named)}")
+    short = layout.pattern == _SHORT_CLIPS
+    listed = _from_folders(found, layout) if short else _from_sheet(found, layout, name, sheet)
+    collect(found, listed, Facts(FPS[camera]), corrected)
+    return found
 
 
 def _from_folders(found: Discovery, layout: Layout) -> Iterator[Listed]:
