@@ -36,13 +36,10 @@ class Report:
 
     Attributes:
         layout: what was found and chosen.
-        protocol: by which classes were counted.
-        clips: usable clips.
         classes: class → "clips" found, and how many the "full_set" has (None where that is not known).
         subjects: subject → clips of each class.
         expected_subjects: subjects of the full set, None where that is not known.
-        corrections: repairs of the annotation, each with its reason.
-        anomalies: everything else, unexpected ones first.
+        anomalies: everything but corrections, unexpected ones first.
     """
 
     dataset: str

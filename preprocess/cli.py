@@ -41,9 +41,7 @@ class InputOptions:
     sheet: Path | None = option(None, "Annotation sheet to read (.xlsx or .csv).", shown="the newest in the folder")
     camera: str | None = option(None, "Camera of SMIC: hs, vis or nir.", shown="hs")
     part: str | None = option(None, "Part of CAS(ME)³: a or c.", shown="a")
-    supplement: bool = option(
-        False, "Add sub24/EP02_07 to CASME II, whose row is in no official sheet.", flag="--supplement"
-    )
+    supplement: bool = option(False, "Add CASME II's sub24/EP02_07, a row of no official sheet.", flag="--supplement")
     fps: float | None = option(None, "Frame rate of folders in a manifest that state none.")
     output: Path | None = option(None, "Cache to write.", flag="--output -o", shown="data_cache/<set>.h5")
     alpha: list[float] | None = option(
@@ -64,9 +62,7 @@ class InputOptions:
         f"({PAGES.format(page='how-to/faces')}).",
         shown="<root>/face_boxes.csv",
     )
-    no_corrections: bool = option(
-        False, "Take the annotation as delivered, known errors included.", flag="--no-corrections"
-    )
+    no_corrections: bool = option(False, "Take the annotation with its known errors.", flag="--no-corrections")
 
     def find(self, name: str) -> "Discovery":
         """The clips of a data set or manifest."""

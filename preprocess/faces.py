@@ -72,10 +72,7 @@ class FaceCrop:
         if self.roll:  # OpenCV counts from the middle of the first pixel, boxes from its edge
             turn = cv2.getRotationMatrix2D((self.x - 0.5, self.y - 0.5), self.roll, 1.0)
             turn[:, 2] += self.side / 2 - np.array([self.x, self.y])
-            square = (self.side, self.side)
-            return np.asarray(
-                cv2.warpAffine(image, turn, square, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
-            )
+            return np.asarray(cv2.warpAffine(image, turn, (self.side, self.side), borderMode=cv2.BORDER_REPLICATE))
         # Without a turn, pixels are taken as they are: no interpolation but that of the resizing.
         left, top = (round(centre - self.side / 2) for centre in (self.x, self.y))
         right, bottom = left + self.side, top + self.side
@@ -86,10 +83,9 @@ class FaceCrop:
 
 
 def square_around(box: FaceBox, margin: float) -> FaceCrop:
-    """The square about the middle of a box; a `ClipError` where that is no face: too small, or not a number.
+    """The square about a box's middle, with `margin`, a share of its longer side, all around.
 
-    Args:
-        margin: share of the box's longer side that is added on every side.
+    A `ClipError` where the box is no face: too small, or not a number.
     """
     side = max(box.width, box.height) * (1 + 2 * margin)
     x, y = box.x + box.width / 2, box.y + box.height / 2

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, partial
-from math import isfinite
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any, Literal
 
@@ -123,10 +123,10 @@ class Recipe:
             return None
         try:
             gains = tuple(float(part) for part in self.gains.split(","))
-        except ValueError as error:
-            raise UsageError(f"gains is {self.gains!r}; expected uniform, evm, or numbers as in 0,10,20") from error
+        except ValueError:
+            gains = (nan,)
         if not all(map(isfinite, gains)):
-            raise UsageError(f"gains is {self.gains!r}; expected finite numbers")
+            raise UsageError(f"gains is {self.gains!r}; expected uniform, evm, or finite numbers as in 0,10,20")
         if len(gains) != self.levels:
             raise UsageError(f"gains has {len(gains)} numbers for {self.levels} levels; give one each, or set --levels")
         return gains
@@ -151,9 +151,7 @@ class BuildOptions:
 
     jobs: int = _run(-1, "worker processes; -1 is every core", flag="--jobs -j")
     force: bool = _run(False, "overwrite an existing cache that is stale", flag="--force")
-    allow_missing: bool = _run(
-        False, "write the cache without clips that cannot be used (still exit code 3)", flag="--allow-missing"
-    )
+    allow_missing: bool = _run(False, "write a cache without unusable clips (exit code 3)", flag="--allow-missing")
     fail_fast: bool = _run(False, "stop at the first clip that cannot be used", flag="--fail-fast")
     hash_sources: bool = _run(False, "identify source files by content instead of size and date", flag="--hash-sources")
     scheduler: str | None = _run(
@@ -161,9 +159,7 @@ class BuildOptions:
         "run on the dask cluster of this scheduler, such as tcp://node1:8786; its workers need this package and the "
         f"same folders ({PAGES.format(page='how-to/cluster')})",
     )
-    dry_run: bool = _run(
-        False, "only tell what would be done: clips, disk space, time. Writes nothing", flag="--dry-run"
-    )
+    dry_run: bool = _run(False, "tell what would be done (clips, disk space, time); write nothing", flag="--dry-run")
     log_file: Path | None = _run(None, "append one line of JSON per clip to this file")  # noqa: RUF009 - a field
 
     def __post_init__(self) -> None:

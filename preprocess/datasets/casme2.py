@@ -41,17 +41,10 @@ SYNTHETIC_NOTICE = (
 
 
 def casme2(root: Path, *, corrected: bool = True, sheet: Path | None = None, supplement: bool = False) -> Discovery:
-    """An `Adapter`.
-
-    Args:
-        sheet: the sheet to read; by default that of 2019, else that of 2014.
-        supplement: whether to add `SUPPLEMENT`, which makes the 247 clips of the paper.
-    """
+    """An `Adapter`; `sheet` is by default that of 2019, else that of 2014; `SUPPLEMENT` makes the paper's 247 clips."""
     found = CASME2.find("casme2", root, corrected, sheet, [SUPPLEMENT] if supplement else [])
     if "surprise" in {emotion for name, emotion in found.labels if name in CASME2_RELABELLED}:
-        found.notes.append(
-            "labels of the sheet of 2019: three clips of sub24 are surprise there, sadness in that of 2014"
-        )
+        found.notes.append("labels of the sheet of 2019: three clips of sub24 are surprise, in that of 2014 sadness")
     if f"{CASME2_UNLISTED[1]}/{CASME2_UNLISTED[2]}" not in {clip.key for clip in found.clips}:
         found.notes.append("sub24/EP02_07 has no row, as in every official sheet; --supplement adds it")
     return found

@@ -35,12 +35,7 @@ HIDDEN_AT_APEX = frozenset(f"spNO.{clip}" for clip in _HIDDEN.split())
 
 
 def casme3(root: Path, *, corrected: bool = True, sheet: Path | None = None, part: str = "a") -> Discovery:
-    """Find the clips of part A (data set casme3) or part C (casme3-c) below `root`: an `Adapter`.
-
-    Args:
-        sheet: the sheet to read; by default the newest that is found.
-        part: a or c.
-    """
+    """An `Adapter` for part a (data set casme3) or c (casme3-c); `sheet` is by default the newest that is found."""
     if part not in ("a", "c"):
         raise UsageError(f"no part {part!r}; micro-expressions are in part a and part c of CAS(ME)³")
     found = Discovery("casme3" if part == "a" else "casme3-c", find_root(root, "casme3"))

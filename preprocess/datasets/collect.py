@@ -128,7 +128,8 @@ def _annotation(found: Discovery, key: str, each: Listed) -> Annotation:
 
 
 def _clip(found: Discovery, each: Listed, annotation: Annotation, facts: Facts, corrected: bool) -> Clip:
-    video, images = None, dict[int, Path]()
+    video = None
+    images: dict[int, Path] = {}
     if each.folder.suffix.lower() in VIDEO_SUFFIXES and each.folder.is_file():
         from preprocess.frames.video import probe  # with OpenCV
 
@@ -144,7 +145,7 @@ def _clip(found: Discovery, each: Listed, annotation: Annotation, facts: Facts, 
     annotation, repairs = correct(name, annotation, numbers) if corrected else (annotation, [])
     onset, apex, offset, emotion, units = annotation
     if onset is None or offset is None:
-        raise ClipError("no onset or offset is annotated; fill onset and offset (in a manifest, neither: all frames)")
+        raise ClipError("no onset or offset is known; fill onset and offset (in a manifest, neither means all frames)")
     if apex is not None:
         check_span(0, apex)
     check_span(onset, offset)
@@ -164,16 +165,15 @@ def _clip(found: Discovery, each: Listed, annotation: Annotation, facts: Facts, 
 
 
 COLUMNS = ("Subject", "Filename", "OnsetFrame", "ApexFrame", "OffsetFrame", "Estimated Emotion")
-"""Columns that a sheet must have; case, spaces and order do not matter."""
+"""Columns that the sheet of a `SheetSet` must have; case, spaces and order do not matter."""
 
 
 @dataclass(frozen=True)
 class SheetSet:
-    """How one such data set is laid out.
+    """How a data set is laid out that has one folder per clip and one sheet with a row per clip, as CASME II and SAMM.
 
     Attributes:
         title: its name as its authors write it.
-        facts: its frame rate and the like.
         frame_folders: where the subjects' folders may be, below the root, the preferred place first.
         clip_folders: pattern of the clips' folders below that.
         sheets: patterns of the sheet's name without its suffix, the preferred version first.
@@ -192,12 +192,7 @@ class SheetSet:
     def find(
         self, dataset: str, root: Path, corrected: bool, sheet: Path | None = None, supplement: Sequence[Listed] = ()
     ) -> Discovery:
-        """Find the clips of `dataset` below `root`, as an `Adapter` does.
-
-        Args:
-            sheet: the sheet to read; by default the newest that is found.
-            supplement: rows to add where the sheet lacks them.
-        """
+        """Find the clips below `root`, as an `Adapter` does; `supplement` is added where the sheet lacks it."""
         found = Discovery(dataset, find_root(root, dataset))
         layout = locate(found, self.title, {self.clip_folders: self.frame_folders}, self.expected)
         path = find_sheet(found, self.sheets, sheet)

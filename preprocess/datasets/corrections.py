@@ -87,9 +87,7 @@ KNOWN_ANOMALIES: dict[tuple[str, str], str] = {
 def correct(name: ClipKey, annotation: Annotation, frames: Collection[int]) -> tuple[Annotation, list[str]]:
     """The annotation with its known error repaired, and a line that says what was done and why.
 
-    Args:
-        name: data set, subject and clip.
-        frames: the frame numbers that the clip's folder holds.
+    It is that of the clip called `name`, whose folder holds the numbers `frames`.
     """
     correction = CORRECTIONS.get(name)
     if correction is None or not correction.is_needed(annotation, frames):

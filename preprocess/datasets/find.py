@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from inspect import signature
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,24 +46,21 @@ def find(name: str, root: Path | None = None, *, corrected: bool = True, **choic
         choices: what only some data sets offer (`sheet`, `camera`, `part`, `supplement`; `fps` of a manifest); None
             for the usual.
 
-    Raises:
-        UsageError: no such data set, it does not offer a choice, or it is not where it was looked for.
+    A `UsageError` where there is no such data set, it does not offer a choice, or is not where it was looked for.
     """
-    adapter: Callable[..., Discovery]
-    arguments: dict[str, Any]
     if Path(name).suffix.lower() in (".csv", ".tsv", ".txt"):
         from preprocess.datasets.manifest import manifest  # with OpenCV, for videos
 
-        adapter, arguments = manifest, {"path": Path(name)}
+        adapter: Callable[..., Discovery] = partial(manifest, Path(name))
     elif name in ADAPTERS:
-        adapter, arguments = ADAPTERS[name].adapter, {"root": dataset_root(name, root), "corrected": corrected}
+        adapter = partial(ADAPTERS[name].adapter, dataset_root(name, root), corrected=corrected)
     else:
         raise UsageError(f"no data set {name!r}; choose one of {', '.join(ADAPTERS)}, or name a manifest (FILE.csv)")
     given = {choice: value for choice, value in choices.items() if value is not None}
     for choice in given:
         if choice not in signature(adapter).parameters:
             raise UsageError(f"--{choice} is no option of {name}")
-    return adapter(**arguments, **given)
+    return adapter(**given)
 
 
 def present() -> Iterator[tuple[str, str]]:

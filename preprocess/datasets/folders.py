@@ -86,10 +86,8 @@ class Layout:
 def locate(found: Discovery, title: str, layouts: Mapping[str, Iterable[str]], expected: str) -> Layout:
     """The first layout that is there, said in the notes of `found`, which also learns whether its frames are cropped.
 
-    Args:
-        title: name of the data set as its authors write it.
-        layouts: pattern of the clips' folders → where those may be; see `find_layout`.
-        expected: an example, for the `UsageError` where there is none.
+    Without one, a `UsageError` shows the `title` of the data set and what is `expected`. `layouts` are patterns of the
+    clips' folders → where those may be, as for `find_layout`.
     """
     for pattern, candidates in layouts.items():
         if layout := find_layout(found.root, candidates, pattern):

@@ -36,8 +36,7 @@ def manifest(path: Path, dataset: str | None = None, fps: float | None = None) -
         dataset: name of the data set; by default the file's name.
         fps: frame rate in Hz for folders without an fps of their own.
 
-    Raises:
-        UsageError: the file is missing, is no CSV, has no rows, lacks a column, or lists a clip twice.
+    A `UsageError` where the file is missing, is no CSV, has no rows, lacks a column, or lists a clip twice.
     """
     if not path.is_file():
         raise UsageError(f"no manifest at {path}; write a CSV with the columns {', '.join(REQUIRED + OPTIONAL)}")

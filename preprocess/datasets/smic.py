@@ -34,14 +34,10 @@ _CLIP_NAME = re.compile(r"s(\d+)_(ne|po|sur)_\d+", re.IGNORECASE)
 
 
 def smic(root: Path, *, corrected: bool = True, camera: str = "hs", sheet: Path | None = None) -> Discovery:
-    """An `Adapter` for one camera of SMIC.
+    """An `Adapter` for the recordings of one camera, hs, vis or nir; `sheet` is the sheet of long videos to read.
 
     The data set is called smic for the HS camera, which protocols mean, and smic-vis or smic-nir for the others; a
     folder of another camera is refused.
-
-    Args:
-        camera: which recordings: hs, vis or nir.
-        sheet: of long videos, the sheet to read.
     """
     if camera not in FPS:
         raise UsageError(f"no camera {camera!r}; SMIC has {', '.join(FPS)}")
@@ -55,25 +51,22 @@ def smic(root: Path, *, corrected: bool = True, camera: str = "hs", sheet: Path 
         f"SMIC_all_cropped/{name}/s1/micro/negative/s1_ne_01/… (or SMIC_all_raw/{name}/…, {name}_long/SMIC-{name}-E/"
         "s01/…, or another --camera)",
     )
-    _check_camera(root, layout, camera)
+    # In a folder whose name says another camera, frame rate and data set would be wrong.
+    names = "/".join([root.absolute().name, *layout.folder.relative_to(root).parts]).lower()
+    named = set(re.findall(r"(?<![a-z])(hs|vis|nir)(?![a-z])", names))
+    if named and camera not in named:
+        raise UsageError(f"{layout.folder} is {'/'.join(sorted(named))} by its name; pass --camera {min(named)}")
     short = layout.pattern == _SHORT_CLIPS
     listed = _from_folders(found, layout) if short else _from_sheet(found, layout, name, sheet)
     collect(found, listed, Facts(FPS[camera]), corrected)
     return found
 
 
-def _check_camera(root: Path, layout: Layout, camera: str) -> None:
-    """Refuse a folder whose name says another camera: its frame rate and its data set would be wrong."""
-    names = "/".join([root.absolute().name, *layout.folder.relative_to(root).parts]).lower()
-    named = set(re.findall(r"(?<![a-z])(hs|vis|nir)(?![a-z])", names))
-    if named and camera not in named:
-        raise UsageError(f"{layout.folder} is {'/'.join(sorted(named))} by its name; pass --camera {min(named)}")
-
-
 def _from_folders(found: Discovery, layout: Layout) -> Iterator[Listed]:
     found.notes.append("classes and intervals from the folders; SMIC annotates no apex")
     for count, path in enumerate(layout.clips.values(), 1):
         subject, (owner, emotion, fault) = _subject(path.parts[-4]), _named(path.name)
+        # a clip in another subject's place would leak across folds
         for by_name, by_place in ((emotion, path.parts[-2].lower()), (owner, subject)):
             if by_name != by_place:
                 fault = fault or f"{path} is {by_name} by its name and {by_place} by its place; move or rename it"
@@ -102,10 +95,7 @@ def _from_sheet(found: Discovery, layout: Layout, camera: str, chosen: Path | No
 
 
 def _named(clip: str) -> tuple[str, str, str]:
-    """The subject and the class that a clip's name says, and what is wrong where it is no clip name of SMIC.
-
-    A clip in another subject's place would leak across folds.
-    """
+    """The subject and the class that a clip's name says, and what is wrong where it is no clip name of SMIC."""
     match = _CLIP_NAME.fullmatch(clip)
     if match:
         return _subject(clip.partition("_")[0]), EMOTIONS[match[2].lower()], ""

@@ -171,11 +171,7 @@ def area_matrix(length: int, size: int) -> sparse.csr_matrix:
 
 
 def blockiness(image: np.ndarray) -> float:
-    """How much larger the steps at every eighth pixel are than the others, wherever the eights begin; 1 without blocks.
-
-    Args:
-        image: (H, W, 3), RGB.
-    """
+    """Steps at every eighth pixel of (H, W, 3) RGB, wherever the eights begin, over the others; 1 without blocks."""
     grey = image @ np.array(LUMINANCE, np.float32)
     ratios = []
     for axis in (0, 1):

@@ -1,9 +1,9 @@
 """One contract for every adapter, on trees in the layouts and with the quirks of the official releases."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import more_sets as more
 import numpy as np
@@ -30,8 +30,7 @@ from preprocess.recipe import Recipe
 TINY = Recipe(frames=4, size=16, levels=2)
 
 
-@dataclass(frozen=True)
-class Case:
+class Case(NamedTuple):
     """One layout of one data set."""
 
     name: str

@@ -23,10 +23,16 @@ def build(command: Command, tmp_path: Path) -> Command:
     return lambda *options: command("mpt-preprocess", "casme2", "--root", "set", *SMALL, "-o", "a.h5", *options)
 
 
-def test_fail_fast_stops_before_any_work_where_a_clip_is_known_to_fail(build: Command, tmp_path: Path) -> None:
+def test_a_clip_that_is_known_to_fail_is_named_by_a_dry_run_and_stops_fail_fast_before_any_work(
+    build: Command, tmp_path: Path
+) -> None:
     shutil.rmtree(tmp_path / "set/Cropped/sub09")
     done = build("--fail-fast", "--allow-missing")
     assert done.code == 3 and "sub09/EP09f" in done.err and "there is no folder" in done.err
+    done = build("--dry-run")
+    assert done.code == 0
+    assert "6 clips, 1 that cannot be used" in done.out and "  sub09/EP09f: there is no folder" in done.out
+    assert "to do: 6 clips, 6 shards" in done.out
     assert {path.name for path in tmp_path.iterdir()} == {"set"}
 
 
@@ -42,19 +48,15 @@ def test_fail_fast_stops_at_the_first_clip_that_fails(build: Command, tmp_path: 
     assert len(list(Path("a.h5.parts").glob("*.h5"))) == 1  # kept for the next run
 
 
-def test_what_is_no_cache_is_overwritten_only_by_force(build: Command) -> None:
+def test_force_overwrites_what_is_no_cache_and_makes_an_up_to_date_one_anew(build: Command) -> None:
     Path("a.h5").write_text("my notes")
     done = build()
     assert done.code == 4 and "--force" in done.err
     assert "--force" not in build("--dry-run").err
     assert Path("a.h5").read_text() == "my notes"
     assert build("--force").code == 0
-    assert len(CacheReader("a.h5")) == len(official.CASME2)
-
-
-def test_force_makes_an_up_to_date_cache_anew(build: Command) -> None:
-    assert build().code == 0
     before, content = Path("a.h5").stat().st_ino, CacheReader("a.h5").content_digest
+    assert len(CacheReader("a.h5")) == len(official.CASME2)
     assert build("--force").code == 0
     assert Path("a.h5").stat().st_ino != before
     assert CacheReader("a.h5").content_digest == content
@@ -93,15 +95,6 @@ def test_pooling_to_the_apex_leaves_out_clips_without_one(build: Command) -> Non
     assert done.code == 3
     assert "sub04/EP12_01f: its apex is not annotated, which --rank-pool-span onset-apex needs" in done.err
     assert len(CacheReader("a.h5")) == len(official.CASME2) - 1
-
-
-def test_a_dry_run_names_what_cannot_be_used(build: Command, tmp_path: Path) -> None:
-    shutil.rmtree(tmp_path / "set/Cropped/sub09")
-    done = build("--dry-run")
-    assert done.code == 0
-    assert "6 clips, 1 that cannot be used" in done.out and "  sub09/EP09f: there is no folder" in done.out
-    assert "to do: 6 clips, 6 shards" in done.out
-    assert {path.name for path in tmp_path.iterdir()} == {"set"}
 
 
 def test_a_log_that_cannot_be_written_is_said(build: Command, tmp_path: Path) -> None:

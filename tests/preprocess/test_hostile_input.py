@@ -159,9 +159,8 @@ def test_a_hostile_manifest_is_one_line(content: bytes, message: str, tmp_path: 
     assert done.code == 2 and message in done.err and len(done.err.splitlines()) == 1
 
 
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
+def test_each_hostile_row_of_a_manifest_fails_alone(tmp_path: Path, command: Command) -> None:
+    rows = [
         ("a/b,c,frames,joy,,,", "is a path, expected a plain name"),
         ("a,../c,frames,joy,,,", "is a path, expected a plain name"),
         ('a,"c\x1b[2J",frames,joy,,,', "control characters"),
@@ -182,21 +181,28 @@ def test_a_hostile_manifest_is_one_line(content: bytes, message: str, tmp_path: 
         ("a,c,frames,joy,,,1e400", "no frame rate"),
         ("a,c,frames,joy,,,fast", "fps is 'fast', expected a number"),
         ("a,c,video.avi,joy,2,2000000000,", "video.avi has 6 frames (0 to 5), but frame 2000000000 is needed"),
-    ],
-)
-def test_a_hostile_row_fails_alone(row: str, message: str, tmp_path: Path, command: Command) -> None:
+        # common slips, which are guessed at
+        ("a,c,frames,joy,3,,100", "fill onset and offset"),
+        ("a,c,frames,joy,0.5,0.9,100", "count frames, not seconds"),
+        ("a,c,sub\\frames,joy,3,5,100", "write / instead of"),
+        ('a,c,frames,joy,3,5,"29,97"', "write a decimal point"),
+    ]
     official.write_frames(tmp_path / "frames", "{}.png".format, range(1, 7))
     (tmp_path / "empty").mkdir()
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     (tmp_path / "notes.txt").write_text("notes")
     (tmp_path / "text.mp4").write_text("not a video")
     write_video(tmp_path / "video.avi", np.zeros((6, 24, 32, 3), np.uint8), rate=30)
-    table = f"subject,clip,path,emotion,onset,offset,fps\ngood,one,frames,joy,,,100\n{row}\n"
-    (tmp_path / "own.csv").write_text(table, encoding="utf-8")
-    output = tmp_path / "own.h5"
-    done = command("mpt-preprocess", "manifest", tmp_path / "own.csv", "-o", output, "--allow-missing", *SMALL)
-    assert done.code == 3 and message in done.err
-    assert CacheReader(output).clips.keys == ["good/one"]
+    lines = ["subject,clip,path,emotion,onset,offset,fps", "good,one,frames,joy,,,100"]
+    lines += [row.replace("a,c,", f"a,c{line},") for line, (row, _) in enumerate(rows, 3)]
+    (tmp_path / "own.csv").write_text("\n".join(lines), encoding="utf-8")
+    done = command("mpt-preprocess", "manifest", "own.csv", "-o", "own.h5", "--allow-missing", *SMALL)
+    assert done.code == 3
+    for number, (_, message) in enumerate(rows, 3):
+        keys = (f"  a/c{number}: ", f"  line {number}: ")
+        (said,) = [line for line in done.err.splitlines() if line.startswith(keys)]
+        assert message in said
+    assert CacheReader("own.h5").clips.keys == ["good/one"]
 
 
 OLD_NAME = b"\xcd\xc1\xcf\xf1"

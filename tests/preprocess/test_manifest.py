@@ -84,21 +84,6 @@ def test_columns_that_are_not_known_or_repeated_are_named(columns: str, named: t
     assert all(part in str(error.value) for part in named)
 
 
-@pytest.mark.parametrize(
-    ("cells", "hint"),
-    [
-        ("frames,happy,3,,,100", "onset and offset"),
-        ("frames,happy,0.5,,0.9,100", "seconds"),
-        ("sub\\frames,happy,3,,9,100", "write /"),
-        ('frames,happy,3,,9,"29,97"', "decimal point"),
-    ],
-)
-def test_common_slips_are_guessed_at(cells: str, hint: str, tmp_path: Path, write_frames: WriteFrames) -> None:
-    write_frames(tmp_path / "frames", range(1, 20))
-    (tmp_path / "own.csv").write_text(f"{HEADER}\np,a,{cells}\n")
-    assert hint in manifest(tmp_path / "own.csv").failures["p/a"]
-
-
 def test_boxes_beside_a_manifest_are_used(command: Command, tmp_path: Path, write_frames: WriteFrames) -> None:
     write_frames(tmp_path / "frames", range(1, 20), size=(64, 90))
     Path("own.csv").write_text(f"{HEADER}\np,a,frames,happy,,,,100\n")

@@ -1,5 +1,6 @@
 """CAS(ME)³, DFME, CAS(ME)² and SMIC: what is published about their faults, and what they alone have."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,27 +31,23 @@ def faulty_casme3(root: Path, held: Expression, **stated: Any) -> None:
     more.casme3_sheet(root / more.CASME3_SHEET, [row])
 
 
-def test_an_onset_on_which_three_sources_agree_is_corrected(tmp_path: Path) -> None:
-    held = Expression("spNO.216", "d_2647", 2647, 2668, 2694, "disgust")
-    faulty_casme3(tmp_path, held, onset=3647)
+@pytest.mark.parametrize(
+    ("held", "stated", "read"),
+    [
+        (Expression("spNO.216", "d_2647", 2647, 2668, 2694, "disgust"), {"onset": 3647}, ("d_3647", 2647, 2668, 48)),
+        (Expression("spNO.149", "d_112", 112, 83, 130, "surprise"), {}, ("d_112", 112, None, 19)),  # no two agree
+        (Expression("spNO.216", "e_1", 1, 1, 9, "others"), {"onset": 0, "apex": 0}, ("e_0", 1, 0, 9)),
+    ],
+)
+def test_errors_on_which_sources_agree_are_corrected(
+    held: Expression, stated: dict[str, Any], read: tuple[object, ...], tmp_path: Path
+) -> None:
+    faulty_casme3(tmp_path, held, **stated)
     (clip,) = (found := casme3(tmp_path)).clips
-    assert (clip.clip, clip.onset, clip.apex, len(clip.frames)) == ("d_3647", 2647, 2668, 48)
+    assert (clip.clip, clip.onset, clip.apex, len(clip.frames)) == read
     assert len(found.corrections) == 1
-    assert list(casme3(tmp_path, corrected=False).failures) == ["spNO.216/d_3647"]
-
-
-def test_an_apex_on_which_none_agree_is_unknown(tmp_path: Path) -> None:
-    more.casme3_tree(tmp_path, [Expression("spNO.149", "d_112", 112, 83, 130, "surprise")])
-    (clip,) = casme3(tmp_path).clips
-    assert (clip.onset, clip.apex) == (112, None)
-
-
-def test_frames_counted_from_one_begin_at_one(tmp_path: Path) -> None:
-    held = Expression("spNO.216", "e_1", 1, 1, 9, "others")
-    faulty_casme3(tmp_path, held, onset=0, apex=0)
-    (clip,) = (found := casme3(tmp_path)).clips
-    assert (clip.clip, clip.onset, len(clip.frames)) == ("e_0", 1, 9)
     assert not any(anomaly.unexpected for anomaly in check(found).anomalies if anomaly.kind == "apex outside")
+    assert list(casme3(tmp_path, corrected=False).failures) == (["spNO.216/d_3647"] if held.onset == 2647 else [])
 
 
 def test_a_sheet_that_is_right_is_left_alone(tmp_path: Path) -> None:
@@ -93,20 +90,17 @@ def test_a_clip_without_any_of_its_frames_fails_even_here(tmp_path: Path) -> Non
     assert "9 of 9" in casme3(tmp_path).failures["spNO.1/a_1"]
 
 
-def test_the_newest_sheet_is_read_and_the_others_are_named(tmp_path: Path) -> None:
+def test_the_newest_sheet_is_read_the_others_are_named_and_so_are_other_spellings_of_labels(tmp_path: Path) -> None:
     more.casme3_tree(tmp_path, more.CASME3[:1])
     newer = "cas(me)3_part_A_ME_label_JpgIndex_v2_20250903.xlsx"
     more.casme3_tree(tmp_path, sheet=newer)
     (tmp_path / "cas(me)3_part_A_ME_label_JpgIndex_v1.xls").write_bytes(b"old")
+    (tmp_path / "~$cas(me)3_part_A_ME_label_JpgIndex_v3.xlsx").write_bytes(b"the lock of a sheet that is open")
     found = casme3(tmp_path)
     assert len(found.clips) == len(more.CASME3)
     assert found.notes[1].startswith(f"annotation from {newer}") and more.CASME3_SHEET in found.notes[1]
     assert len(casme3(tmp_path, sheet=tmp_path / more.CASME3_SHEET).clips) == 1
-
-
-def test_spellings_of_labels_are_said(tmp_path: Path) -> None:
-    more.casme3_tree(tmp_path)
-    notes = " ".join(casme3(tmp_path).notes)
+    notes = " ".join(found.notes)
     assert "'sad' is read as 'sadness' in 1 rows" in notes and "'happy'" in notes
 
 
@@ -139,18 +133,11 @@ def test_dfme_may_come_without_its_test_parts(tmp_path: Path) -> None:
     assert {"testA is not there", "testB is not there"} <= set(found.notes)
 
 
-def test_a_frame_with_two_suffixes_is_a_frame(tmp_path: Path) -> None:
+def test_a_frame_with_two_suffixes_is_a_frame_and_a_clip_without_crops_fails_alone(tmp_path: Path) -> None:
     more.casme_sq_tree(tmp_path)
-    frame = tmp_path / "cropped/cropped/15/anger1_1/img560.jpg"
-    frame.rename(frame.with_name("img560.jpg.jpg"))
-    assert casme_sq(tmp_path).failures == {}
-
-
-def test_a_clip_without_crops_fails_alone(tmp_path: Path) -> None:
-    more.casme_sq_tree(tmp_path)
-    for path in (folder := tmp_path / "cropped/cropped/15/happy5_2").iterdir():
-        path.unlink()
-    folder.rmdir()
+    crops = tmp_path / "cropped/cropped/15"
+    (crops / "anger1_1/img560.jpg").rename(crops / "anger1_1/img560.jpg.jpg")
+    shutil.rmtree(crops / "happy5_2")
     found = casme_sq(tmp_path)
     assert list(found.failures) == ["s15/happy5_2"] and len(found.clips) == 2
 

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from official_sets import smic_tree
 
 from data_cache.read.reader import CacheReader
 from data_cache.read.validate import validate
+from preprocess.datasets.folders import numbered_frames
 from preprocess.demo.generate import DemoSet, generate
 from preprocess.demo.motion import Camera
 
@@ -83,23 +83,18 @@ def test_several_alphas_give_one_cache_each_and_decode_every_frame_once(
     assert CacheReader("ten.h5").content_digest == CacheReader("data_cache/casme2-alpha10.h5").content_digest
 
 
-@pytest.mark.parametrize(
-    ("spoil", "words"),
-    [
-        (lambda root: None, "does not exist"),
-        (lambda root: root.mkdir(), "no CASME II frames"),
-        (lambda root: (root / "Cropped" / "sub01" / "EP01_01").mkdir(parents=True), "no annotation sheet"),
-    ],
-)
-def test_what_is_missing_is_said_in_one_line(
-    command: Command, tmp_path: Path, spoil: Callable[[Path], None], words: str
-) -> None:
+def test_what_is_missing_is_said_in_one_line(command: Command, tmp_path: Path) -> None:
     root = tmp_path / "casme2"
-    spoil(root)
-    done = command("mpt-preprocess", "casme2", "--root", root, *FAST)
-    assert done.code == 2
-    assert words in done.err and str(root) in done.err and "Traceback" not in done.err
-    assert len(done.err.strip().splitlines()) == 1
+    for made, words in (
+        (tmp_path, "does not exist"),
+        (root, "no CASME II frames"),
+        (root / "Cropped/sub01/EP01_01", "no annotation sheet"),
+    ):
+        made.mkdir(parents=True, exist_ok=True)
+        done = command("mpt-preprocess", "casme2", "--root", root, *FAST)
+        assert done.code == 2
+        assert words in done.err and str(root) in done.err and "Traceback" not in done.err
+        assert len(done.err.strip().splitlines()) == 1
     assert not (tmp_path / "data_cache").exists()
 
 
@@ -107,11 +102,10 @@ def test_a_clip_with_missing_frames_is_named_and_no_half_file_is_left(
     command: Command, official: Path, tmp_path: Path
 ) -> None:
     root = shutil.copytree(official, tmp_path / "casme2", copy_function=os.link)
-    folder = root / "Cropped" / "sub01" / "EP01_02f"
-    numbers = sorted(int(path.stem.removeprefix("reg_img")) for path in folder.iterdir())
-    gone = numbers[10:12]
+    frames = numbered_frames(root / "Cropped/sub01/EP01_02f")
+    gone = sorted(frames)[10:12]
     for number in gone:
-        (folder / f"reg_img{number}.jpg").unlink()
+        frames[number].unlink()
     done = command("mpt-preprocess", "casme2", "--root", root, *FAST)
     assert done.code == 3
     assert "sub01/EP01_02f" in done.err and f"{gone[0]}–{gone[1]}" in done.err and "--allow-missing" in done.err
