@@ -22,9 +22,11 @@ FAST = ("--size", 32, "--levels", 3, "--jobs", 1)
 SMALL = ("--size", 16, "--frames", 4, "--levels", 2, "-j", 1)
 
 
-def wait_for(happens: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(happens: Callable[[], bool], seconds: float = 60, program: "subprocess.Popen[str] | None" = None) -> None:
+    """Wait until something happens, while `program` runs."""
     deadline = time.monotonic() + seconds
     while not happens():
+        assert program is None or program.poll() is None, "it ended before that"
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.002)
 
