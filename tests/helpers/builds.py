@@ -31,11 +31,11 @@ def wait_for(happens: Callable[[], bool], seconds: float = 60, program: "subproc
         time.sleep(0.002)
 
 
-def ended(program: "subprocess.Popen[str]", number: int | None = None) -> tuple[int, str]:
+def ended(program: "subprocess.Popen[str]", number: int | None = None, seconds: float | None = 120) -> tuple[int, str]:
     """Exit code and output of a process group that is sent the signal `number`, or left alone."""
     if number is not None:
         os.killpg(program.pid, number)
-    out = program.communicate(timeout=120)[0]
+    out = program.communicate(timeout=seconds)[0]
     return program.returncode, out
 
 
