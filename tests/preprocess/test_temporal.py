@@ -1,8 +1,8 @@
-"""The matrices along time against definitions, closed forms and scipy."""
+"""The matrices along time against definitions, closed forms and scipy; `test_motion_laws` has what they do to clips."""
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import given
 from hypothesis import strategies as st
 from scipy import signal
 
@@ -18,23 +18,6 @@ from preprocess.recipe import Recipe
 
 BAND = (0.4, 4.0)
 LENGTHS = st.integers(1, 300)
-SAMPLES = st.integers(1, 40)
-
-
-@given(n=LENGTHS, t=SAMPLES)
-def test_nearest_takes_the_closest_frame(n: int, t: int) -> None:
-    assume(n >= t)
-    matrix = sampling_matrix(n, t, "nearest")
-    assert np.all(matrix.sum(1) == 1) and np.all((matrix == 0) | (matrix == 1))
-    positions = np.linspace(0, n - 1, t)
-    assert np.all(np.abs(matrix @ np.arange(n) - positions) <= 0.5 + 1e-9)
-
-
-@given(n=LENGTHS, t=SAMPLES)
-def test_linear_is_interpolation(n: int, t: int) -> None:
-    clip = np.random.default_rng(n).normal(size=n)
-    expected = np.interp(np.linspace(0, n - 1, t), np.arange(n), clip)
-    np.testing.assert_allclose(sampling_matrix(n, t, "linear") @ clip, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("method", ["nearest", "box"])
@@ -107,15 +90,6 @@ def test_difference_is_two_recursions_started_on_the_first_frame(rng: np.random.
 
     matrix = filter_matrix(16, 47.0, BAND, 1, "difference")
     np.testing.assert_allclose(matrix @ clip, lowpass(4.0) - lowpass(0.4), atol=1e-8)
-
-
-@pytest.mark.parametrize("kind", ["causal", "difference"])
-@given(n=LENGTHS, order=st.integers(1, 8))
-def test_the_onset_frame_stays_and_constants_vanish(kind: str, n: int, order: int) -> None:
-    rate = sample_rate(n, 200.0, 16)
-    matrix = filter_matrix(16, rate, usable_band(*BAND, rate), order, kind)
-    assert np.abs(matrix[0]).max() <= 1e-9
-    assert np.abs(matrix.sum(1)).max() <= 1e-9
 
 
 def test_true_rate_of_the_samples() -> None:
