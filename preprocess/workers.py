@@ -110,9 +110,8 @@ def run_on_cluster(
                 raise UsageError(f"the scheduler {address} went away; {again}") from error
             except KilledWorker as error:
                 raise UsageError(
-                    f"workers of {address} die of this task again and again, most likely for lack of memory "
-                    f"({error.last_worker.address}); start them with fewer threads or more memory, then: "
-                    f"{typed_command()}"
+                    f"workers of {address} die of this task again and again ({error.last_worker.address}), most likely "
+                    f"for lack of memory; start them with fewer threads or more memory, then: {typed_command()}"
                 ) from error
             future.release()
             yield result
@@ -132,23 +131,19 @@ def _connect(address: str) -> Any:
         if name.startswith("distributed"):
             logging.getLogger(name).setLevel(logging.CRITICAL)
     try:
-        client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
+        return Client(address, timeout=CONNECT_SECONDS, set_as_default=False)
     except (OSError, ValueError) as error:
         then = f"start one with 'dask scheduler', then: {typed_command()}"
         raise UsageError(f"no dask scheduler answers at {address}; {then}") from error
-    try:
-        client.wait_for_workers(1, timeout=WORKER_SECONDS)
-    except TimeoutError as error:
-        client.close(timeout=2)
-        raise UsageError(
-            f"the scheduler {address} has no worker after {WORKER_SECONDS:.0f} s; start some with "
-            f"'dask worker {address} --nthreads 1'"
-        ) from error
-    return client
 
 
 def _check_workers(client: Any, address: str, folders: Sequence[Path], source: Path) -> None:
     """Let every worker look for what was just put here: it must see the very same folders."""
+    try:
+        client.wait_for_workers(1, timeout=WORKER_SECONDS)
+    except TimeoutError as error:
+        start = f"start some with 'dask worker {address} --nthreads 1'"
+        raise UsageError(f"the scheduler {address} has no worker after {WORKER_SECONDS:.0f} s; {start}") from error
     hellos = [folder.absolute() / f"hello-{uuid4().hex}" for folder in folders]
     for hello in hellos:
         write_bytes(hello, b"", durable=False)

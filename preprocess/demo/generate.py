@@ -66,7 +66,7 @@ Row = tuple[Any, ...]
 def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     """Make the demo set in `folder`, unless it is there already; a `UsageError` where something else is.
 
-    Interrupted: after Ctrl-C; the same command draws it anew.
+    After Ctrl-C it raises `Interrupted`; the same command then draws the set anew.
     """
     marker = folder / MARKER
     settings = asdict(demo)

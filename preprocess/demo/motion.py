@@ -7,7 +7,7 @@ times stronger than the movement, and the movement is centred on it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 import cv2
 import numpy as np
@@ -114,19 +114,18 @@ def film(
     n_frames = int(rng.uniform(0.16, 0.28) * camera.fps)
     apex = int(n_frames * rng.uniform(0.35, 0.6))
     envelope = rise_and_fall(n_frames, apex, rng)
-    pose = _Pose(portrait.centre, n_frames, rng)
+    pose = _Pose(portrait, n_frames, rng)
     disturbance = _Disturbance(portrait, camera, tier, n_frames, rng)
     # The class enters here and nowhere above.
     strength = camera.amplitude * rng.uniform(0.7, 1.3)
     columns = np.arange(camera.size, dtype=np.float32)
     asymmetry = 1 + rng.normal(0, 0.12) * np.sign(columns - portrait.centre[0])
     movement = sum(disturbance.fields[unit] for unit in action_units) * (strength * asymmetry)
-    frames = np.empty((n_frames, window.height, window.width, 3), np.uint8)
+    frames = []
     for t in range(n_frames):
         field = disturbance.field(t) + movement * (envelope[t] - 0.5)
-        image = _warp(portrait, field.astype(np.float32), *pose.grid(window, t))
-        frames[t] = disturbance.sense(image, t, rng)
-    return frames, apex
+        frames.append(disturbance.sense(pose.picture(t, field.astype(np.float32)), t, rng))
+    return np.stack(frames), apex
 
 
 def displacement(pulls: Sequence[Pull], portrait: Portrait) -> np.ndarray:
@@ -153,8 +152,8 @@ def rise_and_fall(n_frames: int, apex: int, rng: np.random.Generator) -> np.ndar
 class _Pose:
     """A head that is a little off centre and drifts by about half a pixel."""
 
-    def __init__(self, centre: tuple[float, float], n_frames: int, rng: np.random.Generator) -> None:
-        self.centre = centre
+    def __init__(self, portrait: Portrait, n_frames: int, rng: np.random.Generator) -> None:
+        self.portrait = portrait
         self.roll = np.deg2rad(rng.uniform(-3, 3))
         self.shift = rng.uniform(-1.5, 1.5, 2)
         phase = rng.uniform(0, 2 * np.pi, (4, 1))
@@ -162,15 +161,21 @@ class _Pose:
         extent = np.array([[0.5], [0.5], [0.004], [0.003]]) * rng.uniform(0.3, 1)  # x, y, roll, scale
         self.drift = (np.sin(speed * np.arange(n_frames) + phase) - np.sin(phase)) * extent
 
-    def grid(self, window: Window, t: int) -> tuple[np.ndarray, np.ndarray]:
-        """For each pixel of frame t, the place in the upright face that it shows: x and y, float32."""
-        rows, columns = np.mgrid[0 : window.height, 0 : window.width].astype(np.float32)
-        x = columns + window.left - self.centre[0] - self.shift[0] - self.drift[0, t]
-        y = rows + window.top - self.centre[1] - self.shift[1] - self.drift[1, t]
+    def picture(self, t: int, field: np.ndarray) -> np.ndarray:
+        """The window at frame t, (H, W, 3), of the face moved by the displacement `field`."""
+        (left, top, width, height), centre = astuple(self.portrait.window), self.portrait.centre
+        rows, columns = np.mgrid[0:height, 0:width].astype(np.float32)
+        x = columns + left - centre[0] - self.shift[0] - self.drift[0, t]
+        y = rows + top - centre[1] - self.shift[1] - self.drift[1, t]
         roll, scale = self.roll + self.drift[2, t], 1 + self.drift[3, t]
         cos, sin = np.cos(roll), np.sin(roll)
-        turned = (cos * x + sin * y) / scale + self.centre[0], (cos * y - sin * x) / scale + self.centre[1]
-        return turned[0].astype(np.float32), turned[1].astype(np.float32)
+        turned = (cos * x + sin * y) / scale + centre[0], (cos * y - sin * x) / scale + centre[1]
+        x, y = (places.astype(np.float32) for places in turned)  # what each pixel shows of the upright face
+        moved = [cv2.remap(component, x, y, cv2.INTER_LINEAR) for component in field]
+        source_x = (x - moved[0] - left + 0.5) * SUPERSAMPLING - 0.5
+        source_y = (y - moved[1] - top + 0.5) * SUPERSAMPLING - 0.5
+        image, edge = self.portrait.image, cv2.BORDER_REPLICATE
+        return np.asarray(cv2.remap(image, source_x, source_y, cv2.INTER_CUBIC, borderMode=edge))
 
 
 class _Disturbance:
@@ -222,11 +227,3 @@ class _Disturbance:
         noise = rng.normal(0, self.camera.grey_noise, (*image.shape[:2], 1))
         noise = noise + rng.normal(0, self.camera.colour_noise, image.shape)
         return np.clip(np.rint(image * light * self.gain[t] + noise), 0, 255).astype(np.uint8)
-
-
-def _warp(portrait: Portrait, field: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Sample the portrait at (x, y) moved back by the displacement there."""
-    moved = [cv2.remap(component, x, y, cv2.INTER_LINEAR) for component in field]
-    source_x = (x - moved[0] - portrait.window.left + 0.5) * SUPERSAMPLING - 0.5
-    source_y = (y - moved[1] - portrait.window.top + 0.5) * SUPERSAMPLING - 0.5
-    return np.asarray(cv2.remap(portrait.image, source_x, source_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE))

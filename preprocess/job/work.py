@@ -69,9 +69,7 @@ def result_log(path: Path | None) -> Iterator[Callable[[Mapping[str, Any]], obje
 
     A `UsageError` where the file cannot be written.
     """
-    if path is None:
-        yield lambda _: None
-        return
+    path = path or Path(os.devnull)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a", encoding="utf-8", buffering=1)

@@ -53,10 +53,8 @@ def bench(found: Discovery, wanted: Sequence[str], recipes: Sequence[tuple[str, 
     finally:
         if shown:
             clips = [clip for clip, _ in shown]
-            notices = [
-                *filter(None, [found.licence_notice]),
-                *block_notes(clips, min(each.blur for _, each in recipes)),
-            ]
+            notices = [found.licence_notice] if found.licence_notice else []
+            notices += block_notes(clips, min(recipe.blur for _, recipe in recipes))
             for k, (name, recipe) in enumerate(recipes, 1):
                 clipped = [tiles[k]["clipped"] for _, tiles in shown]
                 notices += [f"{name}: {note}" for note in notes_on(recipe, clips, clipped)]

@@ -33,11 +33,9 @@ STRIP = 28  # height in pixels of the strip above a movie that names its halves
 
 
 def preview(found: Discovery, wanted: Sequence[str], recipe: Recipe, folder: Path, movie: str) -> None:
-    """Draw clips into `folder`, which is made, as `<subject>__<clip>.png` and a movie of the same name.
+    """Draw clips into `folder`, which is made, as `<subject>__<clip>.png` and a `movie` (avif, gif or none) beside it.
 
-    Args:
-        wanted: clips as subject/clip, or subjects for all of theirs; none for the first six.
-        movie: avif, gif or none.
+    `wanted` are clips as subject/clip, or subjects for all of theirs; none for the first six.
 
     Raises:
         UsageError: a clip that is not there, or a movie of a kind that Pillow cannot write here.

@@ -22,18 +22,20 @@ FAST = ("--size", 32, "--levels", 3, "--jobs", 1)
 SMALL = ("--size", 16, "--frames", 4, "--levels", 2, "-j", 1)
 
 
-def wait_for(happens: Callable[[], bool], seconds: float = 60) -> None:
+def wait_for(happens: Callable[[], bool], seconds: float = 60, program: "subprocess.Popen[str] | None" = None) -> None:
+    """Wait until something happens, while `program` runs."""
     deadline = time.monotonic() + seconds
     while not happens():
+        assert program is None or program.poll() is None, "it ended before that"
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.002)
 
 
-def ended(program: "subprocess.Popen[str]", number: int | None = None) -> tuple[int, str]:
+def ended(program: "subprocess.Popen[str]", number: int | None = None, seconds: float | None = 120) -> tuple[int, str]:
     """Exit code and output of a process group that is sent the signal `number`, or left alone."""
     if number is not None:
         os.killpg(program.pid, number)
-    out = program.communicate(timeout=120)[0]
+    out = program.communicate(timeout=seconds)[0]
     return program.returncode, out
 
 

@@ -22,14 +22,6 @@ from data_cache.read.validate import validate
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("distributed") is None, reason="the extra 'cluster'")
 
 
-def wait_while_running(client: "subprocess.Popen[str]", happens: Callable[[], bool]) -> None:
-    def check() -> bool:
-        assert client.poll() is None, "it ended before that"
-        return happens()
-
-    wait_for(check)
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -41,20 +33,12 @@ def cluster(spawn: Spawn, tmp_path: Path) -> Callable[..., tuple[str, list[subpr
     """Start a scheduler and workers; the address, and all processes, the scheduler first."""
 
     def start(workers: int = 2, **environment: str) -> tuple[str, list[subprocess.Popen[str]]]:
-        address = f"tcp://127.0.0.1:{free_port()}"
-        quiet = {"DASK_DISTRIBUTED__ADMIN__LOG_FORMAT": "%(message)s"}
-        host, port = address.removeprefix("tcp://").split(":")
-        scheduler = spawn(
-            "distributed.cli.dask_scheduler", "--host", host, "--port", port, "--no-dashboard", "--no-show", **quiet
-        )
-        options = ("--nthreads", 1, "--no-nanny", "--no-dashboard", "--host", host, "--death-timeout", 30)
-        processes = [
-            spawn(
-                "distributed.cli.dask_worker", address, *options, "--local-directory", tmp_path / "dask", **environment
-            )
-            for _ in range(workers)
-        ]
-        return address, [scheduler, *processes]
+        place, port = ("--host", "127.0.0.1", "--no-dashboard"), free_port()
+        address = f"tcp://127.0.0.1:{port}"
+        scheduler = spawn("distributed.cli.dask_scheduler", *place, "--port", port, "--no-show")
+        options = ("--nthreads", 1, "--no-nanny", "--death-timeout", 30, "--local-directory", tmp_path / "dask")
+        worker = ("distributed.cli.dask_worker", address, *place, *options)
+        return address, [scheduler, *(spawn(*worker, **environment) for _ in range(workers))]
 
     return start
 
@@ -91,7 +75,7 @@ def test_five_workers_that_are_killed_lose_nothing(
     for number, worker in enumerate(workers[:5]):
         log, done_before = tmp_path / f"{number}.jsonl", dice.randint(0, 12)
         client = spawn("mpt-preprocess", *arguments, "-o", f"{number}.h5", "--scheduler", address, "--log-file", log)
-        wait_while_running(client, lambda log=log, least=done_before: len(receipts(log)) >= least)  # type: ignore[misc]
+        wait_for(lambda log=log, least=done_before: len(receipts(log)) >= least, program=client)  # type: ignore[misc]
         worker.send_signal(signal.SIGKILL)
         code, out = ended(client)
         assert code == 0, out
@@ -113,7 +97,7 @@ def test_a_scheduler_that_goes_away_is_said_and_the_run_resumes(
     assert done.code == 2 and "went away" in done.err.splitlines()[-1]
     reference = serial(command, *arguments)
     client = spawn("mpt-preprocess", *arguments, "-o", "c.h5", "--scheduler", address, "--log-file", "log.jsonl")
-    wait_while_running(client, lambda: len(receipts(tmp_path / "log.jsonl")) >= 3)
+    wait_for(lambda: len(receipts(tmp_path / "log.jsonl")) >= 3, program=client)
     ended(scheduler, signal.SIGKILL)
     code, out = ended(client)
     assert code == 2 and "went away" in out and "Traceback" not in out, out
@@ -133,7 +117,7 @@ def test_an_interrupted_client_keeps_what_is_done(
     address, _ = cluster()
     arguments = ("casme2", "--root", drawn_set, "--size", 448, "--levels", 3, "-o", "c.h5")
     client = spawn("mpt-preprocess", *arguments, "--scheduler", address, "--log-file", "log.jsonl")
-    wait_while_running(client, lambda: len(receipts(tmp_path / "log.jsonl")) >= 2)
+    wait_for(lambda: len(receipts(tmp_path / "log.jsonl")) >= 2, program=client)
     code, out = ended(client, signal.SIGINT)
     assert code == 130 and "Traceback" not in out, out
     assert "interrupted" in out and f"--scheduler {address}" in out.strip().splitlines()[-1]
