@@ -59,19 +59,12 @@ def folds_of(labels: np.ndarray, sizes: tuple[int, ...]) -> list[FoldData]:
 def as_plain(model: MPT, fold: int) -> dict[str, Tensor]:
     """The trained weights of one fold, under the names and in the shapes of `PlainMPT`."""
     values = {name: value.detach()[fold].clone() for name, value in trained_parameters(model).items()}
-    tokenizer = "prompts.tokenizer."
-    named = {
-        "conv.weight": values[tokenizer + "embed.weight"].view(16, 16, 3, -1).permute(3, 2, 0, 1),
-        "conv.bias": values[tokenizer + "embed.bias"][0],
-    }
-    for ours, plain in ((tokenizer + "to_mu", "mu"), (tokenizer + "to_sigma", "sigma"), ("head", "head")):
-        named[f"{plain}.weight"], named[f"{plain}.bias"] = values[f"{ours}.weight"].T, values[f"{ours}.bias"][0]
-    named["project.weight"] = values[tokenizer + "project.weight"].T
-    named["project.bias"] = values[tokenizer + "project.bias"][0]
-    for index in range(9):
-        prefix = f"adapter.layers.{index // 3}.{('class', 'visual', 'motion')[index % 3]}."
-        named[f"down.{index}.weight"] = values[prefix + "down.weight"].T
-        named[f"up.{index}.weight"] = values[prefix + "up.weight"].T
+    named = {"conv.weight": values.pop("prompts.tokenizer.embed.weight").view(16, 16, 3, -1).permute(3, 2, 0, 1)}
+    for name, value in values.items():
+        *where, layer, part = name.replace("to_", "").replace("embed", "conv").split(".")
+        if where[:1] == ["adapter"]:
+            layer += f".{3 * int(where[2]) + ('class', 'visual', 'motion').index(where[3])}"
+        named[f"{layer}.{part}"] = value.T if part == "weight" else value[0]
     return named
 
 
