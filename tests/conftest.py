@@ -189,10 +189,10 @@ def command(
 
 @pytest.fixture
 def quick(command: Callable[..., Outcome], cache: Path) -> Callable[..., Outcome]:
-    """Train a tiny model on `cache`, in a second."""
+    """Train a tiny model on `cache`, or on others, in a second."""
     from tiny_runs import QUICK
 
-    return lambda *more: command("mpt-train", cache, *QUICK, *more)
+    return lambda *more, on=(cache,): command("mpt-train", *on, *QUICK, *more)
 
 
 VIT_KINDS: dict[str, dict[str, Any]] = {
