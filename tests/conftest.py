@@ -1,6 +1,7 @@
 """Fixtures that several test files share: small images, caches and models; commands in this process and in others."""
 
 import contextlib
+import functools
 import gc
 import importlib
 import os
@@ -90,15 +91,9 @@ def _nothing_twice() -> Iterator[None]:
     from train.results import metrics
 
     scores = metrics.scores
-    known: dict[object, Any] = {}
-
-    def once(matrix: np.ndarray) -> Any:
-        if (key := (matrix.shape, matrix.dtype, matrix.tobytes())) not in known:
-            known[key] = scores(matrix)
-        return known[key]
-
+    known = functools.cache(lambda shape, dtype, values: scores(np.frombuffer(values, dtype).reshape(shape)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "scores", once)
+        patch.setattr(metrics, "scores", lambda matrix: known(matrix.shape, matrix.dtype, matrix.tobytes()))
         yield
 
 
