@@ -65,8 +65,7 @@ def train_run(
     if execution.deterministic:  # only kernels that give the same bits every time; before the first use of a GPU
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-    ranks = join_ranks()
-    device = choose_device(execution.device, ranks.local)
+    ranks, device = join_ranks(), choose_device(execution.device)  # under torchrun, the GPU of this process
     if (folder.path / "config.json").exists() and not overwrite:
         config = _with_earlier_amp(config, folder, device)
     backbone = build_backbone(config, task.clips.size)
