@@ -38,6 +38,7 @@ from train.results.checkpoint import Trained, load_trained
 from train.results.run_folder import RunFolder
 from train.trace import clip_maps, trace_clips
 
+Holds = Callable[[int], None]
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
 
 
@@ -54,7 +55,7 @@ def trained(run: RunFolder) -> Trained:
 
 
 @pytest.fixture
-def holds(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+def holds(monkeypatch: pytest.MonkeyPatch) -> Holds:
     """Make a device on which only so many clips have room in a pass."""
     features = MPT.features
 
@@ -81,7 +82,7 @@ def looked_at(trained: Trained, cache: Path) -> list[np.ndarray]:
 
 @pytest.mark.parametrize("clips", [1, 2, 4])
 def test_too_little_memory_changes_no_prediction(
-    trained: Trained, cache: Path, holds: Callable[[int], None], caplog: pytest.LogCaptureFixture, clips: int
+    trained: Trained, cache: Path, holds: Holds, caplog: pytest.LogCaptureFixture, clips: int
 ) -> None:
     caplog.set_level("INFO")
     expected = looked_at(trained, cache)
@@ -95,7 +96,7 @@ def test_too_little_memory_changes_no_prediction(
 
 
 def test_a_size_that_has_room_is_found_once(
-    trained: Trained, cache: Path, holds: Callable[[int], None], caplog: pytest.LogCaptureFixture
+    trained: Trained, cache: Path, holds: Holds, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
     stream = Stream(ClipPixels(open_clips([cache]), trained.config), CPU)
@@ -106,7 +107,7 @@ def test_a_size_that_has_room_is_found_once(
 
 
 def test_where_not_one_clip_has_room_the_options_are_named(
-    cache: Path, holds: Callable[[int], None], command: Command, run: RunFolder
+    cache: Path, holds: Holds, command: Command, run: RunFolder
 ) -> None:
     holds(0)
     done = command("mpt-predict", cache, "--run", run.path, "--device", "cpu")
@@ -121,7 +122,7 @@ def test_a_size_that_is_fixed_is_not_halved() -> None:
 
 @pytest.mark.slow
 def test_a_report_without_memory_goes_on_without_heat_maps(
-    cache: Path, holds: Callable[[int], None], command: Command, run: RunFolder
+    cache: Path, holds: Holds, command: Command, run: RunFolder
 ) -> None:
     holds(0)
     shutil.copytree(run.path, "runs/x")
