@@ -1,6 +1,7 @@
 """Fixtures that several test files share: small images, caches and models; commands in this process and in others."""
 
 import contextlib
+import functools
 import gc
 import importlib
 import os
@@ -90,15 +91,9 @@ def _nothing_twice() -> Iterator[None]:
     from train.results import metrics
 
     scores = metrics.scores
-    known: dict[object, Any] = {}
-
-    def once(matrix: np.ndarray) -> Any:
-        if (key := (matrix.shape, matrix.dtype, matrix.tobytes())) not in known:
-            known[key] = scores(matrix)
-        return known[key]
-
+    known = functools.cache(lambda shape, dtype, values: scores(np.frombuffer(values, dtype).reshape(shape)))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(metrics, "scores", once)
+        patch.setattr(metrics, "scores", lambda matrix: known(matrix.shape, matrix.dtype, matrix.tobytes()))
         yield
 
 
@@ -189,10 +184,10 @@ def command(
 
 @pytest.fixture
 def quick(command: Callable[..., Outcome], cache: Path) -> Callable[..., Outcome]:
-    """Train a tiny model on `cache`, in a second."""
+    """Train a tiny model on `cache`, or on others, in a second."""
     from tiny_runs import QUICK
 
-    return lambda *more: command("mpt-train", cache, *QUICK, *more)
+    return lambda *more, on=(cache,): command("mpt-train", *on, *QUICK, *more)
 
 
 VIT_KINDS: dict[str, dict[str, Any]] = {

@@ -1,6 +1,6 @@
 """The command `mpt-train`. Parsing and printing only; the work is in `job`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +13,7 @@ from data_cache.console.options import with_options
 from data_cache.errors import MptError, UsageError
 from data_cache.names import name_problem
 from train.config import Execution, TrainConfig, resolve
+from train.paper.presets import PRESETS, PaperRow, find_preset
 from train.terminal import print_pairs, print_seeds, print_study, print_summary
 
 app = make_app(
@@ -26,8 +27,6 @@ app = make_app(
 def list_presets(value: bool) -> None:
     """Callback of `--presets`."""
     if value:
-        from train.paper.presets import PRESETS
-
         print_pairs([(name, preset.about) for name, preset in PRESETS.items()])
         raise typer.Exit
 
@@ -72,39 +71,35 @@ def train(
     how: dict[str, Any],
 ) -> None:
     """Train on CACHE, leaving one subject out at a time, and print the scores."""
-    from train.paper.presets import find_preset
-
-    settings = resolve(find_preset(preset).settings, config, given)
-    execution = Execution(**how)
+    settings, execution = resolve(find_preset(preset).settings, config, given), Execution(**how)
     problem = None if name is None else name_problem("--name", name, most=150)
     if problem is not None:
         raise UsageError(problem)
     from data_cache.sharing.download import local_copy
-    from train.data.task import make_task
+    from train.cost.accounting import plan_lines, plan_run
+    from train.data.task import Task, make_task
     from train.device import leads
     from train.job import train_run
     from train.results.run_folder import RUNS, RunFolder
+
+    def run(task: Task, chosen: TrainConfig, place: Path) -> dict[str, Any] | None:
+        return train_run(task, chosen, execution, RunFolder(place), overwrite)
 
     caches = [local_copy(each) for each in cache]
     if study is not None:
         if dry_run:
             plan_study(study, caches, settings, execution, json_output)
         else:
-            train_study(study, caches, settings, execution, name, seeds, overwrite, json_output)
+            train_study(study, caches, settings, name, seeds, run, json_output)
         return
     task = make_task(caches, settings)
     path = RUNS / (name or f"{'+'.join(sorted(set(task.clips.datasets)))}-{preset}")
     if dry_run:
-        from train.cost.accounting import plan_lines, plan_run
-
         plan = plan_run(task, settings, execution, path)
         print_json(plan) if json_output else print_pairs(plan_lines(plan))
         return
     paths = [path] if seeds == 1 else [path.with_name(f"{path.name}-seed{number}") for number in range(seeds)]
-    summaries = [
-        train_run(task, replace(settings, seed=settings.seed + number), execution, RunFolder(place), overwrite)
-        for number, place in enumerate(paths)
-    ]
+    summaries = [run(task, replace(settings, seed=settings.seed + n), place) for n, place in enumerate(paths)]
     if not leads():
         return
     finished = [(summary, place) for summary, place in zip(summaries, paths, strict=True) if summary is not None]
@@ -126,16 +121,15 @@ def plan_study(study: str, caches: list[Path], settings: TrainConfig, execution:
 
     rows: list[dict[str, Any]] = []
     for part, row in find_study(study).rows.items():
+        plan, missing = None, None
         try:
             chosen = replace(settings, **row.settings)
             plan = plan_run(make_task(caches_for(row, caches), chosen), chosen, execution, RUNS, timed=False)
         except MptError as error:
-            rows.append({"row": part, "plan": None, "missing": str(error)})
-            lines = [("not run", str(error))]
-        else:
-            rows.append({"row": part, "plan": plan, "missing": None})
-            lines = plan_lines(plan)
+            missing = str(error)
+        rows.append({"row": part, "plan": plan, "missing": missing})
         if not json_output:
+            lines = [("not run", missing)] if plan is None else plan_lines(plan)
             print_pairs([("row", row.label), *lines, ("", "")])
     if json_output:
         print_json({"study": study, "rows": rows})
@@ -145,38 +139,31 @@ def train_study(
     study: str,
     caches: list[Path],
     settings: TrainConfig,
-    execution: Execution,
     name: str | None,
     seeds: int,
-    overwrite: bool,
+    run: Callable[..., dict[str, Any] | None],
     json_output: bool,
 ) -> None:
     """Run what is missing of a study and print its table."""
     from train.data.task import make_task, open_clips
     from train.device import leads
-    from train.job import train_run
-    from train.paper.presets import PaperRow
     from train.paper.studies import run_study, study_table
-    from train.results.run_folder import RUNS, RunFolder
-
-    def run_row(row: PaperRow, fitting: Sequence[Path], folder: Path, seed: int) -> dict[str, Any] | None:
-        task = make_task(fitting, settings)
-        chosen = replace(settings, **row.settings, seed=settings.seed + seed)
-        return train_run(task, chosen, execution, RunFolder(folder), overwrite)
+    from train.results.run_folder import RUNS
 
     # Opened here, a damaged cache ends the study before its first row.
     datasets = {dataset for path in caches for dataset in open_clips([path]).datasets}
     prefix = name or "+".join(sorted(datasets))
+
+    def run_row(row: PaperRow, fitting: Sequence[Path], folder: Path, seed: int) -> dict[str, Any] | None:
+        chosen = replace(settings, **row.settings, seed=settings.seed + seed)
+        return run(make_task(fitting, chosen), chosen, folder)
+
     run_study(study, caches, RUNS, prefix, run_row, seeds)
     if leads():
         table, missing = study_table(study, RUNS, prefix)
-        if not json_output:
-            print_study(table, missing)
-            return
+        found = {"study": study, "about": table.caption, "columns": table.headings}
         rows = [row.cells for row in table.rows]
-        print_json(
-            {"study": study, "about": table.caption, "columns": table.headings, "rows": rows, "missing": missing}
-        )
+        print_json({**found, "rows": rows, "missing": missing}) if json_output else print_study(table, missing)
 
 
 def main() -> None:

@@ -30,7 +30,7 @@ SMALLER = (
 """What to try where training does not fit into the memory."""
 
 
-def choose_device(name: str, rank: int = 0) -> torch.device:
+def choose_device(name: str) -> torch.device:
     """The device called `name`; "auto" is a GPU where there is one: the one of this process under torchrun.
 
     A UsageError where there is no such device, or nobody has tried one like it.
@@ -38,8 +38,7 @@ def choose_device(name: str, rank: int = 0) -> torch.device:
     if name.partition(":")[0] == "mps":
         raise UsageError(f"device {name!r}: constants are kept in float64, which mps has not; try --device cpu")
     if name == "auto":
-        gpu = torch.cuda.is_available()
-        return torch.device("cuda", rank % torch.cuda.device_count()) if gpu else torch.device("cpu")
+        return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
     try:
         device = torch.device(name)
         torch.empty(1, device=device)
@@ -117,11 +116,10 @@ def describe_environment(device: torch.device) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Which process this is: from 0 to count − 1, and `local` on its machine, which chooses its GPU."""
+    """Which process this is: from 0 to count − 1."""
 
     rank: int = 0
     count: int = 1
-    local: int = 0
 
     def barrier(self) -> None:
         """Wait until every process is here."""
@@ -144,12 +142,12 @@ def join_ranks() -> Ranks:
         count = int(os.environ.get("WORLD_SIZE", "1"))
         if count == 1:
             return Ranks()
-        ranks = Ranks(int(os.environ["RANK"]), count, int(os.environ.get("LOCAL_RANK", "0")))
+        ranks, local = Ranks(int(os.environ["RANK"]), count), int(os.environ.get("LOCAL_RANK", "0"))
     except (KeyError, ValueError) as error:
         problem = f"WORLD_SIZE is set as by torchrun, but not all is ({error})"
         raise UsageError(f"{problem}; use torchrun, or unset it") from error
     if torch.cuda.is_available():
-        torch.cuda.set_device(ranks.local % torch.cuda.device_count())
+        torch.cuda.set_device(local % torch.cuda.device_count())
     if not torch.distributed.is_initialized():  # several runs of one command share the group
         torch.distributed.init_process_group("gloo", timeout=_TIMEOUT)
         atexit.register(torch.distributed.destroy_process_group)

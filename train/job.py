@@ -2,17 +2,22 @@
 
 import logging
 import os
+import re
+import shutil
 from collections.abc import Sequence
 from contextlib import closing, nullcontext, suppress
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from data_cache.console.commandline import progress
 from data_cache.console.interrupt import stop_request
 from data_cache.errors import Interrupted, UsageError, typed_command
-from train import final
+from data_cache.files.atomic import write_bytes
+from data_cache.files.checksum import file_sha256
 from train.config import Execution, TrainConfig
 from train.cost.accounting import bytes_per_fold, estimate_seconds, folds_at_once, meta_model, time_line
 from train.data.folds import Fold, choose_folds, used_clips
@@ -27,16 +32,22 @@ from train.device import (
     halved,
     join_ranks,
     leads,
+    shrinking,
 )
 from train.group import Groups, Job, Keeper, Scalars, train_group
+from train.loop import EpochReport, FoldData, fit, require_finite
+from train.model.build import build_model
 from train.model.mpt import trained_count
 from train.model.weights import build_backbone
 from train.probe import probe_folds
-from train.results.checkpoint import CheckpointCard
+from train.results.checkpoint import CheckpointCard, save_fold
+from train.results.fold_record import write_record
 from train.results.run_folder import RunFolder
-from train.results.summary import add_null, summarise
+from train.results.summary import add_null, interval_name, split_title, summarise
 
 log = logging.getLogger(__name__)
+FINAL = "final"
+"""Name of the model that is trained on all subjects, and of its files."""
 
 
 def train_run(
@@ -54,8 +65,7 @@ def train_run(
     if execution.deterministic:  # only kernels that give the same bits every time; before the first use of a GPU
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True)
-    ranks = join_ranks()
-    device = choose_device(execution.device, ranks.local)
+    ranks, device = join_ranks(), choose_device(execution.device)  # under torchrun, the GPU of this process
     if (folder.path / "config.json").exists() and not overwrite:
         config = _with_earlier_amp(config, folder, device)
     backbone = build_backbone(config, task.clips.size)
@@ -102,7 +112,7 @@ def _run(job: Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] | 
         add_null(folder, task.folds, execution.null)
     ranks.barrier()
     if leads() and execution.final and not (folder.path / "MODEL_CARD.md").exists():
-        final.train_final_model(job)
+        _train_final_model(job)
     ranks.barrier()
     return folder.summary
 
@@ -148,6 +158,77 @@ def _train_folds(job: Job, mine: Sequence[Fold], waiting: Sequence[Fold]) -> Non
         raise Interrupted(
             f"interrupted; {finished} of {len(task.folds)} folds are kept{more}. Start again with: {typed_command()}"
         ) from None
+
+
+def _train_final_model(job: Job) -> None:
+    """Train it, store it as the checkpoint `final`, and describe it; what was kept of its training is removed."""
+    config, task, folder = job.config, job.task, job.folder
+    clips = used_clips(task.folds)
+    data = FoldData(np.array(clips), task.labels(clips), Fold("all__nobody", tuple(clips), ()).seed(config.seed))
+    model = build_model(config, job.backbone, task.shape, [data.seed]).to(job.device)
+    stream = open_stream(ClipPixels(task.clips, config), clips, job.device, job.execution)
+    with (
+        closing(stream),
+        stop_request() as stop,
+        progress("training the final model", config.epochs, "epochs") as advance,
+    ):
+
+        def after_epoch(report: EpochReport) -> None:
+            require_finite(report, [np.zeros(0)], [FINAL], config)
+            stream.require_unchanged()
+            advance(1, f"loss {report.loss[0]:.3f}")
+
+        keeper = Keeper(job, [FINAL], stop)
+        state = keeper.start()
+        shrinking(
+            lambda _: fit(model, stream, [data], config, after_epoch, keeper.after_step, state),
+            *(1, "model", job.device, SMALLER),
+        )
+    path = folder.checkpoint(FINAL)
+    save_fold(path, model, 0, job.card)
+    write_record(path.with_suffix(".json"), {"sha256": {f"checkpoints/{path.name}": file_sha256(path)}})
+    _write_model_card(folder.path / "MODEL_CARD.md", folder.config, folder.summary)
+    shutil.rmtree(folder.path / "unfinished", ignore_errors=True)
+
+
+def _write_model_card(path: Path, config: dict[str, Any], summary: dict[str, Any]) -> None:
+    """Describe the final model: what it was trained on, what it reached on clips left out, what it is not."""
+    final, settings = summary["final_epoch"], config["settings"]
+    low, high = final["interval_95"]["accuracy"]
+    caches = "\n".join(
+        f"- {_plain(cache['dataset'])}: content {cache['content_digest']}. {_plain(cache['licence_notice'])}"
+        for cache in config["caches"]
+    )
+    random = "\n**Its backbone has random weights: it is for trying out the software only.**\n"
+    text = f"""# Model card: {_plain(path.parent.name)}
+
+One Motion Prompt Tuning model, trained on all {sum(config["clips"].values())} labelled clips.
+{random * settings["random_weights"]}
+## What to expect of it
+
+No clip was left to test this very model. Trained in the same way on a part of them ({split_title(summary)}), it reached
+{final["accuracy"]:.1%} accuracy ({interval_name(summary["subjects"])} over subjects {low:.1%} to {high:.1%}),
+macro-F1 {final["macro_f1"]:.1%} and UAR {final["uar"]:.1%} on {len(summary["classes"])} classes
+({_plain(", ".join(summary["classes"]))}; protocol {_plain(config["protocol"])}).
+Always predicting the most frequent class would reach {summary["majority_baseline"]["accuracy"]:.1%}.
+
+## What it is not
+
+It knows these classes only, and predicts one of them whatever it is shown. It was trained on clips cut from onset
+to offset, filmed in a laboratory; other cameras, lights, ages and acted expressions are outside what was measured.
+It must not be used to judge people.
+
+## Made from
+
+{caches}
+- backbone {settings["backbone"]}, weights {config["backbone_digest"]}
+"""
+    write_bytes(path, text.encode())
+
+
+def _plain(text: str) -> str:
+    """Text that stays what it is in Markdown: no link, no HTML, no formula."""
+    return re.sub(r"[\\`*\[\]<>&$]", r"\\\g<0>", text)
 
 
 def _description(task: Task, config: TrainConfig, card: CheckpointCard) -> dict[str, Any]:

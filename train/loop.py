@@ -149,26 +149,34 @@ def require_finite(
 
 
 def epoch_steps(folds: Sequence[FoldData], config: TrainConfig, epoch: int) -> Iterator[Step]:
-    """The steps of one epoch.
-
-    Each fold goes through its clips once, in an order drawn from its own seed. Folds differ in
-    length: where one has no clip left, its first clip stands in and does not count.
-    """
-    size = config.batch_size
+    """The steps of one epoch: each fold goes through its clips once, in an order drawn from its own seed."""
     generators = [np.random.default_rng([fold.seed, epoch]) for fold in folds]
     orders = [generator.permutation(len(fold.clips)) for generator, fold in zip(generators, folds, strict=True)]
-    augmentation = AUGMENTATIONS[config.augment]
-    for start in range(0, max(len(order) for order in orders), size):
-        clips = np.stack([np.full(size, fold.clips[0]) for fold in folds])
-        labels = np.zeros((len(folds), size), np.int64)
-        present = np.zeros((len(folds), size), np.float32)
-        for f, (fold, order) in enumerate(zip(folds, orders, strict=True)):
-            chosen = order[start : start + size]
-            clips[f, : len(chosen)] = fold.clips[chosen]
-            labels[f, : len(chosen)] = fold.labels[chosen]
-            present[f, : len(chosen)] = 1
-        change = None if augmentation is None else augmentation.draw(generators, size)
-        yield Step(Request(clips, change), labels, present)
+    augmentation, places = AUGMENTATIONS[config.augment], np.arange(config.batch_size)
+    for rows, widths in padded_batches(orders, config.batch_size):
+        clips, labels = (
+            np.stack([each[row] for each, row in zip(values, rows, strict=True)])
+            for values in ([fold.clips for fold in folds], [fold.labels for fold in folds])
+        )
+        change = None if augmentation is None else augmentation.draw(generators, config.batch_size)
+        yield Step(Request(clips, change), labels, (places < widths[:, None]).astype(np.float32))
+
+
+def padded_batches(
+    orders: Sequence[np.ndarray], size: int, full: bool = True
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Batch by batch, rows (F, B) of each fold's clips in its order, and how many are real, (F,).
+
+    Folds differ in length: where one has no clip left, its first stands in. B is `size`, or unless `full` what the
+    longest fold still has.
+    """
+    for start in range(0, max(map(len, orders)), size):
+        parts = [order[start : start + size] for order in orders]
+        widths = np.array([len(part) for part in parts])
+        rows = np.zeros((len(parts), size if full else widths.max()), np.intp)
+        for row, part in zip(rows, parts, strict=True):
+            row[: len(part)] = part
+        yield rows, widths
 
 
 def predict(model: MPT, stream: Stream, clips: Sequence[np.ndarray], config: TrainConfig) -> list[np.ndarray]:
@@ -197,14 +205,14 @@ def evaluate(
         for first in range(0, len(clips), at_once):
             part = range(first, min(first + at_once, len(clips)))
             shown = model.some_folds(part)
-            for padded, widths in padded_batches([clips[f] for f in part], size // at_once):
-                inputs = stream.inputs(Request(padded))
+            for rows, widths in padded_batches([np.arange(len(clips[f])) for f in part], size // at_once, full=False):
+                inputs = stream.inputs(Request(np.stack([clips[f][row] for f, row in zip(part, rows, strict=True)])))
                 with precision(config, stream.device):
                     arrays = look(shown, inputs)
                 for name, values in arrays.items():
                     numbers = values.float().cpu().numpy()  # (F, B, …)
-                    for f, width, rows in zip(part, widths, numbers, strict=True):
-                        found[f].setdefault(name, []).append(rows[:width])
+                    for f, width, each in zip(part, widths, numbers, strict=True):
+                        found[f].setdefault(name, []).append(each[:width])
         if size < most:
             stream.room = size
         return [{name: np.concatenate(parts) for name, parts in each.items()} for each in found]
@@ -213,18 +221,6 @@ def evaluate(
     found = shrinking(attempt, most, "clip", stream.device, "--device cpu")
     model.train()
     return found
-
-
-def padded_batches(clips: Sequence[np.ndarray], batch_size: int) -> Iterator[tuple[np.ndarray, list[int]]]:
-    """Clips of several folds, batch by batch: (F, B) indices, and how many of each fold's are real.
-
-    Folds differ in length; the first clip of a fold stands in where it has none left.
-    """
-    for start in range(0, max(len(indices) for indices in clips), batch_size):
-        wanted = [indices[start : start + batch_size] for indices in clips]
-        widths = [len(part) for part in wanted]
-        padded = [np.r_[part, np.full(max(widths) - len(part), clips[f][0])] for f, part in enumerate(wanted)]
-        yield np.stack(padded).astype(np.intp), widths
 
 
 def precision(config: TrainConfig, device: torch.device) -> AbstractContextManager[object]:

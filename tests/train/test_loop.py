@@ -36,8 +36,11 @@ class Memory(Stream):
         return self._expand(request, self.images, self.motion, request.clips)
 
 
+Data = tuple[Memory, np.ndarray]
+
+
 @pytest.fixture
-def data() -> tuple[Memory, np.ndarray]:
+def data() -> Data:
     generator = torch.Generator().manual_seed(3)
     labels = np.arange(CLIPS) % CLASSES
     images = torch.randint(0, 256, (CLIPS, SIZE, SIZE, 3), dtype=torch.uint8, generator=generator)
@@ -59,19 +62,12 @@ def folds_of(labels: np.ndarray, sizes: tuple[int, ...]) -> list[FoldData]:
 def as_plain(model: MPT, fold: int) -> dict[str, Tensor]:
     """The trained weights of one fold, under the names and in the shapes of `PlainMPT`."""
     values = {name: value.detach()[fold].clone() for name, value in trained_parameters(model).items()}
-    tokenizer = "prompts.tokenizer."
-    named = {
-        "conv.weight": values[tokenizer + "embed.weight"].view(16, 16, 3, -1).permute(3, 2, 0, 1),
-        "conv.bias": values[tokenizer + "embed.bias"][0],
-    }
-    for ours, plain in ((tokenizer + "to_mu", "mu"), (tokenizer + "to_sigma", "sigma"), ("head", "head")):
-        named[f"{plain}.weight"], named[f"{plain}.bias"] = values[f"{ours}.weight"].T, values[f"{ours}.bias"][0]
-    named["project.weight"] = values[tokenizer + "project.weight"].T
-    named["project.bias"] = values[tokenizer + "project.bias"][0]
-    for index in range(9):
-        prefix = f"adapter.layers.{index // 3}.{('class', 'visual', 'motion')[index % 3]}."
-        named[f"down.{index}.weight"] = values[prefix + "down.weight"].T
-        named[f"up.{index}.weight"] = values[prefix + "up.weight"].T
+    named = {"conv.weight": values.pop("prompts.tokenizer.embed.weight").view(16, 16, 3, -1).permute(3, 2, 0, 1)}
+    for name, value in values.items():
+        *where, layer, part = name.replace("to_", "").replace("embed", "conv").split(".")
+        if where[:1] == ["adapter"]:
+            layer += f".{3 * int(where[2]) + ('class', 'visual', 'motion').index(where[3])}"
+        named[f"{layer}.{part}"] = value.T if part == "weight" else value[0]
     return named
 
 
@@ -141,7 +137,7 @@ def train_plainly(plain: PlainMPT, stream: Memory, fold: FoldData, config: Train
     [({}, torch.float32, 1e-5), ({"schedule": "cosine", "class_weights": "balanced"}, torch.float64, 1e-12)],
 )
 def test_folds_together_equal_each_alone(
-    tiny_vit: Make, data: tuple[Memory, np.ndarray], settings: dict[str, Any], dtype: torch.dtype, tolerance: float
+    tiny_vit: Make, data: Data, settings: dict[str, Any], dtype: torch.dtype, tolerance: float
 ) -> None:
     stream, labels = data
     folds = folds_of(labels, (37, 29, 33))  # 5, 4 and 5 steps an epoch, each with a partial last batch
@@ -159,9 +155,7 @@ def test_folds_together_equal_each_alone(
 
 
 @pytest.mark.parametrize("grouping", [[[0], [1], [2]], [[2, 0], [1]]])
-def test_any_grouping_gives_the_same_predictions(
-    tiny_vit: Make, data: tuple[Memory, np.ndarray], grouping: list[list[int]]
-) -> None:
+def test_any_grouping_gives_the_same_predictions(tiny_vit: Make, data: Data, grouping: list[list[int]]) -> None:
     stream, labels = data
     folds = folds_of(labels, (37, 20, 33))
     config = tiny_config(batch_size=8, epochs=2, lr=2e-3, augment="flip+jitter")
@@ -181,7 +175,7 @@ def test_any_grouping_gives_the_same_predictions(
         np.testing.assert_array_equal(apart[f].argmax(1), logits.argmax(1))
 
 
-def test_one_batch_is_learned_by_heart(tiny_vit: Make, data: tuple[Memory, np.ndarray]) -> None:
+def test_one_batch_is_learned_by_heart(tiny_vit: Make, data: Data) -> None:
     stream, _ = data
     labels = np.random.default_rng(0).integers(0, CLASSES, 16)  # labels without any reason
     fold = FoldData(np.arange(16), labels, seed=1)
@@ -193,7 +187,7 @@ def test_one_batch_is_learned_by_heart(tiny_vit: Make, data: tuple[Memory, np.nd
 
 @pytest.mark.parametrize("settings", [{"augment": "flip+jitter"}, {"augment": "crop", "schedule": "cosine"}])
 def test_training_goes_on_from_any_step_as_if_nothing_had_happened(
-    tiny_vit: Make, data: tuple[Memory, np.ndarray], settings: dict[str, Any]
+    tiny_vit: Make, data: Data, settings: dict[str, Any]
 ) -> None:
     stream, labels = data
     folds = folds_of(labels, (37, 20, 33))  # 5, 3 and 5 steps an epoch
@@ -223,9 +217,7 @@ def test_training_goes_on_from_any_step_as_if_nothing_had_happened(
         assert repr([*before, *after]) == repr(expected)
 
 
-def test_nothing_leaves_the_device_within_an_epoch(
-    tiny_vit: Make, data: tuple[Memory, np.ndarray], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_leaves_the_device_within_an_epoch(tiny_vit: Make, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the device "meta" there are shapes but no numbers, so that whoever asks for one fails."""
     monkeypatch.setattr("train.loop.precision", lambda *_: contextlib.nullcontext())
     labels, steps = data[1], []

@@ -195,11 +195,3 @@ def test_prompts_are_not_pooled(tiny_model: Make) -> None:
     model.backbone.pool = lambda x: seen.append(x.shape[1]) or pool(x)  # type: ignore[method-assign]
     model(tiny_inputs())
     assert seen == [17]  # class token and 16 patches, without the 2 prompts
-
-
-def test_a_fold_starts_from_its_own_seed_in_any_company(tiny_vit: Make) -> None:
-    config, backbone = TrainConfig(prompts=2, token_channels=6, reduction=4), Backbone(tiny_vit())
-    together = build_model(config, backbone, SHAPE, [5, 9])
-    alone = build_model(config, backbone, SHAPE, [9])
-    for name, value in trained_parameters(together).items():
-        assert torch.equal(value[1], trained_parameters(alone)[name][0]), name

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import Command, MakeRun
-from tiny_runs import QUICK, SUBJECTS, logits_of
+from commands import Command
+from tiny_runs import SUBJECTS, logits_of
 
 from train.config import TrainConfig
 from train.data.task import Task, make_task
@@ -30,16 +30,14 @@ def test_labels_are_shuffled_within_subjects_and_are_those_of_the_copy_everywher
         np.testing.assert_array_equal(task.labels(copy.test, copy.shuffle), shuffles[copy.shuffle - 1][list(copy.test)])
 
 
-def test_copies_train_in_the_same_pass_and_leave_the_run_as_it_is(
-    quick: Command, cache: Path, make_run: MakeRun, tmp_path: Path
-) -> None:
-    make_run(tmp_path, "mpt-train", "--cache", cache, *QUICK, "--name", "alone")
+def test_copies_train_in_the_same_pass_and_leave_the_run_as_it_is(quick: Command) -> None:
+    quick("--name", "alone")
     done = quick("--name", "x", "--null", 2, "--folds-at-once", 5)
     assert done.code == 0, done.err
-    run, alone = RunFolder(tmp_path / "runs/x"), logits_of(tmp_path / "runs/alone")
+    run, alone = RunFolder(Path("runs/x")), logits_of(Path("runs/alone"))
     for name, logits in logits_of(run.path).items():
         np.testing.assert_allclose(logits, alone[name], atol=1e-4)
-    summary, without = run.summary, RunFolder(tmp_path / "runs/alone").summary
+    summary, without = run.summary, RunFolder(Path("runs/alone")).summary
     assert summary["final_epoch"] == without["final_epoch"] and "null" not in without
     assert summary["null"]["copies"] == 2 and {3 * p for p in summary["null"]["p"].values()} <= {1, 2, 3}
     assert len(list(run.path.glob("checkpoints/*"))) == 3

@@ -101,12 +101,11 @@ def test_overwrite_spares_the_folder_of_another_program(quick: Command, name: st
     assert Path("runs/other", name).read_text() == text
 
 
-def test_overwrite_spares_links_and_notes(command: Command, cache: Path, run: RunFolder) -> None:
+def test_overwrite_spares_links_and_notes(quick: Command, run: RunFolder) -> None:
     Path("runs/link").symlink_to("x")
-    arguments = ("--cache", cache, *QUICK, "--epochs", 1, "--overwrite", "--name")
-    assert command("mpt-train", *arguments, "link").code == 2 and run.is_finished
+    assert quick("--epochs", 1, "--overwrite", "--name", "link").code == 2 and run.is_finished
     (run.path / "notes.txt").write_text("dear")
-    assert command("mpt-train", *arguments, "x").code == 0
+    assert quick("--epochs", 1, "--overwrite", "--name", "x").code == 0
     assert (run.path / "notes.txt").read_text() == "dear" and run.config["settings"]["epochs"] == 1
 
 
@@ -117,9 +116,9 @@ def test_a_fold_never_leaves_the_folder_of_its_run(tmp_path: Path, name: str) ->
             ask(name)
 
 
-def test_the_first_cause_is_named_first_and_shortly(command: Command, make_cache: MakeCache, run: RunFolder) -> None:
-    other = make_cache(Path("other.h5"), {f"s{n}": 2 for n in range(20)}, frames=4)
-    done = command("mpt-train", "--cache", other, *QUICK, "--name", "x")
+@pytest.mark.usefixtures("run")
+def test_the_first_cause_is_named_first_and_shortly(quick: Command, make_cache: MakeCache) -> None:
+    done = quick("--name", "x", on=[make_cache(Path("other.h5"), {f"s{n}": 2 for n in range(20)}, frames=4)])
     assert done.code == 5 and "caches.demo" in done.err and len(done.err.splitlines()[-1]) < 600
 
 
@@ -142,7 +141,7 @@ def test_scores_that_are_not_finite_are_refused(command: Command, run: RunFolder
 
 @pytest.mark.parametrize("how", ["written over", "replaced", "cut", "deleted"])
 def test_a_cache_that_changes_while_it_is_streamed_is_noticed(
-    command: Command, make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch, how: str
+    quick: Command, make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch, how: str
 ) -> None:
     mine, other = make_cache(Path("mine.h5"), SUBJECTS), make_cache(Path("other.h5"), SUBJECTS, seed=1)
 
@@ -157,15 +156,14 @@ def test_a_cache_that_changes_while_it_is_streamed_is_noticed(
             mine.unlink(missing_ok=True)
 
     monkeypatch.setattr("train.group.Scalars.write", change)
-    done = command("mpt-train", "--cache", mine, *QUICK, "--cache-mode", "stream", "--workers", 1)
+    done = quick("--cache-mode", "stream", "--workers", 1, on=[mine])
     assert done.code == 5 and "mine.h5" in done.err and not list(Path("runs").rglob("*.csv"))
 
 
-def test_a_study_is_planned_without_training(command: Command, cache: Path) -> None:
-    arguments = ("--cache", cache, *QUICK, "--study", "alpha", "--dry-run")
-    plans = json.loads(command("mpt-train", *arguments, "--json").out)["rows"]
+def test_a_study_is_planned_without_training(quick: Command) -> None:
+    plans = json.loads(quick("--study", "alpha", "--dry-run", "--json").out)["rows"]
     assert [row["plan"] is not None for row in plans] == [row["row"] == "alpha20" for row in plans]
-    assert "--alpha 50" in command("mpt-train", *arguments).out and not Path("runs").exists()
+    assert "--alpha 50" in quick("--study", "alpha", "--dry-run").out and not Path("runs").exists()
 
 
 @pytest.mark.parametrize(("number", "mode"), [(signal.SIGINT, "stream"), (signal.SIGTERM, "device")])
@@ -212,12 +210,6 @@ def test_half_of_what_torchrun_sets(
     assert done.code == code and ("WORLD_SIZE" in done.err if code else "final epoch" in done.out), done.err
 
 
-def test_free_memory_counts_what_pytorch_holds_in_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in (("mem_get_info", (100, 1000)), ("memory_reserved", 70), ("memory_allocated", 20)):
-        monkeypatch.setattr(torch.cuda, name, lambda device, value=value: value)
-    assert free_memory(torch.device("cuda", 0)) == 150
-
-
 def test_a_second_run_in_one_process_plans_the_same_folds(quick: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """After a run PyTorch's allocator keeps what it had: to others it looks used, to the next run it is free."""
     held, sizes, train = {"bytes": 0}, [], job.train_group
@@ -240,10 +232,7 @@ def test_a_second_run_in_one_process_plans_the_same_folds(quick: Command, monkey
 
 
 @pytest.mark.parametrize("most", [0, 1, 2])
-def test_out_of_memory_halves_the_folds(
-    command: Command, cache: Path, monkeypatch: pytest.MonkeyPatch, most: int
-) -> None:
-    arguments = ("mpt-train", "--cache", cache, *QUICK)
+def test_out_of_memory_halves_the_folds(quick: Command, monkeypatch: pytest.MonkeyPatch, most: int) -> None:
     train = job.train_group
 
     def small(task: Any, group: list[Any], *rest: Any) -> Any:
@@ -253,11 +242,11 @@ def test_out_of_memory_halves_the_folds(
 
     with monkeypatch.context() as patch:
         patch.setattr(job, "train_group", small)
-        done = command(*arguments, "--name", "halved")
+        done = quick("--name", "halved")
     if most == 0:
         assert done.code == 2 and "--batch-size" in done.err and "--cache-mode stream" in done.err
         return
     assert done.code == 0 and f"{most} folds at a time" in done.err
-    command(*arguments, "--name", "few", "--folds-at-once", most)
+    quick("--name", "few", "--folds-at-once", most)
     few, halved = (logits_of(Path("runs") / name) for name in ("few", "halved"))
     assert all(np.array_equal(few[name], halved[name]) for name in few) and set(few) == set(halved)

@@ -6,8 +6,7 @@ from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
-from commands import Command, MakeCache
-from tiny_runs import QUICK
+from commands import Command
 
 from train.results.run_folder import RunFolder
 
@@ -27,12 +26,9 @@ class Writer:
         pass
 
 
-def test_tensorboard_gets_every_epoch_of_every_fold(
-    command: Command, make_cache: MakeCache, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    cache = make_cache(Path("demo.h5"), {"s1": 4, "s2": 3})
+def test_tensorboard_gets_every_epoch_of_every_fold(quick: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", SimpleNamespace(SummaryWriter=Writer))  # type: ignore[arg-type]
-    assert command("mpt-train", "--cache", cache, *QUICK).code == 0
+    assert quick().code == 0
     for fold in RunFolder(Path("runs/demo-mpt")).read_folds():
         for name, curve in (("loss", fold.loss), ("train accuracy", fold.accuracy)):
             expected = [(f"{name}/{fold.name}", pytest.approx(value), n) for n, value in enumerate(curve, 1)]

@@ -7,35 +7,37 @@ from pathlib import Path
 import numpy as np
 import pytest
 from commands import Command, MakeCache
-from tiny_runs import TINY
 
 from train.config import Execution
 from train.data.stream import on_device
 from train.results.run_folder import RunFolder
 
 pytestmark = pytest.mark.usefixtures("plain_report")
+ONCE = ("--epochs", 1, "--name", "r")
 SEVEN = ("anger", "contempt", "disgust", "fear", "happiness", "sadness", "surprise")
 
 
+def first_column(name: str) -> list[str]:
+    """What a table of the report of the run lists."""
+    (table,) = Path("runs/r/report").rglob(name)
+    with table.open(newline="") as file:
+        return [row[0] for row in csv.reader(file)][1:]
+
+
 def test_a_fixed_split_of_seven_classes_is_trained_reported_and_not_trained_again(
-    command: Command, make_cache: MakeCache, tmp_path: Path
+    command: Command, quick: Command, make_cache: MakeCache, tmp_path: Path
 ) -> None:
     subjects = {"training-sub1": 6, "training-sub2": 6, "testA-sub3": 4, "testB-sub4": 3, "testB-sub5": 3}
     cache = make_cache(tmp_path / "dfme.h5", subjects, dataset="dfme", emotions=SEVEN)
-    asked = ("mpt-train", "--cache", cache, *TINY, "--epochs", 1, "--device", "cpu", "--name", "r", "--json")
-    done = command(*asked)
+    done = quick(*ONCE, "--json", on=[cache])
     assert done.code == 0, done.err
     parts = json.loads(done.out)["by_dataset"]
-    assert {name: (part["clips"], part["subjects"]) for name, part in parts.items()} == {
-        "testA": (4, 1),
-        "testB": (6, 2),
-    }
+    found = {name: (part["clips"], part["subjects"]) for name, part in parts.items()}
+    assert found == {"testA": (4, 1), "testB": (6, 2)}
     stored = Path("runs/r/folds/testA+testB.json").read_bytes()
-    assert command(*asked).code == 0 and Path("runs/r/folds/testA+testB.json").read_bytes() == stored
+    assert quick(*ONCE, on=[cache]).code == 0 and Path("runs/r/folds/testA+testB.json").read_bytes() == stored
     assert command("mpt-report", "runs/r", "--no-images").code == 0
-    (table,) = Path("runs/r/report").rglob("by-dataset.csv")
-    with table.open(newline="") as file:
-        assert [row[0] for row in csv.reader(file)][1:] == ["all", "testA", "testB"]
+    assert first_column("by-dataset.csv") == ["all", "testA", "testB"]
 
 
 @pytest.mark.parametrize(
@@ -47,14 +49,14 @@ def test_a_fixed_split_of_seven_classes_is_trained_reported_and_not_trained_agai
     ],
 )
 def test_other_splits_are_trained_compared_and_predicted_with(
-    command: Command, make_cache: MakeCache, tmp_path: Path, split: tuple[str, ...], folds: list[str]
+    command: Command, quick: Command, make_cache: MakeCache, tmp_path: Path, split: tuple[str, ...], folds: list[str]
 ) -> None:
+    people = {"s1": 5, "s2": 5, "s3": 5}
     caches = [
-        make_cache(tmp_path / f"{name}.h5", {"s1": 5, "s2": 5, "s3": 5}, dataset=name, seed=seed, emotions=SEVEN[:2])
+        make_cache(tmp_path / f"{name}.h5", people, dataset=name, seed=seed, emotions=SEVEN[:2])
         for seed, name in enumerate(("alpha", "beta"))
     ]
-    given = [part for cache in caches for part in ("--cache", cache)]
-    done = command("mpt-train", *given, *TINY, "--epochs", 1, "--device", "cpu", "--name", "r", *split)
+    done = quick(*ONCE, *split, on=caches)
     assert done.code == 0, done.err
     stored = {fold.name: fold for fold in RunFolder(Path("runs/r")).load().folds}
     assert sorted(stored) == folds
@@ -69,20 +71,16 @@ def test_other_splits_are_trained_compared_and_predicted_with(
 
 
 def test_seven_classes_of_casme3_give_tables_that_a_paper_prints(
-    command: Command, make_cache: MakeCache, tmp_path: Path
+    command: Command, quick: Command, make_cache: MakeCache, tmp_path: Path
 ) -> None:
-    emotions = ("anger", "disgust", "fear", "happiness", "others", "sadness", "surprise")
-    cache = make_cache(
-        tmp_path / "casme3.h5", {f"spNO.{n}": 7 for n in range(1, 4)}, dataset="casme3", emotions=emotions
-    )
-    done = command("mpt-train", "--cache", cache, *TINY, "--epochs", 1, "--device", "cpu", "--name", "r")
+    emotions, people = (*SEVEN[:1], *SEVEN[2:5], "others", *SEVEN[5:]), {f"spNO.{n}": 7 for n in range(1, 4)}
+    done = quick(*ONCE, on=[make_cache(tmp_path / "casme3.h5", people, dataset="casme3", emotions=emotions)])
     assert done.code == 0, done.err
     assert RunFolder(Path("runs/r")).config["protocol"] == "casme3-7"
     assert command("mpt-report", "runs/r", "--no-images").code == 0
-    (table,) = Path("runs/r/report").rglob("classes.csv")
-    with table.open(newline="") as file:
-        assert [row[0] for row in csv.reader(file)][1:] == list(emotions)
-    assert r"\toprule" in table.with_suffix(".tex").read_text(encoding="utf-8")
+    assert first_column("classes.csv") == list(emotions)
+    (table,) = Path("runs/r/report").rglob("classes.tex")
+    assert r"\toprule" in table.read_text(encoding="utf-8")
 
 
 def test_dfme_stays_on_a_device_of_24_gb_and_is_streamed_to_one_of_12() -> None:

@@ -1,12 +1,14 @@
 """`mpt-train` as a user meets it: runs, resumption, refusals."""
 
 import json
+import shutil
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from commands import Command, MakeCache
-from safetensors import safe_open
+from safetensors.numpy import load_file
 from tiny_runs import QUICK, SUBJECTS, logits_of
 
 from data_cache.read.reader import CacheReader
@@ -28,8 +30,7 @@ def test_a_run_leaves_predictions_checkpoints_and_scores(quick: Command, cache: 
         assert [labels["/".join(key[1:])] for key in fold.keys] == [run.config["classes"][t] for t in fold.true]
         assert fold.epoch_predictions.shape == (3, len(fold.keys))
         np.testing.assert_array_equal(fold.epoch_predictions[-1], fold.predicted)
-        with safe_open(run.checkpoint(fold.name), "pt") as file:
-            assert not any(name.startswith("backbone") for name in file.keys())  # noqa: SIM118
+        assert not any(name.startswith("backbone") for name in load_file(run.checkpoint(fold.name)))
     right = sum(int((fold.predicted == fold.true).sum()) for fold in folds)
     assert run.summary["final_epoch"]["accuracy"] == pytest.approx(right / 16)
     assert run.config["caches"][0]["content_digest"] == CacheReader(cache).content_digest
@@ -68,13 +69,10 @@ def test_folds_can_be_trained_one_by_one(quick: Command) -> None:
         np.testing.assert_allclose(pieces[name], logits, atol=1e-4)
 
 
-def test_a_test_label_never_reaches_training(command: Command, make_cache: MakeCache, tmp_path: Path) -> None:
+def test_a_test_label_never_reaches_training(quick: Command, make_cache: MakeCache, tmp_path: Path) -> None:
     """Other labels for one subject must not change the weights of the fold that leaves it out."""
     clean = make_cache(tmp_path / "clean.h5", SUBJECTS)
-    poisoned = tmp_path / "poisoned.h5"
-    poisoned.write_bytes(clean.read_bytes())
-    import h5py
-
+    poisoned = Path(shutil.copy(clean, tmp_path / "poisoned.h5"))
     with h5py.File(poisoned, "r+") as file:
         subject, emotion = file["clips/subject"], file["clips/emotion"]
         wrong = {b"disgust": b"surprise", b"surprise": b"others"}
@@ -82,15 +80,14 @@ def test_a_test_label_never_reaches_training(command: Command, make_cache: MakeC
             wrong.get(label, b"disgust") if who == b"sub02" else label
             for who, label in zip(subject[...], emotion[...], strict=True)
         ]
+    weights, true = [], []
     for path in (clean, poisoned):
-        done = command("mpt-train", "--cache", path, *QUICK, "--name", path.stem, "--subjects", "sub02")
+        done = quick("--name", path.stem, "--subjects", "sub02", on=[path])
         assert done.code == 0, done.err
-    weights = []
-    for name in ("clean", "poisoned"):
-        with safe_open(f"runs/{name}/checkpoints/demo__sub02.safetensors", "np") as file:
-            weights.append({key: file.get_tensor(key) for key in file.keys()})  # noqa: SIM118
+        run = RunFolder(Path("runs") / path.stem)
+        weights.append(load_file(run.checkpoint("demo__sub02")))
+        true.append(run.read_folds()[0].true.tolist())
     assert all(np.array_equal(weights[0][key], weights[1][key]) for key in weights[0])
-    true = [RunFolder(Path(f"runs/{name}")).read_folds()[0].true.tolist() for name in ("clean", "poisoned")]
     assert true[0] != true[1]
 
 
@@ -116,10 +113,9 @@ def test_a_dry_run_counts_and_writes_nothing(
     assert "memory" in quick("--dry-run").out
 
 
-def test_settings_come_from_preset_file_and_command_line(command: Command, cache: Path) -> None:
+def test_settings_come_from_preset_file_and_command_line(quick: Command) -> None:
     Path("mine.toml").write_text('lr = 0.5\nadapter = "primitive"\nepochs = 9\n')
-    given = ("--preset", "vpt-deep", "--config", "mine.toml", *QUICK, "--name", "x")
-    done = command("mpt-train", "--cache", cache, *given)
+    done = quick("--preset", "vpt-deep", "--config", "mine.toml", "--name", "x")
     assert done.code == 0, done.err
     settings = RunFolder(Path("runs/x")).config["settings"]
     assert [settings[name] for name in ("prompt", "adapter", "lr", "epochs")] == ["deep", "primitive", 0.01, 3]
@@ -165,32 +161,24 @@ def test_full_tuning_trains_the_backbone_of_every_fold(command: Command, cache: 
     assert len(RunFolder(Path("runs/demo-scratch")).read_folds()) == 3
 
 
-def test_three_caches_make_the_composite(command: Command, make_cache: MakeCache, tmp_path: Path) -> None:
+def test_three_caches_make_the_composite(quick: Command, make_cache: MakeCache, tmp_path: Path) -> None:
     emotions = {
         "casme2": ("happiness", "disgust", "surprise"),
         "samm": ("happiness", "anger", "surprise"),
         "smic": ("positive", "negative", "surprise"),
     }
+    people, scenes = {"sub01": 4, "sub02": 4}, {"samm": "auto"}  # SAMM comes as whole scenes
     paths = [
-        make_cache(
-            tmp_path / f"{name}.h5",
-            {"sub01": 4, "sub02": 4},
-            dataset=name,
-            seed=s,
-            emotions=labels,
-            faces="auto" if name == "samm" else "none",  # SAMM comes as whole scenes
-        )
+        make_cache(tmp_path / f"{name}.h5", people, name, seed=s, emotions=labels, faces=scenes.get(name, "none"))
         for s, (name, labels) in enumerate(emotions.items())
     ]
-    arguments = [part for path in paths for part in ("--cache", path)]
-    done = command("mpt-train", *arguments, *QUICK, "--name", "megc")
+    done = quick("--name", "megc", on=paths)
     assert done.code == 0, done.err
     run = RunFolder(Path("runs/megc"))
     assert run.config["protocol"] == "megc2019"
     assert len(run.read_folds()) == 6  # sub01 of three data sets are three subjects
     assert "250" in done.err  # what the full sets would give
-    done = command("mpt-train", *arguments[:2], *arguments[:2], *QUICK)
+    done = quick(on=[paths[0], paths[0]])
     assert done.code == 2 and "same data set" in done.err
-    other = make_cache(tmp_path / "other.h5", {"sub01": 4}, dataset="samm", frames=4)
-    done = command("mpt-train", *arguments[:2], "--cache", other, *QUICK)
+    done = quick(on=[paths[0], make_cache(tmp_path / "other.h5", {"sub01": 4}, dataset="samm", frames=4)])
     assert done.code == 2 and "frames 8 → 4" in done.err

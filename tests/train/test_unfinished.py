@@ -166,8 +166,8 @@ def test_the_final_model_goes_on_as_well(stopped: Command, resume: Command) -> N
     assert done.code == 0 and stopped(99, "--overwrite").code == 0
     with pytest.MonkeyPatch.context() as patch:
         pressed = threading.Event()
-        patch.setattr("train.final.stop_request", lambda: contextlib.nullcontext(pressed))
-        patch.setattr("train.final.require_finite", lambda *_: pressed.set())
+        patch.setattr("train.job.stop_request", lambda: contextlib.nullcontext(pressed))
+        patch.setattr("train.job.require_finite", lambda *_: pressed.set())
         assert resume("--final").code == 130
     done = resume("--final")
     assert done.code == 0 and "going on from epoch 1 of 3" in done.err

@@ -10,6 +10,7 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import cache
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def plan_run(task: Task, config: TrainConfig, execution: Execution, folder: Path
     folds, free = task.folds, free_memory(device)
     pixels = len(used_clips(folds)) * ClipPixels(task.clips, config).bytes_per_clip
     kept = on_device(pixels, free, execution)
-    longest = max(len(fold.train) for fold in folds)
+    steps = ceil(max(len(fold.train) for fold in folds) / config.batch_size) * config.epochs
     at_once = folds_at_once(config, execution, per_fold, free - kept * pixels, len(folds))
     trained = config.tuning != "probe"
     return {
@@ -144,7 +145,7 @@ def plan_run(task: Task, config: TrainConfig, execution: Execution, folder: Path
         "split": task.split.title,
         "folds": len(folds),
         "clips": sum(len(fold.test) for fold in folds),
-        "steps": -(-longest // config.batch_size) * config.epochs * trained,
+        "steps": steps * trained,
         "at_once": at_once,
         "device": str(device),
         "fold_bytes": per_fold,
@@ -202,20 +203,20 @@ def estimate_seconds(
 
     None where not even a step of one fold fits into the memory. Reading clips from the file is not counted.
     """
-    training = testing = None
+    times = None
     for together in sorted({1, at_once}):  # several folds take no longer than each alone, but are not always quick
         with suppress(torch.OutOfMemoryError):
-            training, testing = _time_steps(replace(config, lr=1.0, epochs=1, seed=0), task.shape, together, device)
-        if training is None or training * at_once > _PATIENCE:
+            times = _time_steps(replace(config, lr=1.0, epochs=1, seed=0), task.shape, together, device)
+        if times is None or times[0] * at_once > _PATIENCE:
             break
-    if training is None or testing is None:
+    if times is None:
         return None
     seconds = 0.0
     for first in range(0, len(folds), at_once):
         group = folds[first : first + at_once]
-        train, test = max(len(fold.train) for fold in group), max(len(fold.test) for fold in group)
-        steps = -(-train // config.batch_size) * training - (-test // config.batch_size) * testing
-        seconds += config.epochs * len(group) * steps
+        longest = max(len(fold.train) for fold in group), max(len(fold.test) for fold in group)
+        steps = (ceil(clips / config.batch_size) * each for clips, each in zip(longest, times, strict=True))
+        seconds += config.epochs * len(group) * sum(steps)
     return seconds
 
 

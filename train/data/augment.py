@@ -34,19 +34,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Augmentation:
-    """Ranges to draw from.
+    """Ranges to draw from."""
 
-    Attributes:
-        mirror: probability of mirroring.
-        gain: largest relative change of contrast.
-        offset: largest change of brightness in grey levels.
-        crop: largest share of the side that is cut away.
-    """
-
-    mirror: float = 0.5
-    gain: float = 0.0
-    offset: float = 0.0
-    crop: float = 0.0
+    mirror: float = 0.5  # probability
+    gain: float = 0.0  # largest relative change of contrast
+    offset: float = 0.0  # largest change of brightness in grey levels
+    crop: float = 0.0  # largest share of the side that is cut away
 
     def draw(self, generators: list[np.random.Generator], batch: int) -> Change:
         """Parameters for `batch` clips of each fold, from the fold's own generator."""

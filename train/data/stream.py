@@ -42,13 +42,11 @@ class Request:
 
 
 class Stream:
-    """Serves the inputs of steps; the base of both modes.
+    """Serves the inputs of steps; the base of both modes."""
 
-    Attributes:
-        room: the most clips that predictions may put in a pass; less once the memory of the device did not suffice.
-    """
-
-    room = maxsize
+    room = (
+        maxsize  # the most clips that had room in a pass of predictions, once the memory of the device did not suffice
+    )
 
     def __init__(self, pixels: ClipPixels, device: torch.device) -> None:
         self.pixels, self.device = pixels, device
@@ -214,10 +212,7 @@ def _ignore_signals(_: int) -> None:
 
 
 class _Read:
-    """Reads a step: tensors, which travel in shared memory, or arrays, which travel through a pipe.
-
-    An expected error is returned: raised in a worker, it would arrive wrapped in a traceback.
-    """
+    """Reads a step: tensors, which travel in shared memory, or arrays, which travel through a pipe."""
 
     shared = True
 
@@ -228,5 +223,5 @@ class _Read:
         try:
             step = self.pixels.read(clips)
         except MptError as error:
-            return error
+            return error  # raised in a worker, it would arrive wrapped in a traceback
         return step if self.shared else [None if part is None else part.numpy() for part in step]

@@ -10,10 +10,10 @@ import numpy as np
 from data_cache.errors import InvalidFile, MptError, UsageError
 from data_cache.protocols.protocol import ClipKey
 from data_cache.read.reader import CacheReader
-from train import final
 from train.data.folds import subject_of
 from train.data.stream import Stream
 from train.data.task import ClipPixels, ClipSet, open_clips
+from train.job import FINAL
 from train.loop import predict
 from train.results.checkpoint import Trained
 from train.results.forms import misfit, name
@@ -29,14 +29,14 @@ def choose_models(run: RunFolder, fold: str | None) -> list[str]:
     names = list(config["subjects"])
     if fold is None:
         return names
-    if fold == final.NAME:
-        if not run.checkpoint(final.NAME).exists():
+    if fold == FINAL:
+        if not run.checkpoint(FINAL).exists():
             raise UsageError(f"{run.path} has no final model; run its mpt-train command again with --final")
-        return [final.NAME]
+        return [FINAL]
     fitting = [name for name in names if fold in (name, subject_of(name))]
     fitting = fitting or [each.name for each in run.read_folds() if fold in {key[1] for key in each.keys}]
     if len(fitting) != 1:
-        raise UsageError(f"--fold is {fold!r}; choose one of {', '.join(names)}, or {final.NAME}")
+        raise UsageError(f"--fold is {fold!r}; choose one of {', '.join(names)}, or {FINAL}")
     return fitting
 
 
