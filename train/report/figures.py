@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -28,8 +27,6 @@ CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 Paper = Literal["column", "page"]
 _INCHES = {"column": 3.5, "page": 7.16}  # widths of the IEEE's templates
-_paper: ContextVar[Paper] = ContextVar("paper", default="page")
-
 _POINTS = 8
 _RC = {
     **{f"{part}size": _POINTS for part in ("font.", "axes.title", "axes.label", "xtick.label", "ytick.label")},
@@ -44,17 +41,19 @@ def paper_style(paper: Paper = "page") -> Iterator[None]:
     """Draw the figures within for a column (3.5 in) or a page (7.16 in) of a paper."""
     from matplotlib import rc_context
 
-    token = _paper.set(paper)
-    try:
-        with figure_fonts(), rc_context(_RC):
-            yield
-    finally:
-        _paper.reset(token)
+    with figure_fonts(), rc_context({**_RC, "figure.figsize": (_INCHES[paper], 3)}):
+        yield
+
+
+def _width() -> float:
+    from matplotlib import rcParams
+
+    return float(rcParams["figure.figsize"][0])
 
 
 def narrow() -> bool:
     """Whether figures are drawn for a column: fewer panels fit side by side."""
-    return _paper.get() == "column"
+    return _width() == _INCHES["column"]
 
 
 def figure(height: float, columns: int = 1, rows: int = 1, most: float = 99.0, **options: Any) -> tuple[Any, Any]:
@@ -62,7 +61,7 @@ def figure(height: float, columns: int = 1, rows: int = 1, most: float = 99.0, *
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(min(_INCHES[_paper.get()], most), height))
+    made = Figure(figsize=(min(_width(), most), height))
     FigureCanvasAgg(made)
     return made, made.subplots(rows, columns, **options)
 
