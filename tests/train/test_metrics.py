@@ -55,23 +55,18 @@ def test_the_majority_of_casme_ii_is_forty_per_cent() -> None:
     assert baseline["macro_f1"] == pytest.approx(2 * 99 / (99 + 247) / 5)
 
 
-def subjects_of(n: int, each: int) -> list[str]:
-    return [f"s{i // each}" for i in range(n)]
-
-
 def test_knowing_predictions_are_significant_and_guesses_are_not(rng: np.random.Generator) -> None:
-    true = rng.integers(0, 5, 200).tolist()
-    subjects = subjects_of(200, 20)
-    knowing = [t if rng.random() < 0.5 else int(rng.integers(5)) for t in true]
-    p, chance = permutation_p(true, knowing, subjects)
+    true = rng.integers(0, 5, 200)
+    knowing = np.where(rng.random(200) < 0.5, true, rng.integers(0, 5, 200))
+    p, chance = permutation_p(true, knowing, np.arange(200) // 20)
     assert p == pytest.approx(1 / 10_000) and 0.15 < chance < 0.25
 
 
 def test_p_values_of_guesses_are_uniform(rng: np.random.Generator) -> None:
     values = []
     for _ in range(200):
-        true, guesses = rng.integers(0, 3, 60).tolist(), rng.integers(0, 3, 60).tolist()
-        values.append(permutation_p(true, guesses, subjects_of(60, 10), draws=199)[0])
+        true, guesses = rng.integers(0, 3, (2, 60))
+        values.append(permutation_p(true, guesses, np.arange(60) // 10, draws=199)[0])
     for level in (0.1, 0.3, 0.5):  # a p value is at most `level` no more often than that; ± 3 standard errors
         assert np.mean(np.array(values) <= level) <= level + 3 * np.sqrt(level * (1 - level) / 200)
     assert np.mean(np.array(values) <= 0.5) > 0.3
@@ -79,20 +74,17 @@ def test_p_values_of_guesses_are_uniform(rng: np.random.Generator) -> None:
 
 def test_subjects_who_always_answer_alike_are_not_mistaken_for_knowledge() -> None:
     """Each subject shows one class and gets one answer: right for all, but labels cannot be shuffled within."""
-    true = [i // 10 for i in range(30)]
-    p, chance = permutation_p(true, true, subjects_of(30, 10))
-    assert (p, chance) == (1.0, 1.0)
+    true = np.arange(30) // 10
+    assert permutation_p(true, true, true) == (1.0, 1.0)
 
 
 def test_the_interval_widens_with_differences_between_subjects(rng: np.random.Generator) -> None:
-    true = [0, 1] * 50
-    even = [t if i % 2 else 1 - t for i, t in enumerate(true)]  # each subject half right
-    uneven = [t if i < 50 else 1 - t for i, t in enumerate(true)]  # half of the subjects all right
-    subjects = subjects_of(100, 10)
-    low, high = bootstrap_interval(subject_matrices(true, even, subjects, 2))["accuracy"]
-    assert (low, high) == pytest.approx((0.5, 0.5))
-    low, high = bootstrap_interval(subject_matrices(true, uneven, subjects, 2))["accuracy"]
-    assert low < 0.3 and high > 0.7
+    true, clips = np.array([0, 1] * 50), np.arange(100)
+    even = np.where(clips % 2, true, 1 - true)  # each subject half right
+    uneven = np.where(clips < 50, true, 1 - true)  # half of the subjects all right
+    intervals = [bootstrap_interval(subject_matrices(true, each, clips // 10, 2)) for each in (even, uneven)]
+    assert intervals[0]["accuracy"] == pytest.approx((0.5, 0.5))
+    assert intervals[1]["accuracy"][0] < 0.3 and intervals[1]["accuracy"][1] > 0.7
 
 
 def test_the_sign_flip_test_goes_through_all_signs() -> None:

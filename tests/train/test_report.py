@@ -97,11 +97,15 @@ def test_the_gallery_shows_clips_for_the_eye_where_it_can(
         recipe = {"frames": reader.frames, "alpha": 20.0, "filter": "causal", "fs": "true", "low": 0.2, "high": 2.4}
     recipe |= {"order": 1, "motion_form": "additive", "gains": "uniform", "algorithm": 1, **change}
     monkeypatch.setattr("train.report.figures.recover", lambda a, b, _, *rest: recover(a, b, recipe, *rest))
-    for picture in pictures_of(open_clips([lab / "demo.h5"]), run.predictions[:2], [{}, {}]):
-        assert any(image is picture.eye for _, image, _ in picture.panels) == there
-        assert picture.panels[0][0] == "onset" and np.array_equal(picture.panels[0][1], picture.motion[0])
-        if picture.eye is not None:
-            assert picture.eye.shape == picture.dynamic_image.shape[:2] and 0 <= picture.eye_alpha <= 20
+    clips = open_clips([lab / "demo.h5"])
+    for prediction, panels in zip(run.predictions[:2], pictures_of(clips, run.predictions[:2], [{}, {}]), strict=True):
+        onset = clips.read("motion", clips.keys.index(prediction.key))[0]
+        assert next(iter(panels)) == "onset" and np.array_equal(panels["onset"].image, onset)
+        assert ("for the eye" in panels) == there
+        if there:
+            image, _, note = panels["for the eye"]
+            assert image.shape == panels["dynamic image"].image.shape[:2]
+            assert 0 <= float(note.removeprefix("α = ")) <= 20
 
 
 def test_tables_say_what_the_run_says(reported: Path) -> None:

@@ -72,10 +72,7 @@ def test_what_cannot_run_is_listed_and_run_later(tmp_path: Path) -> None:
     assert missing == ["row one: no weights here; pass --weights FILE", "row two: some folds are not trained yet"]
     assert table.rows[0].cells[1:4] == ("50.00", "–", "–")
 
-    def all_there(row: PaperRow, caches: Sequence[Path], folder: Path, seed: int) -> dict[str, Any]:
-        return artificial(folder, 0.25, 0.25)
-
-    run_study("two", [Path("c.h5")], tmp_path, "demo", all_there)
+    run_study("two", [], tmp_path, "demo", lambda row, caches, folder, seed: artificial(folder, 0.25, 0.25))
     table, missing = study_table("two", tmp_path, "demo")
     assert missing == [] and table.rows[0].cells[2:4] == ("25.00", "-25.00")
 
@@ -97,11 +94,7 @@ def test_the_index_of_a_study_is_not_taken_for_one_whose_name_ends_alike(tmp_pat
 def test_each_row_of_the_alpha_study_takes_its_cache(make_cache: MakeCache, tmp_path: Path) -> None:
     """The cache of the fixture has α = 20; the other rows say how to make theirs."""
     cache, ran = make_cache(tmp_path / "c.h5", {"s1": 2, "s2": 2}), []
-
-    def run_row(row: PaperRow, caches: Sequence[Path], folder: Path, seed: int) -> None:
-        ran.append((row.alpha, list(caches)))
-
-    index = run_study("alpha", [cache], tmp_path, "x", run_row)
+    index = run_study("alpha", [cache], tmp_path, "x", lambda row, caches, *_: ran.append((row.alpha, list(caches))))
     assert ran == [(20.0, [cache])]
     reasons = {entry["row"]: entry["missing"] for entry in json.loads(index.read_text())["rows"]}
     assert "--alpha 50" in reasons["alpha50"]

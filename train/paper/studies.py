@@ -36,34 +36,25 @@ class Study:
         return any(row.accuracy is not None for row in self.rows.values())
 
 
-def _rows(*names: str) -> dict[str, PaperRow]:
-    return {name: ROWS[name] for name in names}
+def _rows(names: str) -> dict[str, PaperRow]:
+    return {name: ROWS[name] for name in names.split()}
 
 
 def _ours(label: str, preset: str = "mpt", **settings: Any) -> PaperRow:
     return PaperRow(label, {**PRESETS[preset].settings, **settings})
 
 
+_COUNTS = "number of motion prompts (the figure prints numbers for 5 only)"
 STUDIES = {
-    "strategies": Study(
-        "VI", "learning strategies", _rows("scratch", "full", "head", "motion-prompt", "group-adapter", "mpt")
-    ),
-    "prompts": Study(
-        "VII", "kinds of prompts", {"none": ROWS["group-adapter"], **_rows("vpt-shallow", "vpt-deep", "mpt")}
-    ),
-    "num-prompts": Study(
-        "Fig. 5",
-        "number of motion prompts (the figure prints numbers for 5 only)",
-        {"0": ROWS["group-adapter"], **_rows("1", "3", "5", "7")},
-    ),
-    "adapters": Study("VIII", "kinds of adapters", {"none": ROWS["motion-prompt"], **_rows("primitive", "mpt")}),
-    "backbones": Study("IX", "backbones", _rows("vit-b16", "vit-b32", "clip-vit-b16", "clip-vit-b32")),
+    "strategies": Study("VI", "learning strategies", _rows("scratch full head motion-prompt group-adapter mpt")),
+    "prompts": Study("VII", "kinds of prompts", {"none": ROWS["group-adapter"], **_rows("vpt-shallow vpt-deep mpt")}),
+    "num-prompts": Study("Fig. 5", _COUNTS, {"0": ROWS["group-adapter"], **_rows("1 3 5 7")}),
+    "adapters": Study("VIII", "kinds of adapters", {"none": ROWS["motion-prompt"], **_rows("primitive mpt")}),
+    "backbones": Study("IX", "backbones", _rows("vit-b16 vit-b32 clip-vit-b16 clip-vit-b32")),
     "alpha": Study(
-        "X",
-        "magnification factors; needs a cache for each",
-        _rows("alpha0", "alpha10", "alpha20", "alpha30", "alpha50"),
+        "X", "magnification factors; needs a cache for each", _rows("alpha0 alpha10 alpha20 alpha30 alpha50")
     ),
-    "reduction": Study("XI", "reduction factors of the adapters", _rows("r4", "r8", "r12")),
+    "reduction": Study("XI", "reduction factors of the adapters", _rows("r4 r8 r12")),
     "variants": Study(
         "of variants",
         "what each part adds; not in the paper",

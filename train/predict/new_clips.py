@@ -22,7 +22,6 @@ from data_cache.errors import PAGES, MptError, UsageError
 if TYPE_CHECKING:  # NumPy, which `--help` does without
     from data_cache.schema import StoredRecipe
 
-CACHE_SUFFIXES = (".h5", ".hdf5")
 NO_SUBJECT, NO_EMOTION = "new", "unlabelled"
 _BOXES = f"CSV of boxes ({PAGES.format(page='how-to/faces')}); a clip outside a CSV is new/<name>."
 _FACES = "none: the frames show faces only; auto: a detector finds them; csv: by --face-boxes."
@@ -68,7 +67,8 @@ class NewClips:
         self.folder, self.source = folder, source
         if not source.exists():
             raise UsageError(f"no {source}; give a folder of frames, a video, a CSV of clips, or a cache")
-        self.lists_clips, self.is_cache = source.suffix.lower() == ".csv", source.suffix.lower() in CACHE_SUFFIXES
+        suffix = source.suffix.lower()
+        self.lists_clips, self.is_cache = suffix == ".csv", suffix in (".h5", ".hdf5")
         if (self.lists_clips or self.is_cache) and any(value is not None for value in frames.numbers.values()):
             raise UsageError(f"--onset, --offset and --fps are for one clip; {source} names them for each clip")
         if self.is_cache and frames != Frames():

@@ -47,7 +47,19 @@ def report(
 ) -> None:
     """Write RUN/report/index.html, a page to explore; figures (PNG, PDF), tables (CSV, LaTeX), methods and BibTeX."""
     if study is not None:
-        report_study(study, name, paper)
+        from train.paper.studies import find_study, study_table
+        from train.report.figures import paper_style, save, study_figure
+        from train.results.run_folder import RUNS
+        from train.terminal import print_study
+
+        table, missing = study_table(study, RUNS, name)
+        print_study(table, missing)
+        table.write(RUNS)
+        typer.echo(f"table: {RUNS / table.name}.csv and .tex")
+        if table.rows and not find_study(study).is_papers:
+            with paper_style(paper):
+                save(study_figure(table), RUNS, table.name)
+            typer.echo(f"figure: {RUNS / table.name}.pdf and .png")
         return
     if not runs:
         raise UsageError("name the folder of a run, such as mpt-report runs/demo, or a --study")
@@ -57,23 +69,6 @@ def report(
     copies = [local_copy(each) for each in cache or []]
     page = build_report(runs[0], runs[1:], copies, images=images, single_file=single_file, paper=paper)
     typer.echo(f"report: {page.resolve().as_uri()}")
-
-
-def report_study(study: str, name: str | None, paper: Literal["column", "page"] = "page") -> None:
-    """Print a study's table and write it as CSV and LaTeX; draw a figure of ours."""
-    from train.paper.studies import find_study, study_table
-    from train.report.figures import paper_style, save, study_figure
-    from train.results.run_folder import RUNS
-    from train.terminal import print_study
-
-    table, missing = study_table(study, RUNS, name)
-    print_study(table, missing)
-    table.write(RUNS)
-    typer.echo(f"table: {RUNS / table.name}.csv and .tex")
-    if table.rows and not find_study(study).is_papers:
-        with paper_style(paper):
-            save(study_figure(table), RUNS, table.name)
-        typer.echo(f"figure: {RUNS / table.name}.pdf and .png")
 
 
 def main() -> None:

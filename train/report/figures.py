@@ -7,10 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -28,8 +26,6 @@ CYCLE = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 Paper = Literal["column", "page"]
 _INCHES = {"column": 3.5, "page": 7.16}  # widths of the IEEE's templates
-_paper: ContextVar[Paper] = ContextVar("paper", default="page")
-
 _POINTS = 8
 _RC = {
     **{f"{part}size": _POINTS for part in ("font.", "axes.title", "axes.label", "xtick.label", "ytick.label")},
@@ -44,17 +40,19 @@ def paper_style(paper: Paper = "page") -> Iterator[None]:
     """Draw the figures within for a column (3.5 in) or a page (7.16 in) of a paper."""
     from matplotlib import rc_context
 
-    token = _paper.set(paper)
-    try:
-        with figure_fonts(), rc_context(_RC):
-            yield
-    finally:
-        _paper.reset(token)
+    with figure_fonts(), rc_context({**_RC, "figure.figsize": (_INCHES[paper], 3)}):
+        yield
+
+
+def _width() -> float:
+    from matplotlib import rcParams
+
+    return float(rcParams["figure.figsize"][0])
 
 
 def narrow() -> bool:
     """Whether figures are drawn for a column: fewer panels fit side by side."""
-    return _paper.get() == "column"
+    return _width() == _INCHES["column"]
 
 
 def figure(height: float, columns: int = 1, rows: int = 1, most: float = 99.0, **options: Any) -> tuple[Any, Any]:
@@ -62,7 +60,7 @@ def figure(height: float, columns: int = 1, rows: int = 1, most: float = 99.0, *
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    made = Figure(figsize=(min(_INCHES[_paper.get()], most), height))
+    made = Figure(figsize=(min(_width(), most), height))
     FigureCanvasAgg(made)
     return made, made.subplots(rows, columns, **options)
 
@@ -126,45 +124,21 @@ def study_figure(table: Table) -> Any:
     return made
 
 
-@dataclass(frozen=True)
-class ClipPictures:
-    """The pixels of a clip and where the evidence lay in them.
+class Panel(NamedTuple):
+    """A picture of a clip, (S, S[, 3]) uint8, a map of any size to lay over it, and what is written below."""
 
-    Attributes:
-        dynamic_image: (S, S, 3) uint8.
-        motion: (T, S, S, 3) uint8.
-        maps: Grad-CAM maps, each (rows, columns): `image` over the dynamic image, `motion` over the magnified
-            frames; whichever could be made.
-        onset: the onset frame, (S, S, 3) uint8; None where the cache has none.
-        eye: the middle frame made to be looked at (see `recover`), (S, S) uint8, with α `eye_alpha`; None where
-            there is none.
-    """
-
-    dynamic_image: np.ndarray
-    motion: np.ndarray
-    maps: Mapping[str, np.ndarray]
-    onset: np.ndarray | None
-    eye: np.ndarray | None
-    eye_alpha: float
-
-    @property
-    def panels(self) -> list[tuple[str, np.ndarray, np.ndarray | None]]:
-        """Title, picture and the map over it or None, from left to right."""
-        middle = self.motion[len(self.motion) // 2]
-        under = {"image": self.dynamic_image, "motion": middle}
-        return [
-            *([] if self.onset is None else [("onset", self.onset, None)]),
-            ("dynamic image", self.dynamic_image, None),
-            ("for the network", middle, None),
-            *([] if self.eye is None else [("for the eye", self.eye, None)]),
-            *((f"Grad-CAM: {name}", under[name], self.maps[name]) for name in under if name in self.maps),
-        ]
+    image: np.ndarray
+    heat: np.ndarray | None = None
+    note: str = ""
 
 
 def pictures_of(
     clips: ClipSet, predictions: Sequence[Prediction], maps: Sequence[Mapping[str, np.ndarray]]
-) -> list[ClipPictures]:
-    """Pixels of the predicted clips, each with its Grad-CAM `maps`; all have the same panels."""
+) -> list[dict[str, Panel]]:
+    """Title → panel, from left to right, of each predicted clip; titles that not all clips have are left out.
+
+    `maps` are Grad-CAM maps, each (rows, columns): `image` over the dynamic image, `motion` over the middle frame.
+    """
     made = []
     for prediction, heat in zip(predictions, maps, strict=True):
         clip = clips.keys.index(prediction.key)
@@ -172,40 +146,47 @@ def pictures_of(
         motion, onset = clips.read("motion", clip), clips.onset_frame(clip)
         n_frames, fps = int(reader.clips.n_frames[row]), float(reader.clips.fps[row])
         found = recover(motion, onset, reader.attributes.recipe, n_frames, fps)
-        eye = None if found.eye is None else found.eye[len(found.eye) // 2]
-        made.append(ClipPictures(clips.read("dynamic_image", clip), motion, heat, onset, eye, found.eye_alpha))
-    return [replace(each, eye=None) for each in made] if any(each.eye is None for each in made) else made
+        image, middle = clips.read("dynamic_image", clip), motion[len(motion) // 2]
+        panels = {} if onset is None else {"onset": Panel(onset)}
+        panels |= {"dynamic image": Panel(image), "for the network": Panel(middle)}
+        if found.eye is not None:
+            panels["for the eye"] = Panel(found.eye[len(found.eye) // 2], note=f"α = {found.eye_alpha:g}")
+        under = (("image", image), ("motion", middle))
+        made.append(panels | {f"Grad-CAM: {name}": Panel(each, heat[name]) for name, each in under if name in heat})
+    return [{title: panel for title, panel in each.items() if all(title in other for other in made)} for each in made]
 
 
-def clips_figure(predictions: Sequence[Prediction], pictures: Sequence[ClipPictures], classes: Sequence[str]) -> Any:
+def clips_figure(
+    predictions: Sequence[Prediction], pictures: Sequence[Mapping[str, Panel]], classes: Sequence[str]
+) -> Any:
     """A row per clip: onset, dynamic image, the middle frame for network and eye, Grad-CAM maps, probabilities."""
-    widths, rows = [1.0] * len(pictures[0].panels) + [1.2], len(predictions)
+    titles, rows = [*pictures[0], "probability"], len(predictions)
+    widths = [*(1.0 for _ in pictures[0]), 1.2]
     made, axes = figure(
         max(0.85, 0.13 * len(classes)) * rows + 0.5, len(widths), rows, squeeze=False, width_ratios=widths
     )
     for row, prediction, picture in zip(axes, predictions, pictures, strict=True):
-        _draw_panels(row[:-1], picture)
+        for axis, panel in zip(row, picture.values(), strict=False):
+            _draw_panel(axis, panel)
         _draw_probabilities(row[-1], prediction, classes)
         verdict = [] if prediction.true is None else ["correct" if prediction.correct else "wrong"]
         words = "\n".join([*prediction.key[1:], *verdict])
         row[0].text(-0.08, 0.5, words, transform=row[0].transAxes, ha="right", va="center")
-    for axis, title in zip(axes[0], [*(title for title, *_ in pictures[0].panels), "probability"], strict=True):
+    for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(title.replace(": ", "\n").replace(" ", "\n"), fontweight="normal")
     axes[-1, -1].set_xticks([0, 1])
     return made
 
 
-def _draw_panels(row: Sequence[Any], picture: ClipPictures) -> None:
-    for axis, (_, image, heat) in zip(row, picture.panels, strict=True):
-        axis.imshow(image, cmap="gray", vmin=0, vmax=255)
-        if image is picture.eye:
-            axis.text(0.5, -0.02, f"α = {picture.eye_alpha:g}", transform=axis.transAxes, ha="center", va="top")
-        if heat is not None:
-            size = image.shape[0]
-            scaled = heat / max(float(heat.max()), 1e-12)
-            axis.imshow(scaled, cmap="inferno", alpha=0.55, extent=(0, size, size, 0), interpolation="bilinear")
-            axis.set(xlim=(0, size), ylim=(size, 0))
-        axis.axis("off")
+def _draw_panel(axis: Any, panel: Panel) -> None:
+    axis.imshow(panel.image, cmap="gray", vmin=0, vmax=255)
+    axis.text(0.5, -0.02, panel.note, transform=axis.transAxes, ha="center", va="top")
+    if panel.heat is not None:
+        size = panel.image.shape[0]
+        scaled = panel.heat / max(float(panel.heat.max()), 1e-12)
+        axis.imshow(scaled, cmap="inferno", alpha=0.55, extent=(0, size, size, 0), interpolation="bilinear")
+        axis.set(xlim=(0, size), ylim=(size, 0))
+    axis.axis("off")
 
 
 def _draw_probabilities(axis: Any, prediction: Prediction, classes: Sequence[str]) -> None:

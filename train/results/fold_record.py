@@ -146,10 +146,9 @@ def _check_fold(fold: FoldResult, classes: int) -> None:
     clips, epochs = len(fold.keys), len(fold.loss)
     if not clips or not all(name(part) for key in fold.keys for part in key):
         raise ValueError("it names no clip, or one with an odd name")
-    if fold.epoch_predictions.shape != (epochs, clips) or fold.epoch_predictions.max(initial=0) >= classes:
-        raise ValueError("its predictions after each epoch do not fit its clips")
-    if len(fold.accuracy) != epochs or not epochs:
-        raise ValueError("its epochs do not fit")
+    fit = fold.epoch_predictions.shape == (epochs, clips) and len(fold.accuracy) == epochs > 0
+    if not fit or fold.epoch_predictions.max() >= classes:
+        raise ValueError("its epochs do not fit each other, or its clips")
     for trace, values in fold.traces.items():
         shape, kind = (2, "f") if trace in ("features", "mu", "sigma") else (1, "fi")
         fits = values.ndim == shape and len(values) == clips and values.dtype.kind in kind

@@ -115,7 +115,7 @@ def gallery_section(run: Run, folder: Path, caches: Sequence[Path], shown: Seque
             name = save(clips_figure(chosen, pictures, run.classes), folder, "gallery")
         for key, each in maps.items():
             entry_of(asked[key])["heat"] = {part: _as_bytes(values) for part, values in each.items()}
-        if pictures and pictures[0].eye is not None:
+        if pictures and "for the eye" in pictures[0]:
             texts.append(
                 "The middle frame is drawn twice: as the network sees it, and magnified for the eye: in luminance and "
                 "middle scales, by the α written there, at which less than 1 % of the values clip."

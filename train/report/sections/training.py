@@ -38,11 +38,11 @@ def kernels_section(run: Run, folder: Path) -> Section | None:
 
 def _kernels(run: Run, frames: int) -> dict[str, list[Line]]:
     """Per class, the mean of each prompt's kernel over its clips and where most clips lie; (T,) each."""
+    from scipy.special import softmax
+
     true = np.concatenate([fold.true for fold in run.folds])
     mu, sigma = (np.concatenate([fold.traces[name] for fold in run.folds]) for name in ("mu", "sigma"))
-    exponents = -0.5 * ((np.arange(frames) - mu[..., None]) / sigma[..., None]) ** 2  # (clips, m, T)
-    weights = np.exp(exponents - exponents.max(-1, keepdims=True))
-    weights /= weights.sum(-1, keepdims=True)
+    weights = softmax(-0.5 * ((np.arange(frames) - mu[..., None]) / sigma[..., None]) ** 2, -1)  # (clips, m, T)
     found = {}
     for number, name in enumerate(run.classes):
         if len(chosen := weights[true == number]):
