@@ -16,8 +16,7 @@ import torch
 from data_cache.console.commandline import progress
 from data_cache.console.interrupt import stop_request
 from data_cache.errors import Interrupted, UsageError, typed_command
-from data_cache.files.atomic import write_bytes
-from data_cache.files.checksum import file_sha256
+from data_cache.files.atomic import file_sha256, write_bytes
 from train.config import Execution, TrainConfig
 from train.cost.accounting import bytes_per_fold, estimate_seconds, folds_at_once, meta_model, time_line
 from train.data.folds import Fold, choose_folds, used_clips
