@@ -118,9 +118,8 @@ class RunFolder:
             self._delete()
         if (self.path / "config.json").exists():
             if differing := _first_causes(changes(_by_dataset(self.config), _by_dataset(config))):
-                raise StaleFile(
-                    f"{self.path} has other settings ({differing}); choose another --name, or add --overwrite"
-                )
+                advice = "give this one another --name, or add --overwrite"
+                raise StaleFile(f"{self.path} holds a run with other settings ({differing}); {advice}")
         else:
             write_record(self.path / "config.json", config)
         write_record(self.path / "env.json", environment)
