@@ -69,9 +69,8 @@ def require_valid(cache: Path | CacheReader, *, pixels: bool = True) -> None:
     """The same check for programs that cannot go on with a bad file: an InvalidFile gives its first errors."""
     if errors := errors_in(validate(cache, pixels=pixels)):
         path = cache if isinstance(cache, Path) else cache.path
-        raise InvalidFile(
-            f"{path} is invalid: {first_few(list(map(str, errors)))}. Copy it again, or make it anew; see 'mpt-cache verify {path}'"
-        )
+        shown = first_few([str(error) for error in errors])
+        raise InvalidFile(f"{path} is invalid: {shown}. Copy it again, or make it anew; see 'mpt-cache verify {path}'")
 
 
 def _structure(reader: CacheReader) -> Iterator[Problem]:

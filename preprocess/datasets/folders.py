@@ -56,9 +56,8 @@ def numbered_frames(folder: Path) -> dict[int, Path]:
 def describe_gaps(gaps: Sequence[tuple[int, int]], frames: int) -> str:
     """Which of so many `frames` are missing, in words: 17 of 40 frames are missing: 1–3, 7, 9–21."""
     parts = [str(first) if first == last else f"{first}–{last}" for first, last in gaps]
-    return (
-        f"{sum(last - first + 1 for first, last in gaps)} of {frames} frames are missing: {first_few(parts, 5, ', ')}"
-    )
+    missing = sum(last - first + 1 for first, last in gaps)
+    return f"{missing} of {frames} frames are missing: {first_few(parts, 5, ', ')}"
 
 
 def check_span(onset: int, offset: int) -> None:
