@@ -2,8 +2,9 @@
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from difflib import get_close_matches
 
 MOST_NAME_BYTES = 64
 _FORMULA = re.compile(r"=|[+@-].*[(|!]")  # what a spreadsheet would run; -1, + and @home are only text
@@ -38,6 +39,17 @@ def without_secrets(text: str) -> str:
 def visible(text: str) -> str:
     """Text with control characters written out: a file's name must not be able to command a terminal."""
     return "".join(c if c.isprintable() or c in "\n\t\xa0" else repr(c)[1:-1] for c in text)
+
+
+def first_few(parts: Sequence[str], most: int = 3, between: str = "; ") -> str:
+    """The first of many things, and how many more there are: a; b; c; and 4 more."""
+    return between.join([*parts[:most], *([f"and {len(parts) - most} more"] if len(parts) > most else [])])
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of a message on a `name` that is not among those that are known."""
+    near = get_close_matches(name, known := list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
 
 
 @contextmanager

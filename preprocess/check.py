@@ -61,8 +61,9 @@ class Report:
 
     def raise_unexpected(self) -> None:
         """Raise `ClipsFailed`, exit code 3, if anything is not as it should be."""
-        if self.unexpected:
-            raise ClipsFailed(f"{self.root} deviates from the official release ({self.unexpected}); see the list above")
+        if count := self.unexpected:
+            what = f"{count} deviation{'s' * (count > 1)} from the official release in {self.root}"
+            raise ClipsFailed(f"{what}; see the list above")
 
 
 def check(found: Discovery, protocol_name: str | None = None) -> Report:

@@ -201,7 +201,7 @@ class Scalars:
 
 
 def train_group(
-    job: Job, group: list[Fold], stream: Stream, scalars: "Scalars", advance: Callable[[int, str], None], keeper: Keeper
+    job: Job, group: list[Fold], stream: Stream, scalars: Scalars, advance: Callable[[int, str], None], keeper: Keeper
 ) -> None:
     """Train a group, from where it was kept, test it after every epoch, and store what its folds leave behind.
 

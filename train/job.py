@@ -17,6 +17,7 @@ from data_cache.console.commandline import progress
 from data_cache.console.interrupt import stop_request
 from data_cache.errors import Interrupted, UsageError, typed_command
 from data_cache.files.atomic import file_sha256, write_bytes
+from data_cache.names import first_few
 from train.config import Execution, TrainConfig
 from train.cost.accounting import bytes_per_fold, estimate_seconds, folds_at_once, meta_model, time_line
 from train.data.folds import Fold, choose_folds, used_clips
@@ -103,7 +104,7 @@ def _run(job: Job, chosen: Sequence[Fold], overwrite: bool) -> dict[str, Any] | 
     ranks.barrier()
     missing = [fold.name for fold in task.folds if not folder.finished(fold.name)]
     if missing:
-        log.info(f"{len(missing)} of {len(task.folds)} folds are still to be trained: {', '.join(missing[:5])} …")
+        log.info(f"{len(missing)} of {len(task.folds)} folds are still to be trained: {first_few(missing, 5, ', ')}")
         return None
     if leads() and not folder.is_finished:
         folder.write_summary(summarise(folder.read_folds(), task.labelling.classes, task.split))

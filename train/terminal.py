@@ -24,11 +24,11 @@ def _console() -> "Console":
     return Console(markup=False, highlight=False)
 
 
-def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]] = ()) -> "RichTable":
+def _table(title: str, headings: Sequence[str], rows: Iterable[Sequence[object]] = (), **style: Any) -> "RichTable":
     """Only a column without a heading is no column of numbers."""
     from rich.table import Table as RichTable
 
-    table = RichTable(title=title)
+    table = RichTable(title=title, **style)
     for heading in headings:
         table.add_column(heading, justify="right" if heading else "left", overflow="fold")
     for row in rows:
@@ -69,7 +69,7 @@ def print_predictions(result: dict[str, Any], folder: Path) -> None:
     """The probabilities of each new clip."""
     models = result["models"]
     used = models[0] if len(models) == 1 else f"mean of {len(models)} models"
-    table = _table(f"{result['run']}: {used}", ())
+    table = _table(f"{result['run']}: {used}", (), box=None)  # lines between columns would cut words of the names
     table.add_column("clip", no_wrap=True)
     table.add_column("prediction", style="bold", no_wrap=True)
     for name in result["classes"]:

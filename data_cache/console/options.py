@@ -6,7 +6,6 @@ presets and files can lie between the default and the command line.
 """
 
 import dataclasses
-import difflib
 import functools
 import inspect
 import types
@@ -16,6 +15,7 @@ from typing import Annotated, Any, Literal, Optional, TypeVar, Union, get_args, 
 import typer
 
 from data_cache.errors import UsageError
+from data_cache.names import did_you_mean
 
 Settings = TypeVar("Settings")
 
@@ -70,9 +70,7 @@ def from_mapping(settings_class: type[Settings], values: Mapping[str, Any], wher
     known = [field.name for field in dataclasses.fields(settings_class)]  # type: ignore[arg-type]
     for name in values:
         if name not in known:
-            near = difflib.get_close_matches(name, known, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(known)}"
-            raise UsageError(f"{where}: unknown setting {name!r}{hint}")
+            raise UsageError(f"{where}: unknown setting {name!r}{did_you_mean(name, known)}")
     try:
         return settings_class(**{name: _as_float(value, hints[name]) for name, value in values.items()})
     except UsageError as error:

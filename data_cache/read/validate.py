@@ -10,10 +10,10 @@ import numpy as np
 
 from data_cache.digest import digest
 from data_cache.errors import InvalidFile
+from data_cache.names import first_few
 from data_cache.read.open import ClipTable
 from data_cache.read.reader import CacheReader
 
-_SHOWN = 3
 _SUPERBLOCK = struct.Struct("<8s4B3Q")  # signature; version, two sizes, flags; base, extension, end of file
 
 
@@ -69,7 +69,7 @@ def require_valid(cache: Path | CacheReader, *, pixels: bool = True) -> None:
     """The same check for programs that cannot go on with a bad file: an InvalidFile gives its first errors."""
     if errors := errors_in(validate(cache, pixels=pixels)):
         path = cache if isinstance(cache, Path) else cache.path
-        shown = "; ".join(str(error) for error in errors[:_SHOWN]) + ("; …" if len(errors) > _SHOWN else "")
+        shown = first_few([str(error) for error in errors])
         raise InvalidFile(f"{path} is invalid: {shown}. Copy it again, or make it anew; see 'mpt-cache verify {path}'")
 
 

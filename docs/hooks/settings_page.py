@@ -26,8 +26,8 @@ API = {
     "protocols.published sharing.download sharing.fingerprint filters "
     "explore.charts explore.page console.options errors",
     "preprocess": "recipe clip datasets.base datasets.find datasets.collect datasets.manifest "
-    "frames.read motion.temporal motion.magnify pipeline job.build check",
-    "train": "config job loop data.task data.folds data.stream model.mpt model.backbone "
+    "frames.read motion.temporal motion.pyramid motion.magnify pipeline job.build check",
+    "train": "config job loop data.task data.folds data.stream model.mpt model.backbone model.tokenizer "
     "model.prompts model.adapters model.fold_linear model.build model.weights results.metrics results.summary "
     "results.run_folder results.checkpoint paper.presets paper.studies cost.accounting predict.ensemble report.build "
     "report.compare report.figures report.methods",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from data_cache.filters import filter_matrix
 from preprocess.datasets.find import find
-from preprocess.motion.magnify import laplacian_pyramid
+from preprocess.motion.pyramid import laplacian_pyramid
 from preprocess.motion.temporal import temporal_plan
 from preprocess.preview.draw import make_scene
 from preprocess.recipe import Recipe

@@ -9,12 +9,12 @@ from itertools import pairwise
 from pathlib import Path
 
 from data_cache.errors import UsageError
+from data_cache.names import first_few
 from preprocess.clip import ClipError
 from preprocess.datasets.base import Anomaly, Discovery
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"})
 MOST_FRAME_NUMBER = 2**31 - 1  # frame numbers are stored as int32
-_MOST_LISTED = 5
 _COPY = re.compile(r"(.+?)(?:\([0-9]+\)| - Copy.*| copy.*)")
 """What browsers and file managers make of a name when the file is there already."""
 _CROP = re.compile(r"(?<!un)(?<!not_)(?<!not)crop", re.IGNORECASE)
@@ -56,7 +56,8 @@ def numbered_frames(folder: Path) -> dict[int, Path]:
 def describe_gaps(gaps: Sequence[tuple[int, int]], frames: int) -> str:
     """Which of so many `frames` are missing, in words: 17 of 40 frames are missing: 1–3, 7, 9–21."""
     parts = [str(first) if first == last else f"{first}–{last}" for first, last in gaps]
-    return f"{sum(last - first + 1 for first, last in gaps)} of {frames} frames are missing: {_first_few(parts)}"
+    missing = sum(last - first + 1 for first, last in gaps)
+    return f"{missing} of {frames} frames are missing: {first_few(parts, 5, ', ')}"
 
 
 def check_span(onset: int, offset: int) -> None:
@@ -141,9 +142,5 @@ def unlisted_clips(found: Discovery, layout: Layout) -> list[Anomaly]:
     )
     if not unlisted:
         return []
-    what = f"{len(unlisted)} folders have no row in the sheet: {_first_few(unlisted)}"
+    what = f"{len(unlisted)} folders have no row in the sheet: {first_few(unlisted, 5, ', ')}"
     return [Anomaly(layout.folder.name, "not in the sheet", what, "ignored")]
-
-
-def _first_few(parts: Sequence[str]) -> str:
-    return ", ".join([*parts[:_MOST_LISTED], *(["…"] if len(parts) > _MOST_LISTED else [])])

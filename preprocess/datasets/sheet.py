@@ -8,12 +8,12 @@ import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from data_cache.errors import UsageError
+from data_cache.names import did_you_mean
 from preprocess.clip import ClipError
 from preprocess.datasets.base import Discovery
 
@@ -196,8 +196,7 @@ def read_csv(path: Path, required: tuple[str, ...], optional: tuple[str, ...], s
         if name and name in names[:place]:
             raise UsageError(f"{path} has the column {name!r} twice; remove one of them")
         if strict and name and name not in known:
-            near = get_close_matches(name, known, 1)
-            hint = f"; did you mean {known[near[0]]}?" if near else f"; known are {', '.join(known.values())}"
+            hint = did_you_mean(header[place].lower(), known.values())
             raise UsageError(f"{path} has an unknown column {header[place]!r}{hint}")
     for number, cells in lines:
         row = Row(number, dict(zip(names, cells, strict=False)))

@@ -91,7 +91,7 @@ def generate(folder: Path, demo: DemoSet, jobs: int = -1) -> None:
     with (
         progress("drawing the demo set", len(tasks), "clips") as advance,
         stop_request() as stop,
-        closing(run_here(partial(_make_clip, demo, folder), tasks, stop, jobs)) as results,
+        closing(run_here(partial(_make_clip, demo, folder.absolute()), tasks, stop, jobs)) as results,
     ):
         for clip in results:
             made.append(clip)

@@ -16,6 +16,7 @@ import numpy as np
 from data_cache import __version__
 from data_cache.digest import changes, digest
 from data_cache.errors import InvalidFile, typed_command
+from data_cache.names import first_few
 from data_cache.read.open import ClipTable
 from data_cache.read.reader import CacheReader
 from preprocess.clip import Clip, ClipError, VideoSpan
@@ -25,7 +26,6 @@ from preprocess.recipe import BuildOptions, Recipe
 
 UP_TO_DATE = "up to date"
 ABSENT = "absent"
-_SHOWN = 3  # changes
 _PACKAGES = ("numpy", "scipy", "opencv-python-headless", "h5py")
 
 
@@ -69,7 +69,7 @@ def _changed_source(clips: ClipTable, made: Mapping[str, Any], found: Sequence[C
     )
     if not lines:
         return "source files changed (names, sizes or dates; with --hash-sources, contents)"
-    return "; ".join([*lines[:_SHOWN], *([f"and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else [])])
+    return first_few(lines)
 
 
 def file_identities(clip: Clip, hash_contents: bool = False) -> tuple[list[Any], ...]:
@@ -139,8 +139,7 @@ def lowered_bands(clips: Sequence[Clip], recipe: Recipe) -> list[str]:
             lowered.append(f"{clip.key}: {plan.rate:.3g} Hz allows {plan.band[0]:.3g}–{plan.band[1]:.3g} Hz")
     if not lowered:
         return []
-    shown = "; ".join(lowered[:_SHOWN]) + ("; …" if len(lowered) > _SHOWN else "")
-    return [f"cut-offs lowered to fit the sampling rate in {len(lowered)} clips ({shown})"]
+    return [f"cut-offs lowered to fit the sampling rate in {len(lowered)} clips ({first_few(lowered)})"]
 
 
 def _identity(path: Path, hash_contents: bool) -> list[Any]:

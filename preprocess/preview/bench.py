@@ -16,7 +16,8 @@ from preprocess.clip import Clip
 from preprocess.datasets.base import Discovery
 from preprocess.faces import crop_for
 from preprocess.frames.read import block_notes
-from preprocess.motion.magnify import laplacian_pyramid, magnified, quantise
+from preprocess.motion.magnify import magnified, quantise
+from preprocess.motion.pyramid import laplacian_pyramid
 from preprocess.motion.temporal import TemporalPlan
 from preprocess.pipeline import plan_for, standardise
 from preprocess.preview.draw import draw_each, notes_on

@@ -15,7 +15,7 @@ from train.cost.accounting import meta_model
 from train.fold_adam import FoldAdam
 from train.model.build import Shape
 from train.model.mpt import Inputs, trained_parameters
-from train.model.prompts import PATCH
+from train.model.tokenizer import PATCH
 
 
 class _Live(TorchDispatchMode):

@@ -34,9 +34,15 @@ def fingerprint(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def test_a_seed_decides_every_byte_whatever_the_number_of_jobs(tiny: Path, tmp_path: Path) -> None:
-    generate(tmp_path, TINY, jobs=2)
-    assert fingerprint(tmp_path) == fingerprint(tiny)
+def test_a_seed_decides_every_byte_whatever_the_number_of_jobs(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workers live on from call to call, in the folder where they were started."""
+    for place in (tmp_path / "here", tmp_path / "there"):
+        place.mkdir()
+        monkeypatch.chdir(place)
+        generate(Path("demo"), TINY, jobs=2)
+        assert fingerprint(place / "demo") == fingerprint(tiny)
 
 
 def test_another_seed_gives_other_faces(tiny: Path, tmp_path: Path) -> None:

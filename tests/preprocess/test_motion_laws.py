@@ -14,18 +14,8 @@ from scipy import signal
 
 from preprocess import pipeline
 from preprocess.clip import Clip
-from preprocess.motion.magnify import (
-    Rendered,
-    collapse,
-    evm_gains,
-    laplacian_pyramid,
-    magnified,
-    minmax_image,
-    quantise,
-    render,
-    stabilised,
-    weighted_collapse,
-)
+from preprocess.motion.magnify import Rendered, magnified, minmax_image, quantise, render, stabilised
+from preprocess.motion.pyramid import collapse, evm_gains, laplacian_pyramid, weighted_collapse
 from preprocess.motion.temporal import temporal_plan
 from preprocess.pipeline import plan_for, standardise
 from preprocess.recipe import Recipe

@@ -14,7 +14,7 @@ from official_sets import casme2_tree
 from data_cache.digest import digest
 from data_cache.errors import UsageError
 from data_cache.read.reader import CacheReader
-from preprocess.motion.magnify import laplacian_pyramid
+from preprocess.motion.pyramid import laplacian_pyramid
 from preprocess.recipe import ALGORITHM_VERSION, NAMED, Recipe, read_recipe
 
 

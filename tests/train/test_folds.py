@@ -10,9 +10,10 @@ from train.config import TrainConfig
 from train.data.folds import LOSO, Fold, choose_split, unused_subjects
 
 
-def loso_folds(datasets: list[str], subjects: list[str], labels: list[int]) -> tuple[Fold, ...]:
-    keys = {i: (datasets[i], subjects[i], f"c{i}") for i in range(len(labels))}
-    return LOSO.divide(keys, {i: label for i, label in enumerate(labels) if label >= 0})
+def loso_folds(clips: list[tuple[str, str, int]]) -> tuple[Fold, ...]:
+    """Folds of clips that are (data set, subject, label)."""
+    keys = {i: (dataset, subject, f"c{i}") for i, (dataset, subject, _) in enumerate(clips)}
+    return LOSO.divide(keys, {i: label for i, (_, _, label) in enumerate(clips) if label >= 0})
 
 
 CLIPS = st.lists(
@@ -20,32 +21,28 @@ CLIPS = st.lists(
 )
 
 
-@given(CLIPS)
-def test_each_labelled_clip_is_tested_once_by_a_model_that_never_saw_its_subject(
-    clips: list[tuple[str, str, int]],
-) -> None:
-    datasets, subjects, labels = ([clip[k] for clip in clips] for k in range(3))
-    usable = {i for i, label in enumerate(labels) if label >= 0}
-    people = {(datasets[i], subjects[i]) for i in usable}
+@given(clips=CLIPS)
+def test_each_clip_is_tested_once_by_a_model_that_never_saw_its_subject(clips: list[tuple[str, str, int]]) -> None:
+    usable = {i for i, clip in enumerate(clips) if clip[2] >= 0}
+    people = {clips[i][:2] for i in usable}
     if len(people) < 2:
         with pytest.raises(UsageError, match="at least two subjects"):
-            loso_folds(datasets, subjects, labels)
+            loso_folds(clips)
         return
-    found = loso_folds(datasets, subjects, labels)
+    found = loso_folds(clips)
     assert sorted(i for fold in found for i in fold.test) == sorted(usable)
     assert {fold.name for fold in found} == {"__".join(person) for person in people}
     for fold in found:
-        assert {f"{datasets[i]}__{subjects[i]}" for i in fold.test} == {fold.name}
+        assert {"__".join(clips[i][:2]) for i in fold.test} == {fold.name}
         assert set(fold.train) == usable - set(fold.test)
-    nobody = {(d, s) for d, s, _ in clips} - people
-    unused = unused_subjects([(dataset, subject, "c") for dataset, subject, _ in clips], labels)
-    assert set(unused) == {f"{d}/{s}" for d, s in nobody}
+    unused = unused_subjects([(*clip[:2], "c") for clip in clips], [clip[2] for clip in clips])
+    assert set(unused) == {"/".join(person) for person in {clip[:2] for clip in clips} - people}
 
 
 def test_subjects_come_in_natural_order_and_have_seeds_of_their_own() -> None:
-    folds = loso_folds(["s"] * 3, ["sub10", "sub2", "sub1"], [0, 0, 1])
+    clips = [("s", name, 0) for name in ("sub10", "sub2", "sub1")]
+    folds, fewer = loso_folds(clips), loso_folds(clips[:2])
     assert [fold.subject for fold in folds] == ["sub1", "sub2", "sub10"]
-    fewer = loso_folds(["s"] * 2, ["sub10", "sub2"], [0, 0])
     assert {fold.name: fold.seed(3) for fold in fewer}.items() <= {fold.name: fold.seed(3) for fold in folds}.items()
     assert len({fold.seed(base) for fold in folds for base in (0, 1)}) == 6
 

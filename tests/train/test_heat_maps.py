@@ -10,7 +10,7 @@ from commands import MakeRun
 from train.config import TrainConfig
 from train.model.build import Shape, build_model
 from train.model.mpt import MPT, Inputs
-from train.model.prompts import patchify
+from train.model.tokenizer import patchify
 from train.model.weights import build_backbone
 from train.trace import heat_maps
 

@@ -15,7 +15,7 @@ from train.config import Execution, TrainConfig
 from train.data.augment import AUGMENTATIONS, Augmentation, Change, apply_change
 from train.data.stream import DeviceStream, FileStream, Request, Stream, open_stream
 from train.data.task import ClipPixels, open_clips
-from train.model.prompts import patchify
+from train.model.tokenizer import patchify
 
 CPU = torch.device("cpu")
 CLIPS = np.array([[3, 0, 3], [5, 1, 0]])

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from train.config import TrainConfig
 from train.model.fold_linear import FoldLinear, byte_linear, normalisation, reset_folds
-from train.model.prompts import GaussianTokenizer, patchify
+from train.model.tokenizer import GaussianTokenizer, patchify
 
 MEAN, STD = (0.48, 0.46, 0.41), (0.27, 0.26, 0.28)
 

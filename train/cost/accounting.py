@@ -28,7 +28,7 @@ from train.loop import FoldData, fit, predict
 from train.model.backbone import Backbone
 from train.model.build import Shape, assemble_model
 from train.model.mpt import MPT, Inputs, trained_count, trained_parameters
-from train.model.prompts import PATCH
+from train.model.tokenizer import PATCH
 from train.model.weights import create_vit, weights_place
 
 _LONG = 2 * 3600.0  # seconds of training on a CPU from which on it is worth a warning

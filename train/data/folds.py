@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from operator import itemgetter
 
 from data_cache.errors import UsageError
-from data_cache.names import natural_key
+from data_cache.names import first_few, natural_key
 from data_cache.protocols.protocol import ClipKey, Protocol, part_of
 from train.config import Execution, TrainConfig
 
@@ -137,7 +137,7 @@ def _apart(title: str, trained: Sequence[str], tested: Sequence[str], part: Call
             )
         persons = [{(keys[i][0], keys[i][1].removeprefix(f"{part(keys[i])}-")) for i in side} for side in sides]
         if both := sorted("/".join(person) for person in persons[0] & persons[1]):
-            raise UsageError(f"{title}: {', '.join(both[:5])} would be both trained and tested on")
+            raise UsageError(f"{title}: {first_few(both)} would be both trained and tested on")
         return (Fold("+".join(tested), tuple(sides[0]), tuple(sides[1])),)
 
     return Split(title, divide, part)

@@ -27,7 +27,7 @@ from train.data.augment import Change, apply_change
 from train.data.task import ClipPixels
 from train.device import free_memory
 from train.model.mpt import Inputs
-from train.model.prompts import patchify
+from train.model.tokenizer import patchify
 
 log = logging.getLogger(__name__)
 _SHARED = "/dev/shm"

@@ -20,7 +20,7 @@ from train.config import TrainConfig
 from train.data.augment import AUGMENTATIONS
 from train.data.folds import LOSO, Fold, Split, choose_split, unused_subjects
 from train.model.build import Shape
-from train.model.prompts import patchify
+from train.model.tokenizer import patchify
 
 log = logging.getLogger(__name__)
 

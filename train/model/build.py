@@ -9,7 +9,8 @@ from train.model.adapters import Adapter, GroupAdapter, NoAdapter, PrimitiveAdap
 from train.model.backbone import Backbone
 from train.model.fold_linear import normalisation, reset_folds
 from train.model.mpt import MPT
-from train.model.prompts import PATCH, GaussianTokenizer, LearnedPrompt, MotionPrompt, NoPrompt, Prompts
+from train.model.prompts import LearnedPrompt, MotionPrompt, NoPrompt, Prompts
+from train.model.tokenizer import PATCH, GaussianTokenizer
 
 
 @dataclass(frozen=True)

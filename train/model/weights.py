@@ -14,7 +14,7 @@ from torch import nn
 from data_cache.errors import InvalidFile, UsageError
 from train.config import TrainConfig
 from train.model.backbone import Backbone
-from train.model.prompts import PATCH
+from train.model.tokenizer import PATCH
 
 log = logging.getLogger(__name__)
 _HUB, _PATIENCE = "huggingface.co/", 3.0  # seconds in which the hub has to answer

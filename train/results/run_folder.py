@@ -26,7 +26,7 @@ from safetensors.numpy import load_file
 from data_cache.digest import changes, digest
 from data_cache.errors import InvalidFile, Locked, StaleFile, UsageError
 from data_cache.files.lock import lock_path, read_holder, writer_lock
-from data_cache.names import name_problem
+from data_cache.names import first_few, name_problem
 from train.results import fold_record
 from train.results.fold_record import FoldResult, read_record, write_record
 from train.results.forms import CONFIG, ENVIRONMENT, HASHES, SUMMARY
@@ -39,7 +39,7 @@ _PARTS = (
     *("folds", "null", "checkpoints", "unfinished", "report", "tensorboard"),
     "config.json",  # last, so that it stays a run till then
 )
-_SHOWN, _LONGEST = 3, 100
+_LONGEST = 100  # characters of a difference
 
 
 @dataclass(frozen=True)
@@ -118,9 +118,8 @@ class RunFolder:
             self._delete()
         if (self.path / "config.json").exists():
             if differing := _first_causes(changes(_by_dataset(self.config), _by_dataset(config))):
-                raise StaleFile(
-                    f"{self.path} has other settings ({differing}); choose another --name, or add --overwrite"
-                )
+                advice = "give this one another --name, or add --overwrite"
+                raise StaleFile(f"{self.path} holds a run with other settings ({differing}); {advice}")
         else:
             write_record(self.path / "config.json", config)
         write_record(self.path / "env.json", environment)
@@ -221,9 +220,8 @@ class RunFolder:
 def _first_causes(differing: Sequence[str]) -> str:
     """The first differences between two runs, what others follow from first, each cut to a length that can be read."""
     causes = [text for cause in ("settings.", "protocol", "caches.") for text in differing if text.startswith(cause)]
-    shown = [text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in (causes or differing)[:_SHOWN]]
-    more = [f"and {len(differing) - len(shown)} more"] if len(differing) > len(shown) else []
-    return "; ".join([*shown, *more])
+    rest = [text for text in differing if text not in causes]
+    return first_few([text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…" for text in causes + rest])
 
 
 def _by_dataset(config: Mapping[str, Any]) -> dict[str, Any]:
