@@ -233,6 +233,8 @@ def test_a_manifest_has_no_full_set_to_compare_with(tmp_path: Path, command: Com
 def test_where_a_set_is_looked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: Command) -> None:
     done = command("mpt-preprocess", "check", "casme4")
     assert done.code == 2 and "casme2, samm, smic" in done.err
+    done = command("mpt-preprocess", "check", "smic", "--root", tmp_path, "--camera", "uv")
+    assert done.code == 2 and "SMIC has hs, vis, nir" in done.err
     done = command("mpt-preprocess", "check", "samm")
     assert done.code == 2
     assert "the samm folder datasets/samm does not exist; put the data set there" in done.err

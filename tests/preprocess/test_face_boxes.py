@@ -44,6 +44,7 @@ def test_what_lies_outside_repeats_the_edge(x: int, y: int, side: int) -> None:
 def test_the_square_has_the_box_in_its_middle_and_grows_with_the_margin(margin: float) -> None:
     crop = square_around(FaceBox(10, 20, 150, 200), margin)
     assert (crop.x, crop.y, crop.side) == (85, 120, round(200 * (1 + 2 * margin)))
+    assert square_around(FaceBox(0, 0, 200, 150), margin).side == crop.side
 
 
 def picture_of_eyes(left: tuple[float, float], right: tuple[float, float]) -> np.ndarray:
@@ -99,7 +100,9 @@ def test_a_box_that_is_no_face_is_refused(box: FaceBox) -> None:
 def test_several_rows_of_a_clip_give_their_median_which_no_wild_one_moves(tmp_path: Path) -> None:
     table = tmp_path / "boxes.csv"
     table.write_text("Subject;Clip;X;Y;Width;Height;Roll\ns;c;1;2;30;40;\ns;c;3;4;32;40;2\ns;c;2;90;31;40;1\n")
-    assert read_boxes(table) == {"s/c": FaceBox(2, 4, 31, 40, 1)}
+    with table.open("a") as file:
+        file.write("s;d;10;10;50;50;\ns;d;12;11;51;50;\ns;d;900;3;7;9;\ns;d;11;9;50;52;\n")
+    assert read_boxes(table) == {"s/c": FaceBox(2, 4, 31, 40, 1), "s/d": FaceBox(11.5, 9.5, 50, 50)}
 
 
 @pytest.mark.parametrize(

@@ -149,6 +149,8 @@ def test_a_full_disk_during_a_copy_or_merge_of_caches(
         assert done.code == 7 and "disk full" in done.err and "Traceback" not in done.err
     assert not list(tmp_path.rglob("*.tmp-*"))
     assert CacheReader(path).clips.keys == ["s/EP00", "s/EP01"]
+    with pytest.raises(NoSpace):  # by what the system says is free
+        atomic.require_space(tmp_path, 10**18, "everything")
     monkeypatch.setattr(atomic, "free_bytes", lambda path: 10)
     with pytest.raises(NoSpace, match=r"need 999\.90 MB and 10 bytes"):
         atomic.require_space(tmp_path, 999_900_000, "copies")

@@ -172,6 +172,19 @@ def test_the_sheet_of_smic_may_be_wrong_about_a_class_but_not_about_a_subject(tm
     assert [(anomaly.key, anomaly.kind) for anomaly in found.anomalies] == [("s1/s1_ne_01", "label differs")]
     assert list(found.failures) == ["s3/s1_ne_01", "s3/s3_po_02_2"]
     assert "s1 by its name" in found.failures["s3/s1_ne_01"]
+    write_sheet(next(tmp_path.rglob("*.xlsx")), rows[0][:4], ("s03", *rows[3][1:4]))  # no other column is needed
+    found = smic(tmp_path)
+    assert ([clip.key for clip in found.clips], found.failures) == (["s3/s3_po_02"], {})
+
+
+def test_cameras_of_smic_are_sets_of_their_own(tmp_path: Path) -> None:
+    clips = smic_tree(tmp_path)
+    smic_tree(tmp_path, clips[:1], frames="SMIC_all_cropped/VIS")
+    sets = smic(tmp_path), smic(tmp_path, camera="vis")
+    assert [(found.dataset, len(found.clips)) for found in sets] == [("smic", len(clips)), ("smic-vis", 1)]
+    assert [found.clips[0].fps for found in sets] == [100.0, 25.0]
+    with pytest.raises(UsageError, match=r"NIR|hs"):
+        smic(tmp_path, camera="nir")
 
 
 def test_the_one_clip_below_sixteen_frames(tmp_path: Path) -> None:

@@ -168,7 +168,7 @@ SITUATIONS: dict[str, Callable[[Work], Said | None]] = {
     "no such file": Work.info,
     "a login page, an empty file": lambda work: work.info(b"<html>Sign in</html>"),
     "a copy that broke off": lambda work: work.info(ARCHIVED.read_bytes()[:-1]),
-    "another kind of HDF5 file": lambda work: work.info(change=lambda file: file.attrs.pop("format")),
+    "another kind of HDF5 file": lambda work: work.info(change=lambda file: (file.attrs.clear(), file.clear())),
     "never finished": lambda work: work.info(change=lambda file: file.attrs.pop("complete")),
     "a later format": lambda work: work.info(change=lambda file: file.attrs.update({"format_version": "2.0"})),
     "a flipped bit": lambda _: CacheReader(flipped(Path("c.h5"))).motion(1),

@@ -214,8 +214,8 @@ def test_a_second_run_in_one_process_plans_the_same_folds(quick: Command, monkey
     """After a run PyTorch's allocator keeps what it had: to others it looks used, to the next run it is free."""
     held, sizes, train = {"bytes": 0}, [], job.train_group
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (1000 - held["bytes"], 1000))
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: held["bytes"])
-    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 0)
+    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda _: held["bytes"] + 900)
+    monkeypatch.setattr(torch.cuda, "memory_allocated", lambda _: 900)
     monkeypatch.setattr(job, "free_memory", lambda _: free_memory(torch.device("cuda", 0)))
     monkeypatch.setattr(job, "bytes_per_fold", lambda *_: 250)
 
