@@ -213,7 +213,7 @@ def recover(
     Args:
         motion: the frames for the network, (T, S, S, 3) uint8.
         onset: the onset frame, (S, S, 3) uint8, if the cache has it.
-        recipe, n_frames, fps: as for `find_inverse`.
+        recipe: of the cache; this, `n_frames` and `fps` as for `find_inverse`.
     """
     try:
         inverse = find_inverse(recipe, n_frames, fps)
